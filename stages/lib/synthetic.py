@@ -1,0 +1,125 @@
+"""A data set drawn by code: ten shapes in any pose, with colour, clutter and noise, 32 × 32 pixels.
+
+Every shape but the crescent is given in polar form, r(θ) = its outline at angle θ for a circumradius of 1, so that all
+images of a class are drawn at once. Each is its own mirror image up to a rotation: flipping keeps the label.
+"""
+
+import colorsys
+
+import numpy as np
+
+SIDE = 32
+CLASS_NAMES = ["disk", "ring", "square", "frame", "triangle", "pentagon", "star", "cross", "flower", "crescent"]
+
+
+def draw(train_images: int, test_images: int, noise: float, duplicates: int, leaks: int, seed: int) -> dict[str, np.ndarray]:
+    """Both splits: x_train, x_test (N, 32, 32, 3) uint8, y_train, y_test (N,) uint8, class_names (10,) str.
+
+    The last `duplicates` training images are copies of earlier ones, one of them under another label; the
+    `leaks` before those are copies of test images.
+    """
+    rng = np.random.default_rng(seed)
+    x_test, y_test = _images(test_images, noise, rng)
+    x_train, y_train = _images(train_images, noise, rng)
+    end = train_images - duplicates
+    leaked = rng.choice(test_images, leaks, replace=False)
+    x_train[end - leaks : end], y_train[end - leaks : end] = x_test[leaked], y_test[leaked]
+    copied = rng.choice(end - leaks, duplicates, replace=False)
+    x_train[end:], y_train[end:] = x_train[copied], y_train[copied]
+    if duplicates:
+        y_train[-1] = (y_train[-1] + 1) % len(CLASS_NAMES)
+    return {
+        "x_train": x_train,
+        "y_train": y_train,
+        "x_test": x_test,
+        "y_test": y_test,
+        "class_names": np.array(CLASS_NAMES),
+    }
+
+
+def _images(count: int, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    labels = rng.permutation(np.arange(count) % len(CLASS_NAMES)).astype(np.uint8)
+    images = _background(count, rng)
+    for _ in range(3):
+        radius, colour = rng.uniform(1.5, 4.0, count), _colours(rng.uniform(size=count), rng)
+        distance, _ = _polar(count, rng, spread=14.0, stretch=0.5)
+        _paint(images, radius[:, None, None] - distance, colour, opacity=0.8)
+    hue = labels / len(CLASS_NAMES) + rng.normal(0.0, 0.22, count)
+    colour, radius = _colours(hue, rng), rng.uniform(6.5, 12.0, count)
+    distance, angle = _polar(count, rng, spread=4.0, stretch=0.25)
+    for label in range(len(CLASS_NAMES)):
+        rows = labels == label
+        scaled = distance[rows] / radius[rows, None, None]
+        inside = _inside(CLASS_NAMES[label], scaled, angle[rows]) * radius[rows, None, None]
+        painted = images[rows]
+        _paint(painted, inside, colour[rows], opacity=0.9)
+        images[rows] = painted
+    images += rng.normal(0.0, noise, images.shape)
+    return np.clip(np.rint(images), 0, 255).astype(np.uint8), labels
+
+
+def _background(count: int, rng: np.random.Generator) -> np.ndarray:
+    """A linear gradient between two random colours, (count, 32, 32, 3) float64 in 0 .. 255."""
+    start, end = _colours(rng.uniform(size=count), rng), _colours(rng.uniform(size=count), rng)
+    direction = rng.uniform(0, 2 * np.pi, count)[:, None, None]
+    rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) - 0.5
+    share = 0.5 + 0.7 * (np.cos(direction) * rows + np.sin(direction) * columns)
+    return start[:, None, None] + share[..., None] * (end - start)[:, None, None]
+
+
+def _colours(hue: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """RGB colours of the given hues and random saturation and brightness, (N, 3) float64 in 0 .. 255."""
+    saturation, brightness = rng.uniform(0.15, 0.75, len(hue)), rng.uniform(0.3, 0.9, len(hue))
+    pixels = [colorsys.hsv_to_rgb(*row) for row in zip(hue % 1.0, saturation, brightness, strict=True)]
+    return 255.0 * np.array(pixels)
+
+
+def _polar(count: int, rng: np.random.Generator, spread: float, stretch: float) -> tuple[np.ndarray, np.ndarray]:
+    """Distance in pixels and angle of every pixel from a random centre, turned and stretched: two (N, 32, 32)."""
+    centre = rng.uniform(-spread, spread, (2, count))[..., None, None]
+    turn = rng.uniform(0, 2 * np.pi, count)[:, None, None]
+    ratio = np.exp(rng.uniform(-stretch, stretch, count))[:, None, None]
+    rows, columns = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
+    dy, dx = rows - centre[0], columns - centre[1]
+    u, v = np.cos(turn) * dx + np.sin(turn) * dy, (np.cos(turn) * dy - np.sin(turn) * dx) * ratio
+    return np.hypot(u, v), np.arctan2(v, u)
+
+
+def _inside(name: str, r: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """How far a pixel lies inside the outline (negative: outside), in circumradii."""
+    match name:
+        case "disk":
+            return 0.85 - r
+        case "ring":
+            return np.minimum(0.95 - r, r - 0.55)
+        case "square":
+            return _polygon(4, angle) - r
+        case "frame":
+            return np.minimum(_polygon(4, angle) - r, r - 0.6 * _polygon(4, angle))
+        case "triangle":
+            return 1.1 * _polygon(3, angle) - r
+        case "pentagon":
+            return 0.95 * _polygon(5, angle) - r
+        case "star":
+            return 0.42 + 0.58 * np.abs(1 - (5 * angle / np.pi) % 2) ** 1.5 - r
+        case "cross":
+            x, y = np.abs(r * np.cos(angle)), np.abs(r * np.sin(angle))
+            return np.minimum(0.95 - np.maximum(x, y), 0.32 - np.minimum(x, y))
+        case "flower":
+            return 0.75 + 0.22 * np.cos(4 * angle) - r
+        case "crescent":
+            other = np.hypot(r * np.cos(angle) - 0.5, r * np.sin(angle))
+            return np.minimum(0.95 - r, other - 0.75)
+    raise ValueError(name)
+
+
+def _polygon(sides: int, angle: np.ndarray) -> np.ndarray:
+    """Outline of a regular polygon of circumradius 1 in polar form."""
+    half = np.pi / sides
+    return np.cos(half) / np.cos(angle % (2 * half) - half)
+
+
+def _paint(images: np.ndarray, inside: np.ndarray, colour: np.ndarray, opacity: float) -> None:
+    """Blend `colour` (N, 3) in place into the pixels that lie inside, one pixel of edge smoothed."""
+    cover = opacity * np.clip(inside + 0.5, 0, 1)[..., None]
+    images += cover * (colour[:, None, None] - images)

@@ -1,0 +1,13 @@
+"""train@resnet101: ResNet101 of keras.applications. Reads data/prepared.npz; writes models/resnet101.keras."""
+
+from functools import partial
+
+import keras
+
+from stages.lib import errors, resnet, training
+
+build = partial(resnet.build, keras.applications.ResNet101)
+
+
+if __name__ == "__main__":
+    errors.run(training.stage, "resnet101", build)

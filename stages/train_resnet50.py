@@ -1,0 +1,13 @@
+"""train@resnet50: ResNet50 of keras.applications. Reads data/prepared.npz; writes models/resnet50.keras."""
+
+from functools import partial
+
+import keras
+
+from stages.lib import errors, resnet, training
+
+build = partial(resnet.build, keras.applications.ResNet50)
+
+
+if __name__ == "__main__":
+    errors.run(training.stage, "resnet50", build)
