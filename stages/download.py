@@ -23,7 +23,7 @@ def main() -> None:
             arrays = cifar10()
         case "npz":
             arrays = npz(data.path, data.sha256)
-    checked = dataset.check(arrays, data.path or data.source)
+    checked = dataset.check(arrays, data.path if data.source == "npz" else data.source)
     files.write_npz(dataset.RAW, **checked)
     print(f"{data.source}: {len(checked['x_train'])} training and {len(checked['x_test'])} test images")
 
@@ -39,7 +39,13 @@ def cifar10() -> dict[str, np.ndarray]:
             f"data.source cifar10 cannot be downloaded ({_first_line(error)}); "
             "mend the network, or set data.source to npz with a copy of the data, or to synthetic"
         ) from None
-    return {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test, "class_names": np.array(CIFAR10_CLASSES)}
+    return {
+        "x_train": x_train,
+        "y_train": y_train,
+        "x_test": x_test,
+        "y_test": y_test,
+        "class_names": np.array(CIFAR10_CLASSES),
+    }
 
 
 def npz(path: str, sha256: str) -> dict[str, np.ndarray]:

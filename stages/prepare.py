@@ -29,6 +29,13 @@ def main() -> None:
     except ValueError as error:
         raise UserError(f"prepare.validation_fraction is {prepare.validation_fraction}: {error}") from None
     learn, validate = train[np.sort(learn)], train[np.sort(validate)]
+    for part, purpose in ((learn, "to learn from"), (validate, "for validation")):
+        absent = set(range(len(class_names))) - set(part.labels.tolist())
+        if absent:
+            raise UserError(
+                f"prepare.validation_fraction is {prepare.validation_fraction}: it leaves no image {purpose} of class "
+                f"{class_names[min(absent)]}; more images of it, or another fraction, are needed"
+            )
 
     files.write_npz(
         dataset.PREPARED,

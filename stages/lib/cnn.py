@@ -3,25 +3,39 @@
 import keras
 from keras import layers
 
+from stages.lib import params
+from stages.lib.errors import UserError
 
-def network(image_shape: tuple[int, int, int], classes: int, filters: tuple[int, ...], dropout: float) -> keras.Model:
+
+def network(
+    image_shape: tuple[int, int, int], classes: int, filters: tuple[int, ...], block: params.Cnn
+) -> keras.Model:
     """Class probabilities (N, classes) float32 of images (N, *image_shape) with values 0 .. 255.
 
-    One block for each number of `filters`, then Dense 256 → BatchNorm → ReLU; `dropout` after each of them unless 0.
+    One block for each number of `filters`, then Dense 256 → BatchNorm → ReLU; Dropout after each, unless it is 0.
+    Raises UserError where the images are too small for so many blocks.
     """
+    least = 1
+    for _ in filters:
+        least = 2 * least + 2
+    if min(image_shape[:2]) < least:
+        raise UserError(
+            f"images of {image_shape[0]} x {image_shape[1]} pixels are too small for {len(filters)} blocks; "
+            f"allowed: {least} pixels or more"
+        )
     inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
     for count in filters:
         x = layers.Conv2D(count, 3, padding="valid")(x)
-        x = layers.BatchNormalization()(x)
+        x = layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D(2)(x)
-        if dropout:
-            x = layers.Dropout(dropout)(x)
+        if block.dropout:
+            x = layers.Dropout(block.dropout)(x)
     x = layers.Flatten()(x)
     x = layers.Dense(256)(x)
-    x = layers.BatchNormalization()(x)
+    x = layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
     x = layers.ReLU()(x)
-    if dropout:
-        x = layers.Dropout(dropout)(x)
+    if block.dropout:
+        x = layers.Dropout(block.dropout)(x)
     return keras.Model(inputs, layers.Dense(classes, activation="softmax", dtype="float32")(x))

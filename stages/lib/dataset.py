@@ -86,9 +86,13 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
             refuse(f"y_{split}", f"of dtype {labels.dtype}", "integers from 0")
         checked[f"x_{split}"], checked[f"y_{split}"] = images, labels
     if checked["x_train"].shape[1:] != checked["x_test"].shape[1:]:
-        refuse("x_test", f"of image shape {checked['x_test'].shape[1:]}", f"{checked['x_train'].shape[1:]} as in x_train")
+        refuse(
+            "x_test", f"of image shape {checked['x_test'].shape[1:]}", f"{checked['x_train'].shape[1:]} as in x_train"
+        )
 
     names = arrays.get("class_names")
+    if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
+        refuse("class_names", f"of shape {names.shape} and dtype {names.dtype}", "one string a class, (classes,)")
     count = int(checked["y_train"].max()) + 1 if names is None else len(names)
     if not 2 <= count <= 256:
         refuse("the number of classes", str(count), "2 to 256")

@@ -2,13 +2,13 @@
 
 import csv
 import json
-import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,25 +18,29 @@ if TYPE_CHECKING:
     import keras
 
 
+# What numpy and zipfile raise for damaged archives, pickled arrays and other kinds of file.
+UNREADABLE = (ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
 @contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`, with its suffix; renamed to `path` at the end, removed on an error."""
+    """Yield the path of a file to write beside `path`; renamed to `path` at the end, removed on an error.
+
+    Its name ends in .partial, which git and DVC ignore: what a killed stage leaves is never taken for an output.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        yield temporary
-        temporary.chmod(0o644)
-        os.replace(temporary, path)
+        yield partial
+        partial.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
-    with whole(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -54,7 +58,7 @@ def read_json(path: str | Path) -> dict:
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
-    with whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
@@ -62,8 +66,8 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence])
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
     """Write arrays uncompressed; numpy stamps no time into the archive, so equal arrays give equal bytes."""
-    with whole(path) as temporary:
-        np.savez(temporary, allow_pickle=False, **arrays)
+    with whole(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_npz(path: str | Path, *keys: str) -> dict[str, np.ndarray]:
@@ -71,12 +75,16 @@ def read_npz(path: str | Path, *keys: str) -> dict[str, np.ndarray]:
     lacks one of them, or holds pickled objects, which are never loaded."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in keys or archive.files}
+            arrays = {key: archive[key] for key in keys or archive.files}
+        for key, array in arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"{key} is no array")
+        return arrays
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; `dvc repro` makes what a stage writes") from None
     except KeyError as error:
         raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(keys)}") from None
-    except (ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path}: is not a readable .npz of plain arrays ({reason})") from None
 
@@ -84,19 +92,36 @@ def read_npz(path: str | Path, *keys: str) -> dict[str, np.ndarray]:
 def write_model(path: str | Path, model: "keras.Model") -> None:
     """Save the inference part of `model` as `.keras` whose bytes depend on nothing but layers and weights.
 
-    Keras puts the date into metadata.json and the time into the zip entries; both are left out here.
+    Keras puts the date into metadata.json, the time into the zip entries, and memory addresses into config.json as the
+    ids of shared objects; here the first two are left out and the last are numbered in their order.
     """
     import keras
 
-    with whole(path) as temporary, tempfile.TemporaryDirectory(dir=temporary.parent) as folder:
+    with whole(path) as partial, tempfile.TemporaryDirectory() as folder:
         dated = Path(folder) / "model.keras"
         keras.Model(model.inputs, model.outputs, name=model.name).save(dated)
-        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(temporary, "w") as target:
+        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(partial, "w") as target:
             for name in sorted(source.namelist()):
                 content = source.read(name)
                 if name == "metadata.json":
                     content = json.dumps({"keras_version": json.loads(content)["keras_version"]}).encode()
+                elif name == "config.json":
+                    content = json.dumps(_number_shared_objects(json.loads(content), {})).encode()
                 target.writestr(zipfile.ZipInfo(name), content)
+
+
+def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:
+    """The same configuration with each shared_object_id replaced by its order of appearance."""
+    if isinstance(config, list):
+        return [_number_shared_objects(part, numbers) for part in config]
+    if isinstance(config, dict):
+        return {
+            key: numbers.setdefault(part, len(numbers))
+            if key == "shared_object_id"
+            else _number_shared_objects(part, numbers)
+            for key, part in config.items()
+        }
+    return config
 
 
 def read_model(path: str | Path) -> "keras.Model":

@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from stages.lib.errors import UserError
@@ -14,7 +14,7 @@ FILE = "params.yaml"
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=10)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
-CountOrNone = Annotated[int, Field(ge=0, le=1_000_000)]
+CountOrZero = Annotated[int, Field(ge=0, le=1_000_000)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 
 
@@ -26,8 +26,8 @@ class Synthetic(Section):
     train_images: Count
     test_images: Count
     noise: Annotated[float, Field(ge=0, le=255)]
-    duplicates: CountOrNone
-    leaks: CountOrNone
+    duplicates: CountOrZero
+    leaks: CountOrZero
 
     @model_validator(mode="after")
     def _room(self) -> "Synthetic":
@@ -81,7 +81,7 @@ class Training(Section):
 
     epochs: Count
     batch_size: Count
-    optimizer: Literal["adam", "sgd"]
+    optimizer: Literal["adam", "rmsprop", "sgd"]
     learning_rate: Rate
     schedule: Annotated[Cosine | Plateau, Field(discriminator="name")]
     early_stopping_patience: Count | None
@@ -89,6 +89,7 @@ class Training(Section):
     label_smoothing: Fraction
     augmentation: Augmentation
     precision: Literal["float32", "mixed_bfloat16"]
+    batch_norm_momentum: Fraction
     dropout: Fraction
 
 
@@ -106,7 +107,6 @@ class Resnet(Training):
     weights: str | None
     image_size: Annotated[int, Field(ge=32, le=1024)]
     pooling: Literal["avg", "max"]
-    batch_norm_momentum: Fraction
     head: Head
 
 
@@ -114,8 +114,8 @@ Model = Annotated[Cnn | Resnet, Field(discriminator="family")]
 
 
 class Range(Section):
-    low: float
-    high: float
+    low: int | float
+    high: int | float
     log: bool
 
     @model_validator(mode="after")
@@ -125,7 +125,12 @@ class Range(Section):
         return self
 
 
-Space = dict[str, Range | list[int | float | str | bool | None]]
+Choices = list[int | float | str | bool | None]
+Values = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
+    Discriminator(lambda values: "range" if isinstance(values, dict | Range) else "choices"),
+]
+Space = dict[str, Values]
 
 
 class Spaces(Section):
@@ -134,10 +139,13 @@ class Spaces(Section):
 
 
 class Tune(Section):
-    models: Count | list[str]
+    models: Annotated[
+        Annotated[Count, Tag("count")] | Annotated[list[str], Tag("names")],
+        Discriminator(lambda chosen: "names" if isinstance(chosen, list) else "count"),
+    ]
     trials: Count
-    epochs: Count
-    startup_trials: CountOrNone
+    epochs: Count | None
+    startup_trials: CountOrZero
     pruner: Literal["median", "hyperband", "none"]
     space: Spaces
 
@@ -155,7 +163,9 @@ class Params(Section):
         if not self.models:
             raise ValueError("models must hold at least one model")
         for name in self.models:
-            script = Path(f"stages/train_{name}.py")
+            if name == "best":
+                raise ValueError("models.best is the name of the tuned winner; choose another")
+            script = Path(f"stages/train/{name}.py")
             if not script.is_file():
                 raise ValueError(f"models.{name} has no script {script}")
         chosen = self.tune.models
@@ -171,7 +181,7 @@ class Params(Section):
         for family, block in (("cnn", Cnn), ("resnet", Resnet)):
             for knob, values in getattr(self.tune.space, family).items():
                 where = f"tune.space.{family}.{knob}"
-                if knob not in block.model_fields:
+                if knob not in block.model_fields or knob == "family":
                     raise ValueError(f"{where} is no knob of a {family} block{_meant(knob, block.model_fields)}")
                 ends = [values.low, values.high] if isinstance(values, Range) else values
                 if not ends:
@@ -188,7 +198,8 @@ def override(block: Cnn | Resnet, changes: dict[str, Any], where: str) -> Cnn | 
     try:
         return type(block).model_validate(block.model_dump() | changes)
     except ValidationError as error:
-        raise ValueError(f"{where}: {_sentence(error.errors()[0])}") from None
+        fault = error.errors()[0]
+        raise ValueError(f"{where}: {fault['input']!r} is refused; {_sentence(fault)}") from None
 
 
 def load(*sections: str) -> Any:
@@ -261,7 +272,7 @@ def _place(loc: tuple, raw: Any) -> tuple[str, list[str]]:
     """The dotted key of a fault, without the names of union members that pydantic adds, and the keys beside it."""
     parts, siblings = [], []
     for index, part in enumerate(loc):
-        known = isinstance(raw, dict) and part in raw or isinstance(raw, list) and isinstance(part, int)
+        known = (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int))
         if known or (index == len(loc) - 1 and isinstance(raw, dict)):
             siblings = list(map(str, raw)) if isinstance(raw, dict) else []
             parts.append(str(part))

@@ -1,8 +1,8 @@
 """ResNets of keras.applications as classifiers of small images, from scratch or from pretrained weights.
 
 With pretrained weights the schedule is the usual one of transfer learning (https://keras.io/guides/transfer_learning):
-the last layer learns on the frozen backbone's features, then the whole network is fine-tuned at a small rate with batch
-norm in inference mode, so that its ImageNet statistics stay.
+the last layer learns on the frozen backbone's features, then the whole network but for batch norm is fine-tuned at a
+small rate.
 """
 
 import sys
@@ -23,10 +23,10 @@ Backbone = Callable[..., keras.Model]
 
 
 def build(backbone: Backbone, block: params.Resnet, prepared: Prepared, seed: int) -> keras.Model:
-    """The network ready to be trained: random with `weights: null`, else with its head fitted on the frozen backbone."""
+    """The network ready to be trained: random with `weights: null`, else its head fitted on the frozen backbone."""
     model = network(backbone, block, prepared.image_shape, len(prepared.class_names))
     if block.weights is not None:
-        fit_head(model, block, prepared, seed)
+        fit_head(model, block, prepared)
     return model
 
 
@@ -37,57 +37,56 @@ def network(backbone: Backbone, block: params.Resnet, image_shape: tuple[int, in
     Raises UserError where the weights cannot be had or do not fit.
     """
     size = block.image_size
-    body = backbone(include_top=False, weights=None, input_shape=(size, size, 3), pooling=block.pooling, name="backbone")
-    if block.weights is None:
-        for layer in body.layers:
-            if isinstance(layer, layers.BatchNormalization):
-                layer.momentum = block.batch_norm_momentum
-    else:
-        load_weights(body, backbone, block.weights)
+    body = load(backbone, block, (size, size, 3))
+    inputs = keras.Input(image_shape, dtype="uint8")
+    x = layers.Resizing(size, size, interpolation="bilinear", dtype="float32")(inputs)
+    x = keras.applications.resnet.preprocess_input(x)
+    features = keras.Model(inputs, body(x), name="features")
     head = keras.Sequential(
         [layers.Dropout(block.dropout), layers.Dense(classes, activation="softmax", dtype="float32")], name="head"
     )
-    inputs = keras.Input(image_shape, dtype="uint8")
-    x = layers.Resizing(size, size, interpolation="bilinear")(inputs)
-    x = keras.applications.resnet.preprocess_input(x)
-    x = body(x) if block.weights is None else body(x, training=False)
-    return keras.Model(inputs, head(x))
+    return keras.Model(inputs, head(features(inputs)))
 
 
-def load_weights(body: keras.Model, backbone: Backbone, weights: str) -> None:
-    """Fill the backbone from `imagenet` or a .weights.h5 file. Raises UserError before any training."""
-    if weights == "imagenet":
-        try:
-            pretrained = backbone(include_top=False, weights="imagenet")
-        except Exception as error:  # Keras wraps what the network raises into a plain Exception
-            cache = Path(keras.config.keras_home(), "models") if hasattr(keras.config, "keras_home") else "~/.keras/models"
-            file = f"{body_name(backbone)}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-            raise UserError(
-                f"{params.FILE}: weights imagenet cannot be had ({str(error).splitlines()[0]}); "
-                f"place the file {file} of keras.applications in {cache}, or set weights to null or a path"
-            ) from None
-        body.set_weights(pretrained.get_weights())
-        return
-    if not Path(weights).is_file():
-        raise UserError(f"{params.FILE}: weights {weights} is no file; allowed: null, imagenet, or a .weights.h5 file")
+def load(backbone: Backbone, block: params.Resnet, input_shape: tuple[int, int, int]) -> keras.Model:
+    """The backbone with the block's weights; random ones start each residual block as the identity, which speeds the
+    first steps (Goyal et al., Accurate, large minibatch SGD, 2017, section 5.1). Raises UserError before any training.
+    """
+    options = {"include_top": False, "input_shape": input_shape, "pooling": block.pooling, "name": "backbone"}
+    if block.weights is None:
+        body = backbone(weights=None, **options)
+        for layer in body.layers:
+            if isinstance(layer, layers.BatchNormalization):
+                layer.momentum = block.batch_norm_momentum
+            if layer.name.endswith("_3_bn"):  # the last layer of a residual branch
+                layer.gamma.assign(keras.ops.zeros_like(layer.gamma))
+        return body
+    name = backbone.__name__
+    if block.weights != "imagenet" and not Path(block.weights).is_file():
+        raise UserError(f"{params.FILE}: weights {block.weights} is no file; allowed: null, imagenet or a .weights.h5")
     try:
-        body.load_weights(weights)
-    except Exception as error:  # h5py and Keras raise many types for a wrong or truncated file
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{weights}: does not hold the weights of this {body_name(backbone)} backbone ({reason})") from None
+        body = backbone(weights=block.weights, **options)
+    except Exception as error:  # Keras and h5py raise many types for a failed download or an unfit file
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        if block.weights != "imagenet":
+            raise UserError(f"{block.weights}: does not hold the weights of a {name} backbone ({reason})") from None
+        file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
+        raise UserError(
+            f"{params.FILE}: weights imagenet of {name} cannot be downloaded ({reason}); place {file} of "
+            "keras.applications in ~/.keras/models by hand, or set weights to null or to a file"
+        ) from None
+    for layer in body.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False  # which also keeps its statistics: Keras then runs it in inference mode
+    return body
 
 
-def body_name(backbone: Backbone) -> str:
-    return backbone.__name__.lower()
-
-
-def fit_head(model: keras.Model, block: params.Resnet, prepared: Prepared, seed: int) -> None:
-    """Train the head on the features of the frozen backbone, which runs once over the set and once over its mirror image."""
-    body, head = model.get_layer("backbone"), model.get_layer("head")
-    features_of = keras.Model(model.inputs, body.get_output_at(-1) if hasattr(body, "get_output_at") else head.input)
+def fit_head(model: keras.Model, block: params.Resnet, prepared: Prepared) -> None:
+    """Train the head on the frozen backbone's features of every image and, with flips, of its mirror image."""
+    extractor, head = model.get_layer("features"), model.get_layer("head")
     train, validation = prepared.train, prepared.validation
     views = [train.images, train.images[:, :, ::-1]] if block.augmentation.flip else [train.images]
-    features = [features_of.predict(view, batch_size=FEATURE_BATCH, verbose=0) for view in views]
+    features = [extractor.predict(view, batch_size=FEATURE_BATCH, verbose=0) for view in views]
     one_hot = np.eye(len(prepared.class_names), dtype=np.float32)
     head.compile(
         keras.optimizers.Adam(block.head.learning_rate),
@@ -100,7 +99,7 @@ def fit_head(model: keras.Model, block: params.Resnet, prepared: Prepared, seed:
         batch_size=min(block.batch_size, len(train)),
         epochs=block.head.epochs,
         validation_data=(
-            features_of.predict(validation.images, batch_size=FEATURE_BATCH, verbose=0),
+            extractor.predict(validation.images, batch_size=FEATURE_BATCH, verbose=0),
             one_hot[validation.labels],
         ),
         verbose=1 if sys.stdout.isatty() else 2,

@@ -5,11 +5,22 @@ higher probability for it than an image of another class, ties counting half (Fa
 analysis, Pattern Recognition Letters 27, 2006).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
+if TYPE_CHECKING:
+    import keras
+
+PREDICT_BATCH = 256
 CONFIDENCE = 0.95
 DECIMALS = 6
+
+
+def predict(model: "keras.Model", images: np.ndarray) -> np.ndarray:
+    """Class probabilities (N, C) float32 of images (N, H, W, 3) uint8."""
+    return model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
 
 
 def point_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

@@ -3,28 +3,33 @@
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
 import numpy as np
 from dvclive import Live
+from scmrepo.exceptions import SCMError
 
 from stages.lib import dataset, files, params, scoring
 from stages.lib.dataset import Prepared, Split
 from stages.lib.errors import UserError
 
-PREDICT_BATCH = 256
 LIVE_FOLDER = Path("dvclive")
 
 Build = Callable[[params.Model, Prepared, int], keras.Model]
 Epoch = Callable[[int, dict[str, float]], None]
 
 
+class DivergedError(UserError):
+    """The loss of a training is not finite."""
+
+
 def stage(name: str, build: Build) -> None:
     """The stage train@NAME: fit the model of `models.NAME`, write it, its validation scores and its learning curves."""
     seed, scoring_params, block = params.load("seed", "scoring", f"models.{name}")
     prepared = dataset.read_prepared()
-    with Live(str(LIVE_FOLDER), dvcyaml=str(LIVE_FOLDER / "dvc.yaml"), report=None, save_dvc_exp=False) as live:
+    with live_metrics() as live:
 
         def log_live(epoch: int, logs: dict[str, float]) -> None:
             for key, value in logs.items():
@@ -33,13 +38,24 @@ def stage(name: str, build: Build) -> None:
 
         model, history = fit(build, block, prepared, seed, log_live)
     validation = prepared.validation
-    probabilities = predict(model, validation.images)
+    probabilities = scoring.predict(model, validation.images)
     record = scoring.scores(validation.labels, probabilities, scoring_params.bootstrap_replicates, seed)
     files.write_model(f"models/{name}.keras", model)
     write_learning_curves(f"plots/training/{name}.csv", history)
     files.write_json(f"metrics/validation/{name}.json", record)
-    shutil.rmtree(LIVE_FOLDER)
     print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
+
+
+@contextmanager
+def live_metrics() -> Iterator[Live]:
+    """DVCLive's record of the running training, for `dvc exp show` and editors; removed when it ends."""
+    try:
+        with Live(str(LIVE_FOLDER), dvcyaml=str(LIVE_FOLDER / "dvc.yaml"), report=None, save_dvc_exp=False) as live:
+            yield live
+    except SCMError as error:
+        raise UserError(f"git: {error}; DVC experiments need a first commit") from None
+    finally:
+        shutil.rmtree(LIVE_FOLDER, ignore_errors=True)
 
 
 def fit(
@@ -54,7 +70,7 @@ def fit(
 
     `on_epoch(epoch, logs)` is called after each epoch with loss, accuracy, learning_rate and validation's loss,
     accuracy and roc_auc; what it raises ends the training. `epochs` overrides the block's.
-    The same arguments on the same machine give the same weights, bit for bit.
+    The same arguments give the same weights, bit for bit, on the same processor.
     """
     keras.utils.set_random_seed(seed)
     keras.config.set_dtype_policy(block.precision)
@@ -102,11 +118,12 @@ def fit(
         steps_per_epoch=steps,
         epochs=epochs,
         callbacks=callbacks,
+        shuffle=False,
         verbose=1 if sys.stdout.isatty() else 2,
     )
     if not np.isfinite(history[-1]["loss"]):
-        raise UserError(
-            f"{params.FILE}: the loss of this training is not finite; learning_rate {block.learning_rate} is too high for it"
+        raise DivergedError(
+            f"{params.FILE}: the loss of a training is not finite; its learning_rate {block.learning_rate} is too high"
         )
     return model, history
 
@@ -123,10 +140,13 @@ def optimizer(block: params.Model, steps: int, epochs: int) -> keras.optimizers.
             warmup_steps=warmup,
         )
     decay = block.weight_decay or None
-    if block.optimizer == "sgd":
-        chosen = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
-    else:
-        chosen = keras.optimizers.Adam(rate, weight_decay=decay)
+    match block.optimizer:
+        case "adam":
+            chosen = keras.optimizers.Adam(rate, weight_decay=decay)
+        case "rmsprop":
+            chosen = keras.optimizers.RMSprop(rate, weight_decay=decay)
+        case "sgd":
+            chosen = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
     if decay:
         chosen.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return chosen
@@ -167,7 +187,7 @@ class ValidationScores(keras.callbacks.Callback):
         self.validation = validation
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float]) -> None:
-        probabilities = predict(self.model, self.validation.images)
+        probabilities = scoring.predict(self.model, self.validation.images)
         if not np.isfinite(probabilities).all():
             self.model.stop_training = True
             logs |= {"loss": np.nan, "val_loss": np.nan, "val_accuracy": 0.0, "val_roc_auc": 0.5}
@@ -178,11 +198,6 @@ class ValidationScores(keras.callbacks.Callback):
         logs["val_roc_auc"] = point["roc_auc"]
         rate = self.model.optimizer.learning_rate
         logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))
-
-
-def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Class probabilities (N, C) float32 of images (N, H, W, 3) uint8."""
-    return model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
 
 
 def write_learning_curves(path: str, history: list[dict[str, float]]) -> None:

@@ -4,7 +4,7 @@ from stages.lib import cnn, errors, training
 
 
 def build(block, prepared, seed):
-    return cnn.network(prepared.image_shape, len(prepared.class_names), filters=(64, 128), dropout=block.dropout)
+    return cnn.network(prepared.image_shape, len(prepared.class_names), (64, 128), block)
 
 
 if __name__ == "__main__":

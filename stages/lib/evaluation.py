@@ -1,0 +1,75 @@
+"""The one place where a model meets the test split."""
+
+import keras
+import numpy as np
+from sklearn.metrics import classification_report
+
+from stages.lib import dataset, figures, files, params, scoring
+from stages.lib.dataset import Split
+
+GRID_IMAGES = 40
+
+
+def evaluate(name: str, model: keras.Model, scoring_params: params.Scoring, seed: int) -> dict[str, float]:
+    """Score a model on the test split and write all that is reported of it; return its scores."""
+    test, class_names = dataset.read_test()
+    probabilities = scoring.predict(model, test.images)
+    predicted = probabilities.argmax(axis=1)
+    record = scoring.scores(test.labels, probabilities, scoring_params.bootstrap_replicates, seed)
+
+    files.write_npz(f"data/predictions/{name}.npz", labels=test.labels, probabilities=probabilities)
+    files.write_json(f"metrics/test/{name}.json", record)
+    names = np.array(class_names)
+    files.write_csv(
+        f"plots/confusion/{name}.csv",
+        ["actual", "predicted"],
+        zip(names[test.labels], names[predicted], strict=True),
+    )
+    files.write_text(
+        f"reports/classification/{name}.md", classification_table(name, test.labels, probabilities, class_names)
+    )
+    figures.save(prediction_grid(name, test, predicted, class_names), f"plots/predictions/{name}.png")
+    print(
+        f"{name}: test ROC-AUC {record['roc_auc']:.4f} "
+        f"[{record['roc_auc_low']:.4f}, {record['roc_auc_high']:.4f}], accuracy {record['accuracy']:.3f}"
+    )
+    return record
+
+
+def classification_table(name: str, labels: np.ndarray, probabilities: np.ndarray, class_names: list[str]) -> str:
+    """Markdown: precision, recall, F1, ROC-AUC and images of each class and on average."""
+    report = classification_report(
+        labels,
+        probabilities.argmax(axis=1),
+        labels=range(len(class_names)),
+        target_names=class_names,
+        output_dict=True,
+        zero_division=0.0,
+    )
+    areas = scoring.class_roc_auc(labels, probabilities)
+    rows = [*zip(class_names, areas, strict=True), ("macro avg", areas.mean())]
+    lines = [
+        f"# {name}: test scores by class",
+        "",
+        "| class | ROC-AUC | precision | recall | F1 | images |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row, area in rows:
+        of = report[row]
+        rates = " | ".join(f"{of[key]:.3f}" for key in ("precision", "recall", "f1-score"))
+        lines.append(f"| {row} | {area:.4f} | {rates} | {of['support']:.0f} |")
+    return "\n".join(lines) + "\n"
+
+
+def prediction_grid(name: str, test: Split, predicted: np.ndarray, class_names: list[str]):
+    """The first test images of each class under the predicted class: green where right, red where wrong."""
+    rows = figures.first_of_each_class(test, len(class_names), GRID_IMAGES)
+    right = predicted[rows] == test.labels[rows]
+    titles = [
+        class_names[guess] if hit else f"{class_names[guess]}\n({class_names[label]})"
+        for guess, label, hit in zip(predicted[rows], test.labels[rows], right, strict=True)
+    ]
+    colours = [figures.RIGHT if hit else figures.WRONG for hit in right]
+    return figures.image_grid(
+        test.images[rows], titles, colours, 10, f"{name}: predicted class (true class where wrong)"
+    )

@@ -1,0 +1,146 @@
+"""tune: search the knobs of the best models by validation ROC-AUC, with Optuna.
+
+Reads data/prepared.npz, metrics/validation/*.json, models and tune of params.yaml; writes metrics/tune.json (the winner
+and its whole param block), metrics/trials.csv and figures of history and importance to plots/tune.
+"""
+
+import matplotlib.pyplot as plt
+import optuna
+
+from stages.lib import architectures, dataset, errors, figures, files, params, scoring, training
+from stages.lib.dataset import Prepared
+from stages.lib.errors import UserError
+
+WARMUP_EPOCHS = 2
+PRUNERS = {
+    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=WARMUP_EPOCHS),
+    "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=WARMUP_EPOCHS),
+    "none": optuna.pruners.NopPruner,
+}
+
+
+def main() -> None:
+    seed, models, tune = params.load("seed", "models", "tune")
+    prepared = dataset.read_prepared()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    studies = {name: search(name, models[name], tune, prepared, seed) for name in candidates(models, tune)}
+
+    complete = optuna.trial.TrialState.COMPLETE
+    finished = [name for name, study in studies.items() if study.get_trials(states=[complete])]
+    if not finished:
+        raise UserError(f"{params.FILE}: tune: no trial was completed; narrow tune.space or set tune.pruner to none")
+    winner = max(finished, key=lambda name: studies[name].best_value)
+    study = studies[winner]
+    block = params.override(models[winner], study.best_params, "tune")
+    files.write_json(
+        "metrics/tune.json",
+        {
+            "model": winner,
+            "trial": study.best_trial.number,
+            "validation_roc_auc": round(study.best_value, 6),
+            "changed": study.best_params,
+            "block": block.model_dump(),
+        },
+    )
+    write_trials(studies)
+    figures.save(history(studies), "plots/tune/history.png")
+    figures.save(importance(study, winner, seed), "plots/tune/importance.png")
+    print(f"{winner}: {study.best_params}, validation ROC-AUC {study.best_value:.4f}")
+
+
+def candidates(models: dict[str, params.Model], tune: params.Tune) -> list[str]:
+    """The models to tune: those named, or the best by validation ROC-AUC."""
+    if not isinstance(tune.models, int):
+        return tune.models
+    score = {name: files.read_json(f"metrics/validation/{name}.json")["roc_auc"] for name in models}
+    return sorted(score, key=score.get, reverse=True)[: tune.models]
+
+
+def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared, seed: int) -> optuna.Study:
+    """Maximise the trained model's validation ROC-AUC; trial 0 is the model's own block."""
+    space = getattr(tune.space, block.family)
+    build = architectures.build_of(name)
+    own = {knob: getattr(block, knob) for knob in space}
+
+    def objective(trial: optuna.Trial) -> float:
+        suggested = {knob: suggest(trial, knob, values, own[knob]) for knob, values in space.items()}
+        changed = params.override(block, suggested, "tune")
+
+        def report(epoch: int, logs: dict[str, float]) -> None:
+            trial.report(logs["val_roc_auc"], epoch + 1)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        print(f"trial {trial.number} of {name}: {trial.params}")
+        try:
+            model, _ = training.fit(build, changed, prepared, seed, report, tune.epochs)
+        except training.DivergedError as error:
+            raise optuna.TrialPruned from error
+        probabilities = scoring.predict(model, prepared.validation.images)
+        return scoring.point_scores(prepared.validation.labels, probabilities)["roc_auc"]
+
+    study = optuna.create_study(
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials),
+        pruner=PRUNERS[tune.pruner](),
+    )
+    study.enqueue_trial(own)
+    study.optimize(objective, n_trials=tune.trials)
+    return study
+
+
+def suggest(trial: optuna.Trial, knob: str, values: params.Range | list, own):
+    """A value for the knob, from the space widened so that it holds the block's `own` value, which trial 0 takes."""
+    if isinstance(values, list):
+        return trial.suggest_categorical(knob, values if own in values else [*values, own])
+    low, high = min(values.low, own), max(values.high, own)
+    kind = trial.suggest_int if isinstance(own, int) else trial.suggest_float
+    return kind(knob, low, high, log=values.log and low > 0)
+
+
+def write_trials(studies: dict[str, optuna.Study]) -> None:
+    """A row a trial: model, number, state, epochs run, validation ROC-AUC (a pruned one's last), and the knobs."""
+    knobs = sorted({knob for study in studies.values() for trial in study.trials for knob in trial.params})
+    rows = []
+    for name, study in studies.items():
+        for trial in study.trials:
+            epochs = max(trial.intermediate_values)
+            row = [name, trial.number, trial.state.name.lower(), epochs, f"{trial.value:.6f}"]
+            rows.append(row + [_shown(trial.params.get(knob, "")) for knob in knobs])
+    files.write_csv("metrics/trials.csv", ["model", "trial", "state", "epochs", "validation_roc_auc", *knobs], rows)
+
+
+def _shown(value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def history(studies: dict[str, optuna.Study]) -> plt.Figure:
+    """Validation ROC-AUC of each trial, and the best so far."""
+    figure, axis = plt.subplots(figsize=(7, 4))
+    for name, study in studies.items():
+        done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
+        numbers, values = [trial.number for trial in done], [trial.value for trial in done]
+        points = axis.plot(numbers, values, "o", label=name)[0]
+        best = [max(values[: count + 1]) for count in range(len(values))]
+        axis.step(numbers, best, where="post", color=points.get_color())
+    axis.set(title="tuning: complete trials and the best so far", xlabel="trial", ylabel="validation ROC-AUC")
+    axis.legend()
+    return figure
+
+
+def importance(study: optuna.Study, name: str, seed: int) -> plt.Figure:
+    """Share of the trials' variance that each knob explains (fANOVA); empty where trials do not differ."""
+    try:
+        shares = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=seed)
+        )
+    except (RuntimeError, ValueError):  # fewer than two complete trials
+        shares = {}
+    figure, axis = plt.subplots(figsize=(7, 1.2 + 0.5 * max(1, len(shares))))
+    axis.barh(list(shares)[::-1], list(shares.values())[::-1], color="tab:blue")
+    axis.set(title=f"tuning of {name}: importance of each knob", xlabel="share of variance (fANOVA)", xlim=(0, 1))
+    return figure
+
+
+if __name__ == "__main__":
+    errors.run(main)
