@@ -1,0 +1,152 @@
+"""The whole graph, small, in a repository of its own, driven by the dvc command as a user would.
+
+ResNet101 is left out of it for time: it differs from ResNet50 in depth alone, and test_models builds it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+pytestmark = pytest.mark.slow
+MODELS = ["cnn2", "cnn2_dropout", "cnn3_dropout", "cnn3_plateau", "resnet50"]
+SCORES = ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]
+
+
+def shell(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
+    """Run a command in the environment's PATH, without the DVC variables of an outer pipeline."""
+    outer = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+    environment = outer | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
+    assert not check or done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done
+
+
+def tiny(params: dict) -> dict:
+    params["data"]["synthetic"] |= {"train_images": 160, "test_images": 60, "duplicates": 4, "leaks": 3}
+    params["scoring"]["bootstrap_replicates"] = 100
+    params["models"] = {name: params["models"][name] for name in MODELS}
+    for block in params["models"].values():
+        block |= {"epochs": 1, "batch_size": 64}
+    params["tune"] |= {"trials": 2, "epochs": 1, "startup_trials": 1, "models": ["cnn3_plateau"]}
+    params["tune"]["space"]["cnn"] = {"dropout": {"low": 0.0, "high": 0.5, "log": False}}
+    return params
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory) -> Path:
+    """A committed copy of this working tree with tiny params, and `dvc repro` run in it."""
+    folder = tmp_path_factory.mktemp("clone")
+    listed = shell(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
+    for name in filter(None, listed):
+        recorded = Path(name).parts[0] in {"metrics", "plots", "reports", "dvc.lock"}
+        if (ROOT / name).is_file() and not recorded:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    yaml = YAML(typ="safe")
+    with (folder / "params.yaml").open() as file:
+        params = yaml.load(file)
+    with (folder / "params.yaml").open("w") as file:
+        yaml.dump(tiny(params), file)
+    shell(folder, "git", "init", "--quiet")
+    shell(folder, "git", "config", "user.name", "test")
+    shell(folder, "git", "config", "user.email", "test@localhost")
+    commit(folder, "params")
+    shell(folder, "dvc", "repro")
+    commit(folder, "results")
+    return folder
+
+
+def commit(folder: Path, message: str) -> None:
+    shell(folder, "git", "add", "--all")
+    shell(folder, "git", "commit", "--quiet", "--message", message)
+
+
+def metrics(folder: Path, kind: str) -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text()) for path in sorted((folder / "metrics" / kind).glob("*.json"))}
+
+
+def test_every_model_has_scores_with_an_interval(repository):
+    assert list(metrics(repository, "validation")) == sorted(MODELS)
+    assert list(metrics(repository, "test")) == sorted([*MODELS, "best"])
+    for record in [*metrics(repository, "test").values(), *metrics(repository, "validation").values()]:
+        assert list(record) == SCORES
+        assert 0 <= record["roc_auc_low"] <= record["roc_auc_high"] <= 1
+
+
+def test_a_second_repro_does_nothing(repository):
+    said = shell(repository, "dvc", "repro").stdout
+    assert "Data and pipelines are up to date." in said
+    assert "up to date" in shell(repository, "dvc", "status").stdout
+    assert shell(repository, "git", "status", "--porcelain").stdout == ""
+
+
+def test_metrics_show_is_one_row_a_file(repository):
+    table = shell(repository, "dvc", "metrics", "show", "--md").stdout.strip().splitlines()
+    header = [cell.strip() for cell in table[0].strip("|").split("|")]
+    assert sorted(header) == sorted(["Path", *SCORES])
+    assert len(table) - 2 == 2 * len(MODELS) + 1
+
+
+def test_the_graph_is_the_documented_one(repository):
+    edges = {
+        tuple(part.strip().strip('";') for part in line.split("->"))
+        for line in shell(repository, "dvc", "dag", "--dot").stdout.splitlines()
+        if "->" in line
+    }
+    for model in MODELS:
+        assert {("prepare", f"train@{model}"), (f"train@{model}", f"evaluate@{model}")} <= edges
+        assert {(f"train@{model}", "tune"), (f"evaluate@{model}", "report")} <= edges
+    assert {("download", "eda"), ("download", "prepare"), ("tune", "best"), ("best", "report")} <= edges
+
+
+def test_reports_and_figures_are_written(repository):
+    for name in [*MODELS, "best"]:
+        assert f"| {name} {'(' if name == 'best' else '|'}" in (repository / "reports/ranking.md").read_text()
+        assert (repository / f"plots/predictions/{name}.png").stat().st_size > 1000
+        assert "macro avg" in (repository / f"reports/classification/{name}.md").read_text()
+    faults = json.loads((repository / "metrics/eda.json").read_text())["exact_duplicates"]
+    assert faults["train_images_in_test"] == 3
+    assert faults["within_train"] >= 4
+    trials = (repository / "metrics/trials.csv").read_text().splitlines()
+    assert len(trials) == 3
+    assert not (repository / "dvclive").exists()
+
+
+def test_plots_are_drawn_by_dvc(repository):
+    page = shell(repository, "dvc", "plots", "show", "--out", "html").stdout.strip()
+    html = Path(page.removeprefix("file://")).read_text()
+    for part in ("ROC_by_model", "plots_confusion_cnn2_csv", "plots_training_cnn2_csv", "plots_ranking_png"):
+        assert part in html
+    shutil.rmtree(repository / "html")
+
+
+def test_a_fault_in_params_ends_a_stage_with_one_line(repository):
+    path = repository / "params.yaml"
+    before = path.read_text()
+    path.write_text(before.replace("flip: true", "flip: maybe", 1))
+    try:
+        done = shell(repository, sys.executable, "-m", "stages.train.cnn2", check=False)
+    finally:
+        path.write_text(before)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: params.yaml: models.cnn2.augmentation.flip is 'maybe'")
+    assert "Traceback" not in done.stderr
+
+
+def test_an_experiment_reruns_one_model_and_what_depends_on_it(repository):
+    said = shell(repository, "dvc", "exp", "run", "-S", "models.cnn2_dropout.dropout=0.4").stdout
+    run = [line.split("'")[1] for line in said.splitlines() if line.startswith("Running stage")]
+    assert sorted(run) == ["evaluate@cnn2_dropout", "report", "train@cnn2_dropout", "tune"]
+    changed = shell(repository, "dvc", "metrics", "diff", "--md").stdout
+    assert "cnn2_dropout.json" in changed
+    assert "cnn2.json" not in changed

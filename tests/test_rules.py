@@ -1,0 +1,163 @@
+"""The rules of the pipeline that a machine can check, each derived from the code and compared with dvc.yaml."""
+
+import ast
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+DYNAMIC = "stages/lib/architectures.py"  # imports a training script by the name of its model
+
+
+def resolved() -> dict[str, dict]:
+    """Stages by name as DVC sees them, the templates of `foreach` filled in."""
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        stages = {}
+        for stage in repo.index.stages:
+            names = {
+                str(Path(dep.fs_path).relative_to(ROOT))
+                for dep in stage.deps
+                if dep.protocol == "local" and hasattr(dep, "fs_path")
+            }
+            declared = {key for dep in stage.deps for key in getattr(dep, "params", [])}
+            stages[stage.name] = {"cmd": stage.cmd, "deps": names - {"params.yaml"}, "params": declared}
+    return stages
+
+
+STAGES = resolved()
+
+
+def script(cmd: str) -> Path:
+    module = cmd.split()[2]
+    return Path(*module.split(".")).with_suffix(".py")
+
+
+def imports(path: Path) -> set[Path]:
+    """Project modules that a file imports itself, the packages they lie in included."""
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "stages":
+            base = Path(*node.module.split("."))
+            modules = [base / alias.name for alias in node.names] if (ROOT / base).is_dir() else [base]
+            found |= {module.with_suffix(".py") for module in modules}
+    return found
+
+
+def closure(path: Path) -> set[Path]:
+    """All project files that running a script can execute."""
+    seen, pending = set(), {path, Path("stages/__init__.py")}
+    while pending:
+        file = pending.pop()
+        seen.add(file)
+        reached = imports(file)
+        if str(file) == DYNAMIC:
+            reached |= {p.relative_to(ROOT) for p in (ROOT / "stages/train").glob("*.py")}
+        pending |= reached - seen
+    return seen
+
+
+def params_read(files: set[Path], model: str | None) -> set[str]:
+    """The sections that params.load is called with; f"models.{name}" is the stage's own model."""
+    found = set()
+    for file in files:
+        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "params.load":
+                for argument in node.args:
+                    found.add(f"models.{model}" if isinstance(argument, ast.JoinedStr) else ast.literal_eval(argument))
+    return found
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_declares_the_code_it_runs_and_no_other(name):
+    stage = STAGES[name]
+    run = closure(script(stage["cmd"]))
+    declared = {Path(dep) for dep in stage["deps"] if dep.startswith("stages")}
+    folders = {dep for dep in declared if dep.suffix != ".py"}
+    assert folders <= {Path("stages/train")}
+    for folder in folders:
+        declared = declared - {folder} | {p.relative_to(ROOT) for p in (ROOT / folder).glob("*.py")}
+    family = {Path(f"stages/lib/{name}.py") for name in ("cnn", "resnet")} if name.startswith("train@") else set()
+    assert run <= declared <= run | family
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_declares_the_params_it_reads_and_no_other(name):
+    stage = STAGES[name]
+    model = name.partition("@")[2] or None
+    files = closure(script(stage["cmd"]))
+    if not name.startswith("train@"):
+        files -= {Path("stages/lib/training.py")}  # its `stage` is called by the training scripts alone
+    assert stage["params"] == params_read(files, model)
+
+
+def test_the_test_split_is_opened_by_evaluate_and_best_alone():
+    readers = {name.partition("@")[0] for name, stage in STAGES.items() if "data/test.npz" in stage["deps"]}
+    assert readers == {"evaluate", "best"}
+    raw = {name for name, stage in STAGES.items() if "data/raw.npz" in stage["deps"]}
+    assert raw == {"eda", "prepare"}
+
+
+def test_code_that_opens_the_test_split_is_run_by_evaluate_and_best_alone():
+    for name, stage in STAGES.items():
+        calls = set()
+        for file in closure(script(stage["cmd"])):
+            for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call):
+                    calls.add(ast.unparse(node.func))
+        assert ("dataset.read_test" in calls) == (name.partition("@")[0] in {"evaluate", "best"}), name
+
+
+def test_nothing_that_is_chosen_depends_on_test_scores():
+    for name, stage in STAGES.items():
+        if any(dep.startswith(("metrics/test", "data/predictions")) for dep in stage["deps"]):
+            assert name == "report"
+
+
+def test_every_param_has_a_comment_in_the_first_block_that_holds_it():
+    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
+    described = set()
+    for before, line in itertools.pairwise(lines):
+        if before.lstrip().startswith("#"):
+            described.add(line.split(":")[0].strip())
+
+    def keys(section, path=()):
+        for key, value in section.items():
+            yield (*path, key)
+            if isinstance(value, dict) and key not in {"schedule", "augmentation", "head", "space", "synthetic"}:
+                yield from keys(value, (*path, key))
+
+    sections = {*PARAMS, *PARAMS["models"], "synthetic"}
+    assert {path[-1] for path in keys(PARAMS)} - sections <= described
+
+
+def test_no_file_of_the_project_uses_pickle_or_tensorflow_itself():
+    for file in (ROOT / "stages").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert not {name.split(".")[0] for name in names} & {"pickle", "joblib", "tensorflow", "jax", "torch"}, file
+
+
+def test_the_readme_shows_the_committed_metrics_and_the_flags_of_the_real_study():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme[readme.index("| Path ") :].split("\n\n")[0].splitlines()
+    header, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table if "---" not in line)
+    shown = {row[0]: {name: float(cell) for name, cell in zip(header[1:], row[1:], strict=True)} for row in rows}
+    paths = [*(ROOT / "metrics/test").glob("*.json"), *(ROOT / "metrics/validation").glob("*.json")]
+    assert {str(path.relative_to(ROOT)) for path in paths} == set(shown)
+    for path in paths:
+        assert json.loads(path.read_text()) == pytest.approx(shown[str(path.relative_to(ROOT))], rel=1e-4)
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("cifar10: ")[1].split("\n\n")[0]
+    flags = [word for word in recipe.split() if "=" in word]
+    assert len(flags) > 10
+    assert all(flag in readme for flag in flags)

@@ -1,0 +1,130 @@
+"""Training is right, the same every time, and looks at validation alone."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+from stages.lib import params, training
+from stages.lib.dataset import Split
+from stages.lib.errors import UserError
+
+
+def tiny(block, prepared, seed) -> keras.Model:
+    inputs = keras.Input(prepared.image_shape, dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.AveragePooling2D(8)(x)
+    x = keras.layers.Dropout(0.2)(keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Dense(len(prepared.class_names), activation="softmax")(x))
+
+
+@pytest.fixture
+def block(raw_params) -> params.Cnn:
+    block = params.parse(raw_params).models["cnn2_dropout"]
+    return params.override(block, {"epochs": 3, "batch_size": 8, "learning_rate": 0.01}, "test")
+
+
+def test_the_same_arguments_give_the_same_bits(block, prepared):
+    one, same, other = (training.fit(tiny, block, prepared, seed)[0].get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_each_epoch_reports_validation_scores_and_the_rate(block, prepared):
+    seen = []
+    _, history = training.fit(tiny, block, prepared, 1, lambda epoch, logs: seen.append(epoch))
+    assert seen == [0, 1, 2]
+    assert {"epoch", "loss", "val_loss", "val_accuracy", "val_roc_auc", "learning_rate"} <= set(history[0])
+    assert history[-1]["val_roc_auc"] > 0.95
+    assert history[-1]["learning_rate"] < history[0]["learning_rate"]
+
+
+def test_a_rate_that_breaks_training_is_named(block, prepared):
+    def broken(block, prepared, seed):
+        model = tiny(block, prepared, seed)
+        model.layers[-1].kernel.assign(np.full(model.layers[-1].kernel.shape, np.nan))
+        return model
+
+    with pytest.raises(UserError, match="learning_rate 0.01 is too high"):
+        training.fit(broken, block, prepared, 1)
+
+
+def test_early_stopping_keeps_the_best_epoch(block, prepared):
+    block = params.override(block, {"epochs": 30, "early_stopping_patience": 2}, "test")
+    model, history = training.fit(tiny, block, prepared, 1)
+    best = max(row["val_accuracy"] for row in history)
+    assert len(history) < 30
+    found = model.predict(prepared.validation.images, verbose=0).argmax(axis=1) == prepared.validation.labels
+    assert found.mean() == best
+
+
+def test_a_plateau_halves_the_rate(block, prepared):
+    schedule = {"name": "plateau", "patience": 1, "factor": 0.5, "minimum_learning_rate": 0.0001}
+    block = params.override(block, {"epochs": 8, "schedule": schedule, "learning_rate": 0.016}, "test")
+    _, history = training.fit(tiny, block, prepared, 1)
+    rates = [row["learning_rate"] for row in history]
+    assert rates[0] == pytest.approx(0.016)
+    assert rates[-1] < 0.016
+    assert all(
+        later / earlier == pytest.approx(0.5) or later == earlier for earlier, later in itertools.pairwise(rates)
+    )
+
+
+def test_the_cosine_schedule_warms_up_and_ends_at_zero(block):
+    rate = training.optimizer(block, steps=10, epochs=3)._learning_rate
+    values = [float(rate(step)) for step in range(31)]
+    assert values[0] == 0.0
+    assert values[10] == max(values) == pytest.approx(block.learning_rate)
+    assert values[30] == pytest.approx(0.0, abs=1e-9)
+
+
+def test_weight_decay_spares_biases_and_batch_norm(block, prepared):
+    chosen = training.optimizer(params.override(block, {"weight_decay": 0.5}, "test"), steps=1, epochs=1)
+    layers = [keras.layers.Dense(2), keras.layers.BatchNormalization()]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    chosen.build(model.trainable_variables)
+    assert [v.path.split("/")[-1] for v in model.trainable_variables if chosen._use_weight_decay(v)] == ["kernel"]
+
+
+def one_image_a_row(count: int) -> Split:
+    """Images whose pixels hold their own number and place."""
+    y, x = np.mgrid[:6, :6]
+    images = np.stack([np.stack([np.full((6, 6), number), y, x], axis=-1) for number in range(count)])
+    return Split(images.astype(np.uint8), (np.arange(count) % 2).astype(np.uint8))
+
+
+def drawn(seed: int, epochs: int, flip: bool, shift: int) -> list[np.ndarray]:
+    augmentation = params.Augmentation(flip=flip, shift_pixels=shift)
+    stream = training.batches(one_image_a_row(10), 2, 4, augmentation, seed)
+    return [next(stream)[0] for _ in range(2 * epochs)]
+
+
+def test_batches_depend_on_seed_and_epoch_alone():
+    one, same, other = drawn(1, 3, True, 2), drawn(1, 3, True, 2), drawn(2, 3, True, 2)
+    assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
+    assert not np.array_equal(one[0], other[0])
+    assert not np.array_equal(one[0], one[2])
+
+
+def test_an_epoch_takes_no_image_twice():
+    stream = drawn(1, 4, False, 0)
+    for first, second in zip(stream[::2], stream[1::2], strict=True):
+        numbers = np.concatenate([first, second])[:, 0, 0, 0]
+        assert len(set(numbers.tolist())) == 8
+
+
+def test_images_are_flipped_and_shifted_and_nothing_else():
+    image = one_image_a_row(1).images[0]
+    padded = np.pad(image, ((2, 2), (2, 2), (0, 0)), mode="reflect")
+    allowed = {
+        (view[top : top + 6, left : left + 6, 1:]).tobytes()
+        for view in (padded, padded[:, ::-1])
+        for top in range(5)
+        for left in range(5)
+    }
+    found = {image[..., 1:].tobytes() for batch in drawn(3, 40, True, 2) for image in batch}
+    assert found <= allowed
+    assert len(found) > len(allowed) * 0.8
+    unchanged = {image[..., 1:].tobytes() for batch in drawn(3, 2, False, 0) for image in batch}
+    assert unchanged == {image[..., 1:].tobytes()}
