@@ -1,7 +1,5 @@
 """download: get the images of `data.source` and check them. Reads data.*; writes data/raw.npz."""
 
-import hashlib
-import socket
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +7,11 @@ import numpy as np
 from stages.lib import dataset, errors, files, params, synthetic
 from stages.lib.errors import UserError
 
-NETWORK_TIMEOUT_SECONDS = 30
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
 def main() -> None:
     seed, data = params.load("seed", "data")
-    socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
     match data.source:
         case "synthetic":
             arrays = synthetic.draw(**data.synthetic.model_dump(), seed=seed)
@@ -60,11 +56,13 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
             raise UserError(f"data.path {path} cannot be downloaded ({_first_line(error)})") from None
     elif not file.is_file():
         raise UserError(f"data.path {path} is no file; allowed: an .npz file or an http(s) URL")
-    with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
+    found = files.sha256(file)
     if found != sha256:
         raise UserError(f"data.path {path} has SHA-256 {found}; data.sha256 allows {sha256} only")
     arrays = files.read_npz(file)
+    for key in arrays:
+        if not key.isidentifier():
+            raise UserError(f"data.path {path} holds an entry {key!r}; allowed: arrays with plain names")
     for key in ("x_train", "y_train", "x_test", "y_test"):
         if key not in arrays:
             raise UserError(f"data.path {path} has no array {key}; found: {', '.join(arrays) or 'none'}")

@@ -7,9 +7,13 @@ confusion matrix, classification report and grid of predictions.
 import sys
 
 from stages.lib import errors, evaluation, files, params
+from stages.lib.errors import UserError
 
 
-def main(name: str) -> None:
+def main(*names: str) -> None:
+    if len(names) != 1:
+        raise UserError("evaluate takes the name of one model: python -m stages.evaluate cnn2")
+    name = names[0]
     seed, scoring = params.load("seed", "scoring")
     evaluation.evaluate(name, files.read_model(f"models/{name}.keras"), scoring, seed)
 

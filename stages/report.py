@@ -4,25 +4,45 @@ plots/roc.csv (one curve a model) and plots/ranking.png.
 It comes after every choice is made, so it may look at test scores; nothing reads what it writes.
 """
 
-from pathlib import Path
+import shutil
 
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.metrics import roc_curve
+from typing_extensions import TypedDict
 
 from stages.lib import errors, figures, files, params, scoring
 
 BEST = "best"
 GRID = np.linspace(0, 1, 101)
-Scores = dict[str, dict[str, float]]
+Scores = dict[str, scoring.Scores]
+
+
+class Best(TypedDict):
+    """metrics/best.json, as far as the report shows it."""
+
+    validation: scoring.Scores
+
+
+class Images(TypedDict):
+    images_shape: list[int]
+
+
+class Eda(TypedDict):
+    """metrics/eda.json, as far as the report shows it."""
+
+    classes: list[str]
+    train: Images
+    test: Images
+    exact_duplicates: dict[str, int]
 
 
 def main() -> None:
     seed, models, scoring_params = params.load("seed", "models", "scoring")
-    tuned, best = files.read_json("metrics/tune.json"), files.read_json("metrics/best.json")
+    tuned, best = files.read_json("metrics/tune.json", params.Tuned), files.read_json("metrics/best.json", Best)
     names = [*models, BEST]
-    test = {name: files.read_json(f"metrics/test/{name}.json") for name in names}
-    validation = {name: files.read_json(f"metrics/validation/{name}.json") for name in models}
+    test = {name: files.read_json(f"metrics/test/{name}.json", scoring.Scores) for name in names}
+    validation = {name: files.read_json(f"metrics/validation/{name}.json", scoring.Scores) for name in models}
     validation[BEST] = best["validation"]
     predictions = {name: files.read_npz(f"data/predictions/{name}.npz", "labels", "probabilities") for name in names}
     ranking = sorted(names, key=lambda name: test[name]["roc_auc"], reverse=True)
@@ -36,7 +56,17 @@ def main() -> None:
     table = ranking_table(ranking, test, validation, tuned["model"])
     files.write_text("reports/ranking.md", table)
     text = conclusion(ranking, test, validation, replicates, tuned)
-    files.write_text("reports/report.md", report(table, text, ranking, tuned, files.read_json("metrics/eda.json")))
+    files.write_text(
+        "reports/report.md",
+        report(
+            table,
+            text,
+            ranking,
+            tuned,
+            files.read_json("metrics/eda.json", Eda),
+        ),
+    )
+    shutil.rmtree(files.CHECKPOINTS, ignore_errors=True)  # DVC has recorded all that they were kept for
     print(table)
 
 
@@ -88,8 +118,7 @@ def _with_interval(scores: dict[str, float]) -> str:
 
 
 def report(table: str, conclusion: list[str], ranking: list[str], tuned: dict, eda: dict) -> str:
-    trials = Path("metrics/trials.csv").read_text(encoding="utf-8").splitlines()
-    cells = [line.split(",") for line in trials]
+    cells = files.read_csv("metrics/trials.csv")
     trial_table = [_row(cells[0]), _row(["---"] * len(cells[0])), *map(_row, cells[1:])]
     faults = "\n".join(f"- {name.replace('_', ' ')}: {count}" for name, count in eda["exact_duplicates"].items())
     changed = ", ".join(

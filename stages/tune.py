@@ -22,7 +22,7 @@ PRUNERS = {
 def main() -> None:
     seed, models, tune = params.load("seed", "models", "tune")
     prepared = dataset.read_prepared()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # else it prints the traceback of what ends a trial
     studies = {name: search(name, models[name], tune, prepared, seed) for name in candidates(models, tune)}
 
     complete = optuna.trial.TrialState.COMPLETE
@@ -52,7 +52,7 @@ def candidates(models: dict[str, params.Model], tune: params.Tune) -> list[str]:
     """The models to tune: those named, or the best by validation ROC-AUC."""
     if not isinstance(tune.models, int):
         return tune.models
-    score = {name: files.read_json(f"metrics/validation/{name}.json")["roc_auc"] for name in models}
+    score = {name: files.read_json(f"metrics/validation/{name}.json", scoring.Scores)["roc_auc"] for name in models}
     return sorted(score, key=score.get, reverse=True)[: tune.models]
 
 
@@ -65,21 +65,37 @@ def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared
     def objective(trial: optuna.Trial) -> float:
         suggested = {knob: suggest(trial, knob, values, own[knob]) for knob, values in space.items()}
         changed = params.override(block, suggested, "tune")
+        run = training.prepare(
+            f"tune/{name}-{trial.number}", changed, seed, prepared, tune.epochs, search=tune.model_dump()
+        )
 
-        def report(epoch: int, logs: dict[str, float]) -> None:
-            trial.report(logs["val_roc_auc"], epoch + 1)
+        history: list[tuple[int, float]] = []
+
+        def report(epoch: int, roc_auc: float) -> None:
+            history.append((epoch, roc_auc))
+            trial.report(roc_auc, epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        print(f"trial {trial.number} of {name}: {trial.params}")
-        try:
-            model, _ = training.fit(build, changed, prepared, seed, report, tune.epochs)
-        except training.DivergedError as error:
-            raise optuna.TrialPruned from error
-        probabilities = scoring.predict(model, prepared.validation.images)
-        return scoring.point_scores(prepared.validation.labels, probabilities)["roc_auc"]
+        done = run.checkpoint.result()
+        print(f"trial {trial.number} of {name}: {trial.params}{' (done before)' if done else ''}")
+        if done:  # by a search that was killed: told to Optuna as it was, so that what follows is the same
+            for epoch, roc_auc in done["history"]:
+                report(epoch, roc_auc)
+        else:
+            done = {"history": history, "roc_auc": None}
+            try:
+                model, _ = training.fit(build, run, lambda row: report(row["epoch"], row["val_roc_auc"]))
+                done["roc_auc"] = scoring.roc_auc(model, prepared.validation)
+            except (optuna.TrialPruned, training.DivergedError):
+                pass
+            run.checkpoint.finish(done)
+        if done["roc_auc"] is None:
+            raise optuna.TrialPruned
+        return done["roc_auc"]
 
     study = optuna.create_study(
+        study_name=name,  # the hyperband pruner draws from it
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials),
         pruner=PRUNERS[tune.pruner](),

@@ -5,6 +5,16 @@ from keras import layers
 
 from stages.lib import params
 from stages.lib.errors import UserError
+from stages.lib.training import Build, Run
+
+
+def builder(*filters: int) -> Build:
+    """The `build` of a network with one block for each number of filters."""
+
+    def build(run: Run) -> keras.Model:
+        return network(run.prepared.image_shape, len(run.prepared.class_names), filters, run.block)
+
+    return build
 
 
 def network(
@@ -26,7 +36,9 @@ def network(
     inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
     for count in filters:
-        x = layers.Conv2D(count, 3, padding="valid")(x)
+        convolution = layers.Conv2D(count, 3, padding="valid")
+        x = convolution(x)
+        convolution.bias.trainable = False  # batch norm cancels it out
         x = layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
         x = layers.ReLU()(x)
         x = layers.MaxPooling2D(2)(x)

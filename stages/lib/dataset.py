@@ -106,6 +106,9 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
             refuse(f"y_{split}", f"{images_a_class[rare]} images of class {rare}", f"at least {least} of every class")
         checked[f"y_{split}"] = labels.astype(np.uint8)
     checked["class_names"] = np.array([str(name) for name in (range(count) if names is None else names)])
+    for name in checked["class_names"].tolist():
+        if not name.strip() or not name.isprintable() or "|" in name:
+            refuse("class_names", f"of {name!r}", "printable names without |, which parts the cells of tables")
     if len(set(checked["class_names"].tolist())) < count:
         refuse("class_names", "not distinct", "one name a class")
     return checked

@@ -10,7 +10,7 @@ from stages.lib.dataset import Split
 GRID_IMAGES = 40
 
 
-def evaluate(name: str, model: keras.Model, scoring_params: params.Scoring, seed: int) -> dict[str, float]:
+def evaluate(name: str, model: keras.Model, scoring_params: params.Scoring, seed: int) -> scoring.Scores:
     """Score a model on the test split and write all that is reported of it; return its scores."""
     test, class_names = dataset.read_test()
     probabilities = scoring.predict(model, test.images)
@@ -42,21 +42,21 @@ def classification_table(name: str, labels: np.ndarray, probabilities: np.ndarra
         labels,
         probabilities.argmax(axis=1),
         labels=range(len(class_names)),
-        target_names=class_names,
         output_dict=True,
         zero_division=0.0,
     )
     areas = scoring.class_roc_auc(labels, probabilities)
-    rows = [*zip(class_names, areas, strict=True), ("macro avg", areas.mean())]
+    rows = [(name, str(label), area) for label, (name, area) in enumerate(zip(class_names, areas, strict=True))]
+    rows.append(("macro avg", "macro avg", areas.mean()))
     lines = [
         f"# {name}: test scores by class",
         "",
         "| class | ROC-AUC | precision | recall | F1 | images |",
         "|---|---|---|---|---|---|",
     ]
-    for row, area in rows:
-        of = report[row]
-        rates = " | ".join(f"{of[key]:.3f}" for key in ("precision", "recall", "f1-score"))
+    for row, key, area in rows:
+        of = report[key]
+        rates = " | ".join(f"{of[rate]:.3f}" for rate in ("precision", "recall", "f1-score"))
         lines.append(f"| {row} | {area:.4f} | {rates} | {of['support']:.0f} |")
     return "\n".join(lines) + "\n"
 

@@ -13,6 +13,7 @@ from stages.lib import files
 from stages.lib.dataset import Split
 
 DOTS_PER_INCH = 80
+plt.rcParams["text.parse_math"] = False  # a class may be called $
 RIGHT, WRONG = "tab:green", "tab:red"
 
 
@@ -30,7 +31,7 @@ def image_grid(images: np.ndarray, titles: list[str], colours: list[str], column
     for axis in axes.flat:
         axis.axis("off")
     for axis, image, title, colour in zip(axes.flat, images, titles, colours, strict=False):
-        axis.imshow(image)
+        axis.imshow(image, interpolation="nearest")
         axis.set_title(title, fontsize=8, color=colour)
     figure.suptitle(heading)
     figure.tight_layout()

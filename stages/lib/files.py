@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and hold the same bytes for the same content."""
 
 import csv
+import hashlib
 import json
 import tempfile
 import zipfile
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from stages.lib.errors import UserError
 
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
     import keras
 
 
+# Where a killed stage keeps what it goes on from.
+CHECKPOINTS = Path("checkpoints")
+
 # What numpy and zipfile raise for damaged archives, pickled arrays and other kinds of file.
 UNREADABLE = (ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+
+# Where a good copy is: in git for what is small, in DVC's cache for the rest.
+RESTORE = "`git restore` it, or `dvc repro --force` its stage"
+RESTORE_CACHED = "delete it, then `dvc checkout` or `dvc repro` restores what a stage made"
 
 
 @contextmanager
@@ -34,8 +43,18 @@ def whole(path: str | Path) -> Iterator[Path]:
     try:
         yield partial
         partial.replace(path)
+    except OSError as error:
+        if error.filename:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # a full disk names no file
     finally:
         partial.unlink(missing_ok=True)
+
+
+def sha256(path: str | Path) -> str:
+    """64 lower-case hex digits."""
+    with Path(path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -47,14 +66,16 @@ def write_json(path: str | Path, content: dict) -> None:
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> dict:
-    """Read a JSON object that a stage wrote. Raises UserError where the file is missing or damaged."""
+def read_json(path: str | Path, kind: type) -> Any:
+    """Read what a stage wrote, as the type `kind`. Raises UserError where the file is missing, damaged or unfit."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return TypeAdapter(kind).validate_json(Path(path).read_bytes())
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
-    except ValueError as error:
-        raise UserError(f"{path}: is not valid JSON ({error}); `dvc checkout` or `dvc repro` restores it") from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise UserError(f"{path}: {where} {fault['msg']}; {RESTORE}") from None
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
@@ -62,6 +83,20 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence])
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         writer.writerows(rows)
+
+
+def read_csv(path: str | Path) -> list[list[str]]:
+    """The rows of a table that a stage wrote, its header first. Raises UserError where it is missing or damaged."""
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file, strict=True))
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path}: is not a readable table ({error}); {RESTORE}") from None
+    if not rows or len({len(row) for row in rows}) > 1:
+        raise UserError(f"{path}: is not a whole table; {RESTORE}")
+    return rows
 
 
 def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
@@ -81,12 +116,12 @@ def read_npz(path: str | Path, *keys: str) -> dict[str, np.ndarray]:
                 raise ValueError(f"{key} is no array")
         return arrays
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; `dvc repro` makes what a stage writes") from None
+        raise UserError(f"{path}: is missing; {RESTORE_CACHED}") from None
     except KeyError as error:
         raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(keys)}") from None
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: is not a readable .npz of plain arrays ({reason})") from None
+        raise UserError(f"{path}: is not a readable .npz of plain arrays ({reason}); {RESTORE_CACHED}") from None
 
 
 def write_model(path: str | Path, model: "keras.Model") -> None:
@@ -132,4 +167,4 @@ def read_model(path: str | Path) -> "keras.Model":
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many types for a damaged or unsafe file
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: cannot be loaded ({reason}); `dvc checkout` or `dvc repro` restores it") from None
+        raise UserError(f"{path}: cannot be loaded ({reason}); {RESTORE_CACHED}") from None

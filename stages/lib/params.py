@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
+from typing_extensions import TypedDict
 
 from stages.lib.errors import UserError
 
@@ -66,7 +67,7 @@ class Augmentation(Section):
 
 class Cosine(Section):
     name: Literal["cosine"]
-    warmup_epochs: Annotated[float, Field(ge=0)]
+    warmup_epochs: Annotated[float, Field(ge=0, le=1_000_000)]
 
 
 class Plateau(Section):
@@ -91,6 +92,12 @@ class Training(Section):
     precision: Literal["float32", "mixed_bfloat16"]
     batch_norm_momentum: Fraction
     dropout: Fraction
+
+    @model_validator(mode="after")
+    def _floor_is_below(self) -> "Training":
+        if self.schedule.name == "plateau" and self.schedule.minimum_learning_rate > self.learning_rate:
+            raise ValueError("schedule.minimum_learning_rate must not exceed learning_rate")
+        return self
 
 
 class Cnn(Training):
@@ -150,6 +157,16 @@ class Tune(Section):
     space: Spaces
 
 
+class Tuned(TypedDict):
+    """metrics/tune.json: the winner of the search and its whole block."""
+
+    model: str
+    trial: int
+    validation_roc_auc: float
+    changed: dict[str, Any]
+    block: Model
+
+
 class Params(Section):
     seed: Seed
     data: Data
@@ -166,7 +183,7 @@ class Params(Section):
             if name == "best":
                 raise ValueError("models.best is the name of the tuned winner; choose another")
             script = Path(f"stages/train/{name}.py")
-            if not script.is_file():
+            if not name.isidentifier() or not script.is_file():
                 raise ValueError(f"models.{name} has no script {script}")
         chosen = self.tune.models
         if isinstance(chosen, int):
@@ -187,9 +204,13 @@ class Params(Section):
                 if not ends:
                     raise ValueError(f"{where} is an empty list; allowed: values to choose from")
                 for model in self.models.values():
-                    if isinstance(model, block):
-                        for value in ends:
-                            override(model, {knob: value}, where)
+                    if not isinstance(model, block):
+                        continue
+                    own = getattr(model, knob)
+                    if isinstance(values, Range) and (isinstance(own, bool) or not isinstance(own, int | float)):
+                        raise ValueError(f"{where} is a range, but a model has {own}; allowed: a list of values")
+                    for value in ends:
+                        override(model, {knob: value}, where)
         return self
 
 
@@ -199,7 +220,8 @@ def override(block: Cnn | Resnet, changes: dict[str, Any], where: str) -> Cnn | 
         return type(block).model_validate(block.model_dump() | changes)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise ValueError(f"{where}: {fault['input']!r} is refused; {_sentence(fault)}") from None
+        found = fault["input"] if len(fault["loc"]) > 1 else changes  # the whole block where knobs do not fit together
+        raise ValueError(f"{where}: {_shown(found)} is refused; {_sentence(fault)}") from None
 
 
 def load(*sections: str) -> Any:
@@ -217,10 +239,11 @@ def load(*sections: str) -> Any:
     # DVC reads and writes params with ruamel.yaml; PyYAML would take its 1e-05 for a string.
     try:
         raw = YAML(typ="safe").load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError, TypeError, RecursionError) as error:  # the last three for dates, keys and depth
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{FILE}{line}: is not valid YAML ({getattr(error, 'problem', error)})") from None
+        reason = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise UserError(f"{FILE}{line}: is not valid YAML ({reason})") from None
     params = parse(raw)
     found = []
     for section in sections:
@@ -260,8 +283,12 @@ def _line(error: ValidationError, raw: dict) -> str:
             return f"{key}.{tag} is {found}; allowed: {fault['ctx'].get('expected_tags', 'see the comments there')}"
         case "value_error" if not fault["loc"]:
             return _sentence(fault)
-    shown = repr(fault["input"])
-    return f"{key} is {shown if len(shown) <= 80 else shown[:77] + '...'}; {_sentence(fault)}"
+    return f"{key} is {_shown(fault['input'])}; {_sentence(fault)}"
+
+
+def _shown(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def _sentence(fault: dict) -> str:

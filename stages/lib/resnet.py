@@ -5,28 +5,28 @@ the last layer learns on the frozen backbone's features, then the whole network 
 small rate.
 """
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers
 
-from stages.lib import params
-from stages.lib.dataset import Prepared
+from stages.lib import files, params, training
 from stages.lib.errors import UserError
+from stages.lib.training import Run
 
 FEATURE_BATCH = 64
+FEATURE_FILE = 2048  # images whose features one file holds
 
 Backbone = Callable[..., keras.Model]
 
 
-def build(backbone: Backbone, block: params.Resnet, prepared: Prepared, seed: int) -> keras.Model:
+def build(backbone: Backbone, run: Run) -> keras.Model:
     """The network ready to be trained: random with `weights: null`, else its head fitted on the frozen backbone."""
-    model = network(backbone, block, prepared.image_shape, len(prepared.class_names))
-    if block.weights is not None:
-        fit_head(model, block, prepared)
+    model = network(backbone, run.block, run.prepared.image_shape, len(run.prepared.class_names))
+    if run.block.weights is not None:
+        fit_head(model, run)
     return model
 
 
@@ -81,26 +81,44 @@ def load(backbone: Backbone, block: params.Resnet, input_shape: tuple[int, int, 
     return body
 
 
-def fit_head(model: keras.Model, block: params.Resnet, prepared: Prepared) -> None:
+def fit_head(model: keras.Model, run: Run) -> None:
     """Train the head on the frozen backbone's features of every image and, with flips, of its mirror image."""
-    extractor, head = model.get_layer("features"), model.get_layer("head")
-    train, validation = prepared.train, prepared.validation
-    views = [train.images, train.images[:, :, ::-1]] if block.augmentation.flip else [train.images]
-    features = [extractor.predict(view, batch_size=FEATURE_BATCH, verbose=0) for view in views]
-    one_hot = np.eye(len(prepared.class_names), dtype=np.float32)
+    block, labels, head = run.block, run.prepared.train.labels, model.get_layer("head")
+    inputs = features(model.get_layer("features"), run)
+    batch_size = min(block.batch_size, len(labels))
+    one_hot = np.eye(len(run.prepared.class_names), dtype=np.float32)
     head.compile(
         keras.optimizers.Adam(block.head.learning_rate),
         keras.losses.CategoricalCrossentropy(label_smoothing=block.label_smoothing),
         metrics=["accuracy"],
     )
-    head.fit(
-        np.concatenate(features),
-        np.concatenate([one_hot[train.labels]] * len(views)),
-        batch_size=min(block.batch_size, len(train)),
-        epochs=block.head.epochs,
-        validation_data=(
-            extractor.predict(validation.images, batch_size=FEATURE_BATCH, verbose=0),
-            one_hot[validation.labels],
-        ),
-        verbose=1 if sys.stdout.isatty() else 2,
-    )
+
+    def batches_from(epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for rows, _ in training.shuffled(len(inputs), batch_size, run.seed, epoch):
+            yield inputs[rows], one_hot[labels[rows % len(labels)]]
+
+    steps = len(inputs) // batch_size
+    training.run_epochs(head, batches_from, steps, block.head.epochs, [], run.checkpoint.phase("head"))
+
+
+def features(extractor: keras.Model, run: Run) -> np.ndarray:
+    """(N or 2 N, F) float16: the backbone's features of the N training images and, with flips, of their mirror images.
+
+    Half precision rounds to one part in 2048 and halves the memory. Kept with the checkpoint, a file for every
+    FEATURE_FILE images, so that a killed run computes none of them twice.
+    """
+    images = run.prepared.train.images
+    views = [images, images[:, :, ::-1]] if run.block.augmentation.flip else [images]
+    found = np.empty((len(views) * len(images), extractor.output_shape[-1]), np.float16)
+    for number, view in enumerate(views):
+        for start in range(0, len(images), FEATURE_FILE):
+            chunk = view[start : start + FEATURE_FILE]
+            path = run.checkpoint.folder / f"features-{number}-{start:07d}.npz"
+            try:
+                part = files.read_npz(path, "features")["features"]
+            except UserError:  # not there yet, or damaged
+                part = extractor.predict(chunk, batch_size=FEATURE_BATCH, verbose=0).astype(np.float16)
+                files.write_npz(path, features=part)
+            first = number * len(images) + start
+            found[first : first + len(chunk)] = part
+    return found

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+from typing_extensions import TypedDict
+
+from stages.lib.dataset import Split
 
 if TYPE_CHECKING:
     import keras
@@ -32,6 +35,11 @@ def point_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, flo
         "accuracy": float(accuracy_score(labels, probabilities.argmax(axis=1))),
         "log_loss": float(log_loss(labels, probabilities, labels=classes)),
     }
+
+
+def roc_auc(model: "keras.Model", split: Split) -> float:
+    """Macro ROC-AUC of the model on a split."""
+    return point_scores(split.labels, predict(model, split.images))["roc_auc"]
 
 
 def class_roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
@@ -80,8 +88,18 @@ def interval(replicates: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def scores(labels: np.ndarray, probabilities: np.ndarray, replicates: int, seed: int) -> dict[str, float]:
-    """The flat record that metrics/*/*.json hold: roc_auc with its 95 % interval, accuracy, log_loss."""
+class Scores(TypedDict):
+    """The flat record that metrics/validation/*.json and metrics/test/*.json hold."""
+
+    roc_auc: float
+    roc_auc_low: float
+    roc_auc_high: float
+    accuracy: float
+    log_loss: float
+
+
+def scores(labels: np.ndarray, probabilities: np.ndarray, replicates: int, seed: int) -> Scores:
+    """roc_auc with its 95 % interval, accuracy and log_loss, rounded to DECIMALS."""
     point = point_scores(labels, probabilities)
     low, high = interval(bootstrap_roc_auc(labels, probabilities, replicates, seed))
     record = {

@@ -1,24 +1,39 @@
 """Training of one model by its param block, and the scores that it is chosen by."""
 
+import itertools
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 from dvclive import Live
 from scmrepo.exceptions import SCMError
 
-from stages.lib import dataset, files, params, scoring
+from stages.lib import batchnorm, checkpoint, dataset, files, params, scoring
 from stages.lib.dataset import Prepared, Split
 from stages.lib.errors import UserError
 
 LIVE_FOLDER = Path("dvclive")
 
-Build = Callable[[params.Model, Prepared, int], keras.Model]
-Epoch = Callable[[int, dict[str, float]], None]
+
+@dataclass(frozen=True)
+class Run:
+    """One training: all that its weights depend on, and where a killed one left off."""
+
+    block: params.Model
+    prepared: Prepared
+    seed: int
+    epochs: int
+    checkpoint: checkpoint.Checkpoint
+
+
+Build = Callable[[Run], keras.Model]
+Row = dict[str, float]
 
 
 class DivergedError(UserError):
@@ -28,22 +43,42 @@ class DivergedError(UserError):
 def stage(name: str, build: Build) -> None:
     """The stage train@NAME: fit the model of `models.NAME`, write it, its validation scores and its learning curves."""
     seed, scoring_params, block = params.load("seed", "scoring", f"models.{name}")
-    prepared = dataset.read_prepared()
+    run = prepare(name, block, seed)
     with live_metrics() as live:
 
-        def log_live(epoch: int, logs: dict[str, float]) -> None:
-            for key, value in logs.items():
-                live.log_metric(f"{name}/{key}", value)
+        def log_live(row: Row) -> None:
+            for key, value in row.items():
+                if key != "epoch":
+                    live.log_metric(f"{name}/{key}", value)
             live.next_step()
 
-        model, history = fit(build, block, prepared, seed, log_live)
-    validation = prepared.validation
+        model, history = fit(build, run, log_live)
+    validation = run.prepared.validation
     probabilities = scoring.predict(model, validation.images)
     record = scoring.scores(validation.labels, probabilities, scoring_params.bootstrap_replicates, seed)
     files.write_model(f"models/{name}.keras", model)
     write_learning_curves(f"plots/training/{name}.csv", history)
     files.write_json(f"metrics/validation/{name}.json", record)
     print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
+
+
+def prepare(
+    name: str, block: params.Model, seed: int, prepared: Prepared | None = None, epochs: int | None = None, **more: Any
+) -> Run:
+    """The training of `block` on data/prepared.npz (already read as `prepared`, where given) with its checkpoint NAME.
+
+    `epochs` overrides the block's; `more` is what else the checkpoint belongs to.
+    """
+    epochs = epochs or block.epochs
+    inputs = {
+        "block": block.model_dump(),
+        "seed": seed,
+        "epochs": epochs,
+        "data": files.sha256(dataset.PREPARED),
+    } | more
+    if getattr(block, "weights", None) and Path(block.weights).is_file():
+        inputs["weights"] = files.sha256(block.weights)
+    return Run(block, prepared or dataset.read_prepared(), seed, epochs, checkpoint.Checkpoint(name, **inputs))
 
 
 @contextmanager
@@ -58,35 +93,33 @@ def live_metrics() -> Iterator[Live]:
         shutil.rmtree(LIVE_FOLDER, ignore_errors=True)
 
 
-def fit(
-    build: Build,
-    block: params.Model,
-    prepared: Prepared,
-    seed: int,
-    on_epoch: Epoch = lambda epoch, logs: None,
-    epochs: int | None = None,
-) -> tuple[keras.Model, list[dict[str, float]]]:
+def fit(build: Build, run: Run, on_epoch: Callable[[Row], None] = lambda row: None) -> tuple[keras.Model, list[Row]]:
     """Build and train a model; return it with its history, a dict an epoch.
 
-    `on_epoch(epoch, logs)` is called after each epoch with loss, accuracy, learning_rate and validation's loss,
-    accuracy and roc_auc; what it raises ends the training. `epochs` overrides the block's.
-    The same arguments give the same weights, bit for bit, on the same processor.
+    `on_epoch(row)` is called after each epoch with epoch, loss, accuracy, learning_rate and validation's loss, accuracy
+    and roc_auc; what it raises ends the training. A killed training goes on after its last whole epoch, whose rows
+    `on_epoch` is given again. The same run gives the same weights, bit for bit, on the same processor.
     """
-    keras.utils.set_random_seed(seed)
+    block = run.block
+    keras.utils.clear_session()
+    keras.config.set_floatx("float32")  # whatever ~/.keras/keras.json says
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(block.precision)
-    model = build(block, prepared, seed)
-    train, validation = prepared.train, prepared.validation
-    epochs = epochs or block.epochs
+    built = build(run)
+    model = batchnorm.fused(built)
+    train = run.prepared.train
     batch_size = min(block.batch_size, len(train))
     steps = len(train) // batch_size
-    classes = len(prepared.class_names)
+    classes = len(run.prepared.class_names)
 
     model.compile(
-        optimizer=optimizer(block, steps, epochs),
+        optimizer=optimizer(block, steps, run.epochs),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=block.label_smoothing),
         metrics=["accuracy"],
     )
-    callbacks = [ValidationScores(validation)]
+    callbacks = [ValidationScores(run.prepared.validation)]
     if block.schedule.name == "plateau":
         callbacks.append(
             keras.callbacks.ReduceLROnPlateau(
@@ -106,26 +139,44 @@ def fit(
                 restore_best_weights=True,
             )
         )
-    history = []
-
-    def record(epoch: int, logs: dict[str, float]) -> None:
-        history.append({"epoch": epoch + 1} | {key: float(value) for key, value in logs.items()})
-        on_epoch(epoch, logs)
-
-    callbacks.append(keras.callbacks.LambdaCallback(on_epoch_end=record))
-    model.fit(
-        batches(train, classes, batch_size, block.augmentation, seed),
-        steps_per_epoch=steps,
-        epochs=epochs,
-        callbacks=callbacks,
-        shuffle=False,
-        verbose=1 if sys.stdout.isatty() else 2,
+    history = run_epochs(
+        model,
+        lambda epoch: batches(train, classes, batch_size, block.augmentation, run.seed, epoch),
+        steps,
+        run.epochs,
+        callbacks,
+        run.checkpoint.phase("model"),
+        on_epoch,
     )
     if not np.isfinite(history[-1]["loss"]):
         raise DivergedError(
             f"{params.FILE}: the loss of a training is not finite; its learning_rate {block.learning_rate} is too high"
         )
-    return model, history
+    built.set_weights(model.get_weights())
+    return built, history
+
+
+def run_epochs(
+    model: keras.Model,
+    batches_from: Callable[[int], Iterator],
+    steps: int,
+    epochs: int,
+    callbacks: list[keras.callbacks.Callback],
+    phase: checkpoint.Phase,
+    on_epoch: Callable[[Row], None] = lambda row: None,
+) -> list[Row]:
+    """`model.fit` from where `phase` stands; `batches_from(epoch)` are the endless batches from that epoch on."""
+    first = epochs if phase.stopped else len(phase.history)
+    model.fit(
+        batches_from(first),
+        steps_per_epoch=steps,
+        initial_epoch=first,
+        epochs=epochs,
+        callbacks=[*callbacks, phase.saver(callbacks, on_epoch)],
+        shuffle=False,
+        verbose=1 if sys.stdout.isatty() else 2,
+    )
+    return phase.history
 
 
 def optimizer(block: params.Model, steps: int, epochs: int) -> keras.optimizers.Optimizer:
@@ -153,30 +204,40 @@ def optimizer(block: params.Model, steps: int, epochs: int) -> keras.optimizers.
 
 
 def batches(
-    train: Split, classes: int, batch_size: int, augmentation: params.Augmentation, seed: int
+    train: Split, classes: int, batch_size: int, augmentation: params.Augmentation, seed: int, epoch: int = 0
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Endless batches: images (batch_size, H, W, 3) uint8, one-hot labels (batch_size, classes) float32.
+    """Endless batches from `epoch` on: images (batch_size, H, W, 3) uint8, one-hot labels (batch_size, C) float32.
 
     Order, flips and shifts of a pass depend on the seed and the number of the pass alone. A shifted image is filled
-    with its mirrored border; flip and shift are one indexing of the padded images.
+    with its mirrored border; flip and shift are one indexing of the images.
     """
     height, width = train.images.shape[1:3]
     shift = min(augmentation.shift_pixels, height - 1, width - 1)
-    padded = np.pad(train.images, ((0, 0), (shift, shift), (shift, shift), (0, 0)), mode="reflect")
     one_hot = np.eye(classes, dtype=np.float32)
-    epoch = 0
-    while True:
-        rng = np.random.default_rng([seed, epoch])
-        order = rng.permutation(len(train))
-        for start in range(0, len(train) - batch_size + 1, batch_size):
-            rows = order[start : start + batch_size]
-            top, left = rng.integers(0, 2 * shift + 1, (2, batch_size))
-            y = top[:, None] + np.arange(height)
-            x = left[:, None] + np.arange(width)
-            if augmentation.flip:
-                x = np.where(rng.random(batch_size)[:, None] < 0.5, x[:, ::-1], x)
-            yield padded[rows[:, None, None], y[:, :, None], x[:, None, :]], one_hot[train.labels[rows]]
-        epoch += 1
+    for rows, rng in shuffled(len(train), batch_size, seed, epoch):
+        top, left = rng.integers(-shift, shift + 1, (2, batch_size))
+        y = _mirrored(top[:, None] + np.arange(height), height)
+        x = _mirrored(left[:, None] + np.arange(width), width)
+        if augmentation.flip:
+            x = np.where(rng.random(batch_size)[:, None] < 0.5, x[:, ::-1], x)
+        yield train.images[rows[:, None, None], y[:, :, None], x[:, None, :]], one_hot[train.labels[rows]]
+
+
+def shuffled(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
+    """Endless row numbers (batch_size,) from `epoch` on, each pass in an order of its own, and the pass's generator.
+
+    What is left of a pass when it holds no whole batch any more stays out.
+    """
+    for number in itertools.count(epoch):
+        rng = np.random.default_rng([seed, number])
+        order = rng.permutation(count)
+        for start in range(0, count - batch_size + 1, batch_size):
+            yield order[start : start + batch_size], rng
+
+
+def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
+    """Indices beyond 0 .. length-1 reflected at the border, as numpy.pad's mode `reflect` does."""
+    return (length - 1) - np.abs((length - 1) - np.abs(index))
 
 
 class ValidationScores(keras.callbacks.Callback):

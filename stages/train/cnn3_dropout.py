@@ -2,9 +2,7 @@
 
 from stages.lib import cnn, errors, training
 
-
-def build(block, prepared, seed):
-    return cnn.network(prepared.image_shape, len(prepared.class_names), (64, 128, 64), block)
+build = cnn.builder(64, 128, 64)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,7 @@ Reads data/prepared.npz; writes models/cnn3_plateau.keras.
 
 from stages.lib import cnn, errors, training
 
-
-def build(block, prepared, seed):
-    return cnn.network(prepared.image_shape, len(prepared.class_names), (32, 64, 128), block)
+build = cnn.builder(32, 64, 128)
 
 
 if __name__ == "__main__":
