@@ -42,6 +42,9 @@ def test_labels_in_a_column_become_a_row():
         ({"y_test": np.array([0, 0])}, "0 images of class 1; allowed: at least 1"),
         ({"y_train": np.zeros(4, int), "y_test": np.zeros(2, int)}, "the number of classes is 1"),
         ({"class_names": np.array(["a", "a"])}, "class_names is not distinct"),
+        ({"class_names": np.array(["a", "b|c"])}, r"class_names is of 'b\|c'; allowed: printable names"),
+        ({"class_names": np.array(["a", "b\nc"])}, "class_names is of 'b.nc'"),
+        ({"class_names": np.array(["a", " "])}, "class_names is of ' '"),
         ({"class_names": np.array([["a", "b"]])}, r"class_names is of shape \(1, 2\)"),
         ({"class_names": np.array([b"a", b"b"])}, "allowed: one string a class"),
     ],
@@ -133,3 +136,17 @@ def test_drawn_images_have_the_planted_faults_and_depend_on_the_seed_alone():
         Split(checked["x_train"], checked["y_train"]), Split(checked["x_test"], checked["y_test"])
     )
     assert (in_test.sum(), repeated.sum(), conflicting.sum()) == (4, 6, 2)
+
+
+def test_classes_may_have_any_printable_name(tmp_path, monkeypatch):
+    """Names that scikit-learn's report, Markdown or matplotlib's formulas know."""
+    from stages.lib import evaluation, figures
+
+    names = ["accuracy", "macro avg", "$_$"]
+    labels = np.arange(6, dtype=np.uint8) % 3
+    probabilities = np.eye(3, dtype=np.float32)[labels]
+    table = evaluation.classification_table("model", labels, probabilities, names)
+    assert "| accuracy | 1.0000 | 1.000 | 1.000 | 1.000 | 2 |" in table
+    split = Split(np.zeros((6, 8, 8, 3), np.uint8), labels)
+    figures.save(evaluation.prediction_grid("model", split, labels, names), tmp_path / "grid.png")
+    assert (tmp_path / "grid.png").stat().st_size > 0

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stages import download
-from stages.lib import files
+from stages.lib import errors, files
 from stages.lib.errors import UserError
 
 
@@ -26,7 +26,8 @@ def archive(tmp_path):
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
-    """An http server on loopback: /good gives own.npz, /half breaks off, /missing is 404, /slow never answers."""
+    """An http server on loopback: /good gives own.npz, /half breaks off, /missing is 404,
+    /broken 500, /slow never answers."""
     import keras
 
     (tmp_path / "home").mkdir()
@@ -39,7 +40,7 @@ def server(tmp_path, monkeypatch):
             if self.path == "/slow":
                 stop.wait(20)
                 return
-            self.send_response(200 if self.path != "/missing" else 404)
+            self.send_response({"/missing": 404, "/broken": 500}.get(self.path, 200))
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             if self.path == "/good":
@@ -90,15 +91,25 @@ def test_an_archive_is_downloaded_once(archive, server):
     assert np.array_equal(first["x_train"], again["x_train"])
 
 
-@pytest.mark.parametrize("page", ["missing", "half", "slow"])
-def test_a_download_that_fails_is_refused_in_one_line(archive, server, page):
+@pytest.mark.parametrize("page", ["missing", "broken", "half", "slow", "good"])
+def test_a_download_that_fails_is_refused_in_one_line_and_is_not_in_the_way_later(archive, server, page):
     socket.setdefaulttimeout(1)
     try:
         with pytest.raises(UserError, match="cannot be downloaded") as error:
-            download.npz(f"{server}/{page}", archive[1])
+            download.npz(f"{server}/{page}", archive[1] if page != "good" else "0" * 64)
     finally:
         socket.setdefaulttimeout(None)
     assert "\n" not in str(error.value)
+    assert download.npz(f"{server}/good", archive[1])  # what may be left of it is not taken for the file
+
+
+def test_a_stage_waits_for_a_server_only_so_long():
+    seen = []
+    try:
+        errors.run(lambda: seen.append(socket.getdefaulttimeout()))
+    finally:
+        socket.setdefaulttimeout(None)
+    assert seen == [errors.NETWORK_TIMEOUT_SECONDS]
 
 
 def test_cifar10_comes_from_keras_with_its_class_names(monkeypatch):

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from stages.lib import cnn, files, params, resnet
+from stages.lib import checkpoint, cnn, files, params, resnet
 from stages.lib.dataset import Prepared, Split
 from stages.lib.errors import UserError
 
@@ -27,12 +27,13 @@ def ten_classes() -> Prepared:
     return Prepared(split, split, [str(label) for label in range(10)])
 
 
-def build(name: str, block, prepared) -> keras.Model:
-    return importlib.import_module(f"stages.train.{name}").build(block, prepared, seed=0)
+@pytest.fixture
+def build(as_run):
+    return lambda name, block, prepared: importlib.import_module(f"stages.train.{name}").build(as_run(block, prepared))
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_parameter_counts_are_the_studys(name, raw_params, ten_classes):
+def test_parameter_counts_are_the_studys(name, raw_params, ten_classes, build):
     block = params.parse(raw_params).models[name]
     assert build(name, block, ten_classes).count_params() == PARAMETERS[name]
 
@@ -46,7 +47,7 @@ def test_parameter_counts_are_the_studys(name, raw_params, ten_classes):
         ("cnn3_plateau", (32, 64, 128), 0.2),
     ],
 )
-def test_layers_of_the_cnns_are_the_studys(name, filters, dropout, raw_params, ten_classes):
+def test_layers_of_the_cnns_are_the_studys(name, filters, dropout, raw_params, ten_classes, build):
     model = build(name, params.parse(raw_params).models[name], ten_classes)
     drop = ["Dropout"] if dropout else []
     expected = ["InputLayer", "Rescaling"]
@@ -103,12 +104,12 @@ def test_a_resnet_resizes_and_preprocesses_in_its_graph(block, ten_classes):
     np.testing.assert_allclose(found, keras.ops.convert_to_numpy(expected), rtol=1e-4, atol=1e-2)
 
 
-def test_pretrained_weights_are_loaded_and_the_head_learns_on_them(block, tmp_path, prepared):
+def test_pretrained_weights_are_loaded_and_the_head_learns_on_them(block, tmp_path, prepared, as_run):
     source = small_backbone(False, None, (48, 48, 3), "max")
     source.save_weights(tmp_path / "backbone.weights.h5")
     changes = {"weights": str(tmp_path / "backbone.weights.h5"), "head": {"epochs": 40, "learning_rate": 0.01}}
     block = params.override(block, changes, "test")
-    model = resnet.build(small_backbone, block, prepared, seed=0)
+    model = resnet.build(small_backbone, as_run(block, prepared))
     for found, expected in zip(
         model.get_layer("features").get_layer("backbone").get_weights(), source.get_weights(), strict=True
     ):
@@ -117,6 +118,46 @@ def test_pretrained_weights_are_loaded_and_the_head_learns_on_them(block, tmp_pa
         model.predict(prepared.validation.images, verbose=0).argmax(axis=1) == prepared.validation.labels
     ).mean()
     assert accuracy == 1.0
+
+
+def test_a_killed_head_computes_no_feature_twice_and_ends_with_the_same_bits(
+    block, tmp_path, prepared, as_run, monkeypatch
+):
+    small_backbone(False, None, (48, 48, 3), "max").save_weights(tmp_path / "backbone.weights.h5")
+    changes = {"weights": str(tmp_path / "backbone.weights.h5"), "head": {"epochs": 4, "learning_rate": 0.01}}
+    block = params.override(block, changes, "test")
+    monkeypatch.setattr(resnet, "FEATURE_FILE", 16)
+    predict, save, computed = keras.Model.predict, checkpoint.Phase.save, []
+
+    def built(**inputs) -> list[np.ndarray]:
+        keras.utils.set_random_seed(0)
+        return resnet.build(small_backbone, as_run(block, prepared, **inputs)).get_weights()
+
+    def fourth_call_killed(self, images, **options):
+        if len(computed) == 3:
+            monkeypatch.setattr(keras.Model, "predict", counted)
+            raise KeyboardInterrupt
+        return counted(self, images, **options)
+
+    def counted(self, images, **options):
+        computed.append(len(images))
+        return predict(self, images, **options)
+
+    def second_epoch_killed(self, *args):
+        save(self, *args)
+        if len(self.history) == 2:
+            monkeypatch.setattr(checkpoint.Phase, "save", save)
+            raise KeyboardInterrupt
+
+    expected = built(whole=True)
+    monkeypatch.setattr(keras.Model, "predict", fourth_call_killed)
+    monkeypatch.setattr(checkpoint.Phase, "save", second_epoch_killed)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            built()
+    for one, other in zip(built(), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert sum(computed) == 2 * len(prepared.train)  # each image and its mirror image, once
 
 
 def test_a_pretrained_backbone_keeps_its_batch_norm_statistics(block, tmp_path, prepared):

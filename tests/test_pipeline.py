@@ -4,71 +4,21 @@ ResNet101 is left out of it for time: it differs from ResNet50 in depth alone, a
 """
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from ruamel.yaml import YAML
+from project import TINY_MODELS as MODELS
+from project import shell
 
 pytestmark = pytest.mark.slow
-MODELS = ["cnn2", "cnn2_dropout", "cnn3_dropout", "cnn3_plateau", "resnet50"]
 SCORES = ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]
 
 
-def shell(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess:
-    """Run a command in the environment's PATH, without the DVC variables of an outer pipeline."""
-    outer = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
-    environment = outer | {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=500)
-    assert not check or done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
-    return done
-
-
-def tiny(params: dict) -> dict:
-    params["data"]["synthetic"] |= {"train_images": 160, "test_images": 60, "duplicates": 4, "leaks": 3}
-    params["scoring"]["bootstrap_replicates"] = 100
-    params["models"] = {name: params["models"][name] for name in MODELS}
-    for block in params["models"].values():
-        block |= {"epochs": 1, "batch_size": 64}
-    params["tune"] |= {"trials": 2, "epochs": 1, "startup_trials": 1, "models": ["cnn3_plateau"]}
-    params["tune"]["space"]["cnn"] = {"dropout": {"low": 0.0, "high": 0.5, "log": False}}
-    return params
-
-
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory) -> Path:
-    """A committed copy of this working tree with tiny params, and `dvc repro` run in it."""
-    folder = tmp_path_factory.mktemp("clone")
-    listed = shell(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
-    for name in filter(None, listed):
-        recorded = Path(name).parts[0] in {"metrics", "plots", "reports", "dvc.lock"}
-        if (ROOT / name).is_file() and not recorded:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
-    yaml = YAML(typ="safe")
-    with (folder / "params.yaml").open() as file:
-        params = yaml.load(file)
-    with (folder / "params.yaml").open("w") as file:
-        yaml.dump(tiny(params), file)
-    shell(folder, "git", "init", "--quiet")
-    shell(folder, "git", "config", "user.name", "test")
-    shell(folder, "git", "config", "user.email", "test@localhost")
-    commit(folder, "params")
-    shell(folder, "dvc", "repro")
-    commit(folder, "results")
-    return folder
-
-
-def commit(folder: Path, message: str) -> None:
-    shell(folder, "git", "add", "--all")
-    shell(folder, "git", "commit", "--quiet", "--message", message)
+@pytest.fixture
+def repository(tiny_run) -> Path:
+    return tiny_run[0]
 
 
 def metrics(folder: Path, kind: str) -> dict[str, dict]:

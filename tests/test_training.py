@@ -6,12 +6,13 @@ import keras
 import numpy as np
 import pytest
 
-from stages.lib import params, training
+from stages.lib import batchnorm, checkpoint, cnn, dataset, params, training
 from stages.lib.dataset import Split
 from stages.lib.errors import UserError
 
 
-def tiny(block, prepared, seed) -> keras.Model:
+def tiny(run) -> keras.Model:
+    prepared = run.prepared
     inputs = keras.Input(prepared.image_shape, dtype="uint8")
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.AveragePooling2D(8)(x)
@@ -25,44 +26,45 @@ def block(raw_params) -> params.Cnn:
     return params.override(block, {"epochs": 3, "batch_size": 8, "learning_rate": 0.01}, "test")
 
 
-def test_the_same_arguments_give_the_same_bits(block, prepared):
-    one, same, other = (training.fit(tiny, block, prepared, seed)[0].get_weights() for seed in (1, 1, 2))
+def test_the_same_arguments_give_the_same_bits(block, prepared, as_run):
+    one, same, other = (training.fit(tiny, as_run(block, prepared, seed))[0].get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
-def test_each_epoch_reports_validation_scores_and_the_rate(block, prepared):
+def test_each_epoch_reports_validation_scores_and_the_rate(block, prepared, as_run):
     seen = []
-    _, history = training.fit(tiny, block, prepared, 1, lambda epoch, logs: seen.append(epoch))
-    assert seen == [0, 1, 2]
+    _, history = training.fit(tiny, as_run(block, prepared), seen.append)
+    assert seen == history
+    assert [row["epoch"] for row in seen] == [1, 2, 3]
     assert {"epoch", "loss", "val_loss", "val_accuracy", "val_roc_auc", "learning_rate"} <= set(history[0])
     assert history[-1]["val_roc_auc"] > 0.95
     assert history[-1]["learning_rate"] < history[0]["learning_rate"]
 
 
-def test_a_rate_that_breaks_training_is_named(block, prepared):
-    def broken(block, prepared, seed):
-        model = tiny(block, prepared, seed)
+def test_a_rate_that_breaks_training_is_named(block, prepared, as_run):
+    def broken(run):
+        model = tiny(run)
         model.layers[-1].kernel.assign(np.full(model.layers[-1].kernel.shape, np.nan))
         return model
 
     with pytest.raises(UserError, match="learning_rate 0.01 is too high"):
-        training.fit(broken, block, prepared, 1)
+        training.fit(broken, as_run(block, prepared))
 
 
-def test_early_stopping_keeps_the_best_epoch(block, prepared):
+def test_early_stopping_keeps_the_best_epoch(block, prepared, as_run):
     block = params.override(block, {"epochs": 30, "early_stopping_patience": 2}, "test")
-    model, history = training.fit(tiny, block, prepared, 1)
+    model, history = training.fit(tiny, as_run(block, prepared))
     best = max(row["val_accuracy"] for row in history)
     assert len(history) < 30
     found = model.predict(prepared.validation.images, verbose=0).argmax(axis=1) == prepared.validation.labels
     assert found.mean() == best
 
 
-def test_a_plateau_halves_the_rate(block, prepared):
+def test_a_plateau_halves_the_rate(block, prepared, as_run):
     schedule = {"name": "plateau", "patience": 1, "factor": 0.5, "minimum_learning_rate": 0.0001}
     block = params.override(block, {"epochs": 8, "schedule": schedule, "learning_rate": 0.016}, "test")
-    _, history = training.fit(tiny, block, prepared, 1)
+    _, history = training.fit(tiny, as_run(block, prepared))
     rates = [row["learning_rate"] for row in history]
     assert rates[0] == pytest.approx(0.016)
     assert rates[-1] < 0.016
@@ -79,7 +81,7 @@ def test_the_cosine_schedule_warms_up_and_ends_at_zero(block):
     assert values[30] == pytest.approx(0.0, abs=1e-9)
 
 
-def test_weight_decay_spares_biases_and_batch_norm(block, prepared):
+def test_weight_decay_spares_biases_and_batch_norm(block):
     chosen = training.optimizer(params.override(block, {"weight_decay": 0.5}, "test"), steps=1, epochs=1)
     layers = [keras.layers.Dense(2), keras.layers.BatchNormalization()]
     model = keras.Sequential([keras.Input((3,)), *layers])
@@ -128,3 +130,123 @@ def test_images_are_flipped_and_shifted_and_nothing_else():
     assert len(found) > len(allowed) * 0.8
     unchanged = {image[..., 1:].tobytes() for batch in drawn(3, 2, False, 0) for image in batch}
     assert unchanged == {image[..., 1:].tobytes()}
+
+
+class Killed(BaseException):
+    """Stands for a kill between two epochs."""
+
+
+CALLBACKS = {
+    "cosine": {},
+    "plateau and early stopping": {
+        "schedule": {"name": "plateau", "patience": 1, "factor": 0.5, "minimum_learning_rate": 0.0001},
+        "early_stopping_patience": 3,
+        "epochs": 12,
+    },
+    "sgd": {"optimizer": "sgd", "weight_decay": 0.01},
+}
+
+
+@pytest.mark.parametrize("changes", CALLBACKS.values(), ids=CALLBACKS)
+def test_a_killed_training_goes_on_and_ends_with_the_same_bits(block, prepared, as_run, changes):
+    block = params.override(block, changes, "test")
+    expected, expected_history = training.fit(tiny, as_run(block, prepared, whole=True))
+
+    trained = []
+    model = None
+    while model is None:
+        seen = []
+
+        def kill(row, seen=seen):
+            seen.append(row)
+            if row["epoch"] not in trained:
+                trained.append(row["epoch"])
+                if len(trained) > 1:  # the row before is on disk, this one is not
+                    raise Killed
+
+        try:
+            model, history = training.fit(tiny, as_run(block, prepared), kill)
+        except Killed:
+            assert len(trained) < 50
+    assert history == expected_history == seen
+    for found, weights in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, weights)
+    assert len(trained) == len(history)
+
+
+def test_a_finished_training_is_not_repeated(block, prepared, as_run, monkeypatch):
+    first, history = training.fit(tiny, as_run(block, prepared))
+    steps = []
+    monkeypatch.setattr(checkpoint.Saver, "on_train_batch_end", lambda *args: steps.append(1))
+    again, same = training.fit(tiny, as_run(block, prepared))
+    assert same == history
+    assert not steps
+    for found, weights in zip(again.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, weights)
+
+
+@pytest.mark.parametrize("changed", ["block", "seed", "data", "code", "packages", "nothing", "damage"])
+def test_a_checkpoint_belongs_to_its_inputs(block, prepared, as_run, monkeypatch, changed):
+    run = as_run(block, prepared, data="1")
+    training.fit(tiny, run)
+    match changed:
+        case "block":
+            run = as_run(params.override(block, {"dropout": 0.3}, "test"), prepared, data="1")
+        case "seed":
+            run = as_run(block, prepared, seed=1, data="1")
+        case "data":
+            run = as_run(block, prepared, data="2")
+        case "code":
+            monkeypatch.setattr(checkpoint.files, "sha256", lambda path: "of a changed module")
+            run = as_run(block, prepared, data="1")
+        case "packages":
+            monkeypatch.setattr(checkpoint.importlib.metadata, "version", lambda package: "0")
+            run = as_run(block, prepared, data="1")
+        case "nothing":
+            run = as_run(block, prepared, data="1")
+        case "damage":
+            path = run.checkpoint.folder / "model.npz"
+            path.write_bytes(path.read_bytes()[:-100])
+    assert len(run.checkpoint.phase("model").history) == (3 if changed == "nothing" else 0)
+
+
+def test_the_fused_batch_norm_is_keras_own(block, prepared, as_run):
+    """From the same weights: the same losses, gradients and running statistics, to the rounding of float32."""
+    run = as_run(block, prepared)
+    keras.utils.set_random_seed(0)
+    plain = cnn.network(prepared.image_shape, 2, (8, 16), block.model_copy(update={"dropout": 0.0}))
+    fused = batchnorm.fused(plain)
+    assert {type(layer) for layer in fused.layers} - {type(layer) for layer in plain.layers}
+    images, labels = next(training.batches(run.prepared.train, 2, 16, block.augmentation, 0))
+    for model in (plain, fused):
+        model.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy")
+    for _ in range(3):
+        losses = [model.train_on_batch(images, labels) for model in (plain, fused)]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+    images = prepared.validation.images
+    np.testing.assert_allclose(plain.predict(images, verbose=0), fused.predict(images, verbose=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("changed", ["data", "weights", "epochs", "more", "nothing"])
+def test_a_prepared_run_belongs_to_its_files(raw_params, prepared, tmp_path, monkeypatch, changed):
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path / "checkpoints")
+    monkeypatch.setattr(dataset, "PREPARED", tmp_path / "prepared.npz")
+    weights = tmp_path / "own.weights.h5"
+    block = params.parse(raw_params).models["resnet50"].model_copy(update={"weights": str(weights)})
+    (tmp_path / "prepared.npz").write_bytes(b"data")
+    weights.write_bytes(b"weights")
+
+    def marker(epochs: int = 3, **more) -> bytes:
+        run = training.prepare("test", block, 1, prepared, epochs, **more)
+        return (run.checkpoint.folder / "inputs.sha256").read_bytes()
+
+    before = marker()
+    match changed:
+        case "data":
+            (tmp_path / "prepared.npz").write_bytes(b"other")
+        case "weights":
+            weights.write_bytes(b"other")
+    after = marker(4 if changed == "epochs" else 3, **({"search": 1} if changed == "more" else {}))
+    assert (after == before) == (changed == "nothing")

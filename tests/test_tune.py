@@ -1,10 +1,11 @@
-"""The search starts from the model's own block, whatever its space, and leaves no trial without an end."""
+"""The search starts from the model's own block, whatever its space, and a killed one goes on as if it never was."""
 
 import optuna
 import pytest
 
 from stages import tune
-from stages.lib import params
+from stages.lib import checkpoint, params, training
+from stages.lib.dataset import PREPARED
 
 
 @pytest.mark.parametrize(
@@ -29,10 +30,80 @@ def test_candidates_are_the_best_on_validation_or_those_named(tmp_path, monkeypa
     monkeypatch.setattr(
         tune.files,
         "read_json",
-        lambda path: {"roc_auc": {"cnn2": 0.8, "resnet50": 0.9}.get(path.split("/")[-1][:-5], 0.1)},
+        lambda path, kind: {"roc_auc": {"cnn2": 0.8, "resnet50": 0.9}.get(path.split("/")[-1][:-5], 0.1)},
     )
     checked = params.parse(raw_params)
     assert tune.candidates(checked.models, checked.tune.model_copy(update={"models": 2})) == ["resnet50", "cnn2"]
     assert tune.candidates(checked.models, checked.tune.model_copy(update={"models": ["cnn3_plateau"]})) == [
         "cnn3_plateau"
     ]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def search(raw_params, tmp_path, monkeypatch):
+    """Search with trainings that take no time: their scores by epoch depend on the knobs alone."""
+    trained = []
+
+    def fit(build, run, on_epoch):
+        trained.append(run.block.dropout)
+        for epoch in range(1, 5):
+            on_epoch({"epoch": epoch, "val_roc_auc": 0.9 - (run.block.dropout - 0.3) ** 2 - 0.01 / epoch})
+        return run.block.dropout, []
+
+    raw_params["tune"] |= {"trials": 8, "startup_trials": 3, "epochs": 4}
+    tuned, block = params.parse(raw_params).tune, params.parse(raw_params).models["cnn2_dropout"]
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path / "checkpoints")
+    monkeypatch.setattr(training.files, "sha256", lambda path: "the same" if path == PREPARED else str(path))
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(tune.scoring, "roc_auc", lambda dropout, split: 0.9 - (dropout - 0.3) ** 2)
+
+    class Data:
+        validation = None
+
+    def run(**changes) -> list[tuple]:
+        study = tune.search("cnn2_dropout", block, tuned.model_copy(update=changes), Data(), seed=1)
+        return [(trial.state, trial.params, trial.values, trial.intermediate_values) for trial in study.trials]
+
+    run.trained = trained
+    return run
+
+
+@pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
+def test_a_killed_search_goes_on_after_the_last_whole_trial(search, monkeypatch, tmp_path, pruner):
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path / "whole")
+    expected = search(pruner=pruner)
+    assert len(search.trained) == len(expected) == 8
+    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path / "killed")
+    finish = checkpoint.Checkpoint.finish
+
+    def killed(self, result):
+        if len(search.trained) == 8 + 5:
+            raise Killed
+        finish(self, result)
+
+    with monkeypatch.context() as context, pytest.raises(Killed):
+        context.setattr(checkpoint.Checkpoint, "finish", killed)
+        search(pruner=pruner)
+    assert search(pruner=pruner) == expected
+    assert len(search.trained) == 8 + 5 + 4  # the fifth trial twice
+
+
+def test_another_search_takes_no_trial_of_a_killed_one(search, monkeypatch, tmp_path):
+    pruned = search(pruner="median")
+    assert optuna.trial.TrialState.PRUNED in {state for state, *_ in pruned}
+    assert {state for state, *_ in search(pruner="none")} == {optuna.trial.TrialState.COMPLETE}
+
+
+def test_a_fault_in_a_trial_is_not_also_shown_as_a_traceback(search, monkeypatch, capfd):
+    def broken(build, run, on_epoch):
+        raise tune.UserError("one line")
+
+    monkeypatch.setattr(training, "fit", broken)
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # as `main` does
+    with pytest.raises(tune.UserError, match="one line"):
+        search()
+    assert "Traceback" not in capfd.readouterr().err

@@ -1,0 +1,128 @@
+"""What is installed and run from elsewhere is pinned, and an archive or a model cannot do more than hold data."""
+
+import hashlib
+import io
+import re
+import tarfile
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from project import ROOT
+from ruamel.yaml import YAML
+
+from stages import download
+from stages.lib import files
+from stages.lib.errors import UserError
+
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+
+
+def test_every_requirement_is_locked_with_hashes_and_names_no_index():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    entries = re.split(r"\n(?=[a-zA-Z0-9])", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).strip())
+    assert len(entries) > 50
+    for entry in entries:
+        assert re.match(r"[\w.\-\[\]]+==\S+", entry), entry
+        assert "--hash=sha256:" in entry, entry
+    assert not re.search(r"https?://|--index|--extra-index|--find-links", text)
+    assert "--require-hashes" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_pin_actions_by_commit_and_may_only_read(path):
+    workflow = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    assert workflow["permissions"] == {}
+    for job in workflow["jobs"].values():
+        assert job["permissions"] == {"contents": "read"}
+        assert job["timeout-minutes"] <= 90
+        for step in job["steps"]:
+            if "uses" in step:
+                assert re.fullmatch(r"[\w.-]+/[\w.-]+@[0-9a-f]{40}", step["uses"])
+            if "actions/checkout@" in step.get("uses", ""):
+                assert step["with"]["persist-credentials"] is False
+            assert "${{" not in step.get("run", ""), "what an event says must not become shell code"
+
+
+def test_there_is_a_workflow():
+    assert WORKFLOWS
+
+
+@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "folder/inner"])
+def test_an_npz_entry_with_a_path_is_refused_and_not_written(tmp_path, name):
+    arrays = {"x_train": np.zeros((2, 8, 8, 3), np.uint8), name: np.zeros(1)}
+    path = tmp_path / "folder" / "own.npz"
+    path.parent.mkdir()
+    with zipfile.ZipFile(path, "w") as archive:
+        for key, array in arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, array)
+            archive.writestr(f"{key}.npy", buffer.getvalue())
+    with pytest.raises(UserError, match="holds an entry"):
+        download.npz(str(path), files.sha256(path))
+    assert [found.name for found in tmp_path.rglob("*") if found.is_file()] == ["own.npz"]
+
+
+def test_a_cifar10_archive_that_leaves_its_folder_is_refused(tmp_path, monkeypatch):
+    """Keras' own download and extraction, given an archive of ours in place of the one it pins by hash."""
+    from keras.src.datasets import cifar10
+
+    archive = tmp_path / "evil.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        for name in ("../../outside", "cifar-10-batches-py/data_batch_1"):
+            entry = tarfile.TarInfo(name)
+            entry.size = 4
+            tar.addfile(entry, io.BytesIO(b"evil"))
+    get_file = keras.utils.get_file
+
+    def local(fname, origin, file_hash, **options):
+        return get_file(
+            fname, archive.as_uri(), file_hash=files.sha256(archive), cache_dir=tmp_path / "home", **options
+        )
+
+    monkeypatch.setattr(cifar10, "get_file", local)
+    with pytest.raises(UserError, match="data.source cifar10 cannot be"):
+        download.cifar10()
+    assert not list(tmp_path.rglob("outside"))
+
+
+def test_a_cifar10_archive_of_another_hash_is_refused(tmp_path, monkeypatch):
+    from keras.src.datasets import cifar10
+
+    (tmp_path / "other.tar.gz").write_bytes(b"not the archive")
+    get_file = keras.utils.get_file
+
+    def local(origin, **options):
+        return get_file(origin=(tmp_path / "other.tar.gz").as_uri(), cache_dir=tmp_path / "home", **options)
+
+    monkeypatch.setattr(cifar10, "get_file", local)
+    with pytest.raises(UserError, match="data.source cifar10 cannot be"):
+        download.cifar10()
+
+
+def test_a_model_with_a_lambda_layer_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2)])
+    model.save(tmp_path / "model.keras")
+    with pytest.raises(UserError, match=r"model\.keras: cannot be loaded"):
+        files.read_model(tmp_path / "model.keras")
+
+
+def test_a_model_that_asks_for_a_function_of_another_module_is_refused(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Activation("relu")])
+    model.save(tmp_path / "plain.keras")
+    with zipfile.ZipFile(tmp_path / "plain.keras") as source, zipfile.ZipFile(tmp_path / "evil.keras", "w") as target:
+        for name in source.namelist():
+            content = source.read(name).decode("utf-8", "surrogateescape")
+            if name == "config.json":
+                assert '"activation": "relu"' in content
+                evil = '{"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}'
+                content = content.replace('"activation": "relu"', f'"activation": {evil}')
+            target.writestr(name, content.encode("utf-8", "surrogateescape"))
+    with pytest.raises(UserError, match=r"evil\.keras: cannot be loaded"):
+        files.read_model(tmp_path / "evil.keras")
+
+
+def test_files_are_hashed_as_sha256sum_does(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
