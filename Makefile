@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro cifar10 test lint lock
+.PHONY: help setup repro cifar10 test verify bench lint lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,11 +22,7 @@ repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
 	@echo && cat reports/ranking.md
 
 cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
-	dvc exp run -S data.source=cifar10 -S prepare.validation_fraction=0.1 \
-	  -S models.cnn2.epochs=20 -S models.cnn2.batch_size=128 \
-	  -S models.cnn2_dropout.epochs=20 -S models.cnn2_dropout.batch_size=128 \
-	  -S models.cnn3_dropout.epochs=20 -S models.cnn3_dropout.batch_size=128 \
-	  -S models.cnn3_plateau.epochs=20 -S models.cnn3_plateau.batch_size=128 \
+	dvc exp run -S data.source=cifar10 \
 	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=32 \
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
 	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=32 \
@@ -34,6 +30,12 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 
 test: $(READY)  ## Run the tests
 	python -m pytest
+
+verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, against REF's metrics
+	python .ci/verify.py $(AGAINST)
+
+bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
+	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")
 
 lint: $(READY)  ## Check style and format
 	ruff check . && ruff format --check .

@@ -1,0 +1,97 @@
+"""verify [REF]: is the committed state reproducible?
+
+Without REF: run the whole pipeline twice, in two clones of HEAD at two paths, with other hash seeds, locales and time
+zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and say how far
+each test ROC-AUC is from the one that REF records; fail where it leaves the recorded interval.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).resolve().parent.parent
+WORLDS = (
+    {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
+    {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
+)
+
+
+def main(ref: str | None = None) -> None:
+    if git(ROOT, "status", "--porcelain", "--untracked-files=no"):
+        sys.exit("error: the working tree has changes that HEAD lacks; commit or stash them first")
+    if ref and subprocess.run(["git", "rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}"], cwd=ROOT).returncode:
+        sys.exit(f"error: {ref} is no commit of this repository")
+    with tempfile.TemporaryDirectory() as folder:
+        clones = [Path(folder) / "one", Path(folder) / "another" / "path"]
+        if ref:
+            reproduce(clones[0], WORLDS[0])
+            return compare_metrics(ref, clones[0])
+        for clone, world in zip(clones, WORLDS, strict=True):
+            reproduce(clone, world)
+        differing = differences(*clones)
+        recorded = differences(ROOT, clones[0])
+    for name, stage in differing:
+        print(f"{name} of stage {stage} differs between the two runs")
+    print(f"files that differ from the committed run (other processors round otherwise): {len(recorded)}")
+    if differing:
+        sys.exit(f"error: {len(differing)} files differ between two runs of the same commit")
+    print("two runs gave the same bytes: every output and dvc.lock")
+
+
+def git(folder: Path, *command: str) -> str:
+    return subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def reproduce(clone: Path, world: dict[str, str]) -> None:
+    """`dvc repro --force` in a clone of HEAD."""
+    clone.parent.mkdir(parents=True, exist_ok=True)
+    git(ROOT, "clone", "--quiet", str(ROOT), str(clone))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")} | world
+    done = subprocess.run(["dvc", "repro", "--force"], cwd=clone, env=environment, check=False)
+    if done.returncode:
+        sys.exit(f"error: dvc repro ended with {done.returncode}")
+
+
+def differences(one: Path, other: Path) -> list[tuple[str, str]]:
+    """Outputs, by their hashes in dvc.lock, that are not the same in both, with their stages; dvc.lock itself last."""
+    locks = [YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8")) for folder in (one, other)]
+    hashes = [
+        {(out["path"], stage): out["md5"] for stage, record in lock["stages"].items() for out in record["outs"]}
+        for lock in locks
+    ]
+    found = [key for key in sorted({*hashes[0], *hashes[1]}) if hashes[0].get(key) != hashes[1].get(key)]
+    if (one / "dvc.lock").read_bytes() != (other / "dvc.lock").read_bytes():
+        found.append(("dvc.lock", "all"))
+    return found
+
+
+def compare_metrics(ref: str, folder: Path) -> None:
+    """Say how far the test ROC-AUC of each model in `folder` is from what REF records."""
+    paths = [Path(line) for line in git(ROOT, "ls-tree", "-r", "--name-only", ref, "metrics/test/").splitlines()]
+    if not paths:
+        sys.exit(f"error: {ref} records no metrics/test/*.json")
+    outside = []
+    for path in paths:
+        if not (folder / path).is_file():
+            print(f"{path}: recorded by {ref}, no longer made")
+            continue
+        recorded = json.loads(git(ROOT, "show", f"{ref}:{path}"))
+        found = json.loads((folder / path).read_text(encoding="utf-8"))
+        low, high = recorded["roc_auc_low"], recorded["roc_auc_high"]
+        within = low <= found["roc_auc"] <= high
+        change = found["roc_auc"] - recorded["roc_auc"]
+        verdict = "the same bytes" if found == recorded else "within" if within else "OUTSIDE"
+        print(f"{path}: {found['roc_auc']:.6f} ({change:+.6f}) {verdict} [{low:.6f}, {high:.6f}]")
+        if not within:
+            outside.append(path.stem)
+    if outside:
+        sys.exit(f"error: outside the recorded interval: {', '.join(outside)}")
+
+
+if __name__ == "__main__":
+    main(*filter(None, sys.argv[1:]))
