@@ -4,10 +4,10 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro cifar10 test verify bench lint lock
+.PHONY: help setup repro cifar10 test verify bench bench-cost bench-transfer lint lock
 
 help:  ## List these commands
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY)  ## Make .venv and install the locked packages
 
@@ -36,6 +36,12 @@ verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with
 
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")
+
+bench-cost: $(READY)  ## Measure seconds and memory of each stage, and what twice the images cost; DATA as above
+	python -m benchmarks.cost $(if $(DATA),--data "$(DATA)")
+
+bench-transfer: $(READY)  ## Measure what pretrained weights gain, and the features kept of a frozen backbone; DATA=own.npz
+	python -m benchmarks.transfer --data "$(DATA)"
 
 lint: $(READY)  ## Check style and format
 	ruff check . && ruff format --check .

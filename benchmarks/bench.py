@@ -15,17 +15,14 @@ import platform
 import re
 import resource
 import statistics
-import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import workspace
 from stages.lib import errors, files
 from stages.lib.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
 MODEL = "cnn2"
 PACKAGES = ("keras", "tensorflow", "numpy")
 LEAST_EPOCHS = 2  # the first one holds the compilation
@@ -40,13 +37,9 @@ def main() -> None:
     if options.role:
         files.write_json(f"{options.role}.json", ROLES[options.role](options))
         return
-    if options.data and not options.data.is_file():
-        raise UserError(f"--data {options.data} is no file; allowed: an .npz of x_train, y_train, x_test, y_test")
     if min(options.notebook_epochs, 1 if options.images is None else options.images) < 1:
         raise UserError("--notebook-epochs and --images allow 1 or more")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("benchmarks", "params.yaml", "stages"):
-            (Path(folder) / name).symlink_to(ROOT / name)
+    with workspace.workspace() as folder:
         record = {"machine": machine(), "target": options.target}
         record |= {role: child(role, options, folder) for role in ROLES}
     ways = record["ours"], record["notebook"]
@@ -57,7 +50,7 @@ def main() -> None:
         "images_per_second": ratio(*ways, "images_per_second"),
         **{key: ratio(*reversed(ways), key) for key in ("seconds_to_target", "peak_memory_mb")},
     }
-    files.write_json(ROOT / "benchmarks" / "last.json", record)
+    files.write_json(workspace.ROOT / "benchmarks" / "last.json", record)
     print(table(record))
 
 
@@ -71,32 +64,25 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def child(role: str, options: argparse.Namespace, folder: str) -> Record:
-    """The result of one role, from a process of its own. Ends this one where that one failed and has said why."""
+def child(role: str, options: argparse.Namespace, folder: Path) -> Record:
+    """The result of one role, from a process of its own."""
     given = {name: value for name, value in vars(options).items() if value is not None}
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-    print(f"--- {role}", file=sys.stderr, flush=True)
-    done = subprocess.run([sys.executable, "-m", "benchmarks.bench", role, *flags], cwd=folder, stdout=sys.stderr)
-    if done.returncode:
-        sys.exit(done.returncode if done.returncode > 0 else 1)
-    return files.read_json(Path(folder) / f"{role}.json")
+    workspace.run(folder, "benchmarks.bench", role, *flags)
+    return files.read_json(folder / f"{role}.json", dict)
 
 
 def data(options: argparse.Namespace) -> Record:
     """Get the images, and split them as the pipeline's own stage does."""
-    from stages import download, prepare
-    from stages.lib import dataset, params, synthetic
+    from stages import prepare
+    from stages.lib import dataset
 
-    seed, drawn = params.load("seed", "data.synthetic")
-    if options.data:
-        source, arrays = options.data.name, download.npz(str(options.data), files.sha256(options.data))
-    else:
-        source, arrays = "synthetic", synthetic.draw(**drawn.model_dump(), seed=seed)
-    checked = dataset.check(arrays, source)
+    checked = workspace.images(options.data)
     first = {key: checked[key][: options.images] for key in ("x_train", "y_train")}
     files.write_npz(dataset.RAW, **checked | first)
     prepare.main()
     prepared = dataset.read_prepared()
+    source = options.data.name if options.data else "synthetic"
     return {"source": source, "train_images": len(prepared.train), "validation_images": len(prepared.validation)}
 
 
@@ -198,7 +184,7 @@ def stopwatch(validation, target: float):
 
         def result(self, images: int) -> Record:
             """`images` is how many of them an epoch trains on."""
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * workspace.MAXRSS_UNIT
             return {
                 "images_per_second": round(images / statistics.median(self.step_seconds[1:] or self.step_seconds), 1),
                 "seconds_to_target": self.reached,

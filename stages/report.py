@@ -55,7 +55,8 @@ def main() -> None:
     figures.save(ranking_figure(ranking, test), "plots/ranking.png")
     table = ranking_table(ranking, test, validation, tuned["model"])
     files.write_text("reports/ranking.md", table)
-    text = conclusion(ranking, test, validation, replicates, tuned)
+    own_block_won = tuned["block"] == models[tuned["model"]]
+    text = conclusion(ranking, test, validation, replicates, tuned["model"], own_block_won)
     files.write_text(
         "reports/report.md",
         report(
@@ -85,7 +86,9 @@ def ranking_table(ranking: list[str], test: Scores, validation: Scores, tuned_mo
     return "\n".join(lines) + "\n"
 
 
-def conclusion(ranking: list[str], test: Scores, validation: Scores, replicates: dict, tuned: dict) -> list[str]:
+def conclusion(
+    ranking: list[str], test: Scores, validation: Scores, replicates: dict, model: str, own_block_won: bool
+) -> list[str]:
     """Sentences that the numbers support: each difference with its paired bootstrap interval."""
 
     def difference(one: str, other: str) -> tuple[str, bool]:
@@ -96,14 +99,13 @@ def conclusion(ranking: list[str], test: Scores, validation: Scores, replicates:
     first = ranking[0]
     lines = [f"- First on the test split: **{first}**, ROC-AUC {_with_interval(test[first])}."]
     for name in ranking[1:]:
-        if tuned["trial"] == 0 and {first, name} == {BEST, tuned["model"]}:
+        if own_block_won and {first, name} == {BEST, model}:
             lines.append(f"- {first} and {name} are one model: its own block won the search.")
             continue
         shown, clear = difference(first, name)
         verdict = "a difference" if clear else "within noise: the two cannot be told apart on this test split"
         lines.append(f"- {first} over {name}: {shown}, {verdict}.")
-    model = tuned["model"]
-    if tuned["trial"] == 0:
+    if own_block_won:
         return [*lines, f"- Tuning gained nothing: no trial beat {model}'s own block on validation."]
     shown, clear = difference(BEST, model)
     lines.append(
@@ -145,7 +147,8 @@ run a model: how much another seed would change is not in them. Differences are 
 
 ## Tuning
 
-{tuned["model"]}, the choice by validation ROC-AUC, tuned: trial {tuned["trial"]} won ({changed}).
+{tuned["model"]}, the choice by validation ROC-AUC, tuned in {tuned["trials"]} trials of {tuned["epochs"]}
+epochs in all: trial {tuned["trial"]} won ({changed}).
 
 {chr(10).join(trial_table)}
 

@@ -4,6 +4,8 @@ Reads data/prepared.npz, metrics/validation/*.json, models and tune of params.ya
 and its whole param block), metrics/trials.csv and figures of history and importance to plots/tune.
 """
 
+import math
+
 import matplotlib.pyplot as plt
 import optuna
 
@@ -32,10 +34,13 @@ def main() -> None:
     winner = max(finished, key=lambda name: studies[name].best_value)
     study = studies[winner]
     block = params.override(models[winner], study.best_params, "tune")
+    trials = [trial for study in studies.values() for trial in study.trials]
     files.write_json(
         "metrics/tune.json",
         {
             "model": winner,
+            "trials": len(trials),
+            "epochs": sum(map(epochs_run, trials)),
             "trial": study.best_trial.number,
             "validation_roc_auc": round(study.best_value, 6),
             "changed": study.best_params,
@@ -57,7 +62,7 @@ def candidates(models: dict[str, params.Model], tune: params.Tune) -> list[str]:
 
 
 def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared, seed: int) -> optuna.Study:
-    """Maximise the trained model's validation ROC-AUC; trial 0 is the model's own block."""
+    """Maximise the trained model's validation ROC-AUC; trial 0 of `tpe` is the model's own block."""
     space = getattr(tune.space, block.family)
     build = architectures.build_of(name)
     own = {knob: getattr(block, knob) for knob in space}
@@ -94,15 +99,26 @@ def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared
             raise optuna.TrialPruned
         return done["roc_auc"]
 
+    sampler, trials = sampling(tune, space, seed)
     study = optuna.create_study(
         study_name=name,  # the hyperband pruner draws from it
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials),
+        sampler=sampler,
         pruner=PRUNERS[tune.pruner](),
     )
-    study.enqueue_trial(own)
-    study.optimize(objective, n_trials=tune.trials)
+    if tune.sampler == "tpe":
+        study.enqueue_trial(own)
+    study.optimize(objective, n_trials=trials)
     return study
+
+
+def sampling(tune: params.Tune, space: params.Space, seed: int) -> tuple[optuna.samplers.BaseSampler, int]:
+    """What chooses the trials, and how many there are."""
+    match tune.sampler:
+        case "tpe":
+            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials), tune.trials
+        case "grid":
+            return optuna.samplers.GridSampler(space, seed=seed), math.prod(map(len, space.values()))
 
 
 def suggest(trial: optuna.Trial, knob: str, values: params.Range | list, own):
@@ -120,10 +136,13 @@ def write_trials(studies: dict[str, optuna.Study]) -> None:
     rows = []
     for name, study in studies.items():
         for trial in study.trials:
-            epochs = max(trial.intermediate_values)
-            row = [name, trial.number, trial.state.name.lower(), epochs, f"{trial.value:.6f}"]
+            row = [name, trial.number, trial.state.name.lower(), epochs_run(trial), f"{trial.value:.6f}"]
             rows.append(row + [_shown(trial.params.get(knob, "")) for knob in knobs])
     files.write_csv("metrics/trials.csv", ["model", "trial", "state", "epochs", "validation_roc_auc", *knobs], rows)
+
+
+def epochs_run(trial: optuna.trial.FrozenTrial) -> int:
+    return max(trial.intermediate_values)
 
 
 def _shown(value) -> str:

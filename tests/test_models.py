@@ -63,6 +63,15 @@ def test_layers_of_the_cnns_are_the_studys(name, filters, dropout, raw_params, t
     assert [layer.units for layer in dense] == [256, 10]
 
 
+def test_a_deeper_and_wider_block_has_its_further_convolutions_behind_the_pooling(raw_params):
+    changes = {"convolutions_per_block": 3, "width_multiplier": 2}
+    block = params.override(params.parse(raw_params).models["cnn2"], changes, "test")
+    layers = cnn.network((32, 32, 3), 10, (64, 128), block).layers
+    expected = [("Conv2D", "valid"), ("MaxPooling2D", "valid"), ("Conv2D", "same"), ("Conv2D", "same")] * 2
+    assert [(type(layer).__name__, layer.padding) for layer in layers if hasattr(layer, "padding")] == expected
+    assert [layer.filters for layer in layers if hasattr(layer, "filters")] == [128] * 3 + [256] * 3
+
+
 def test_images_too_small_for_the_blocks_are_refused(raw_params):
     block = params.parse(raw_params).models["cnn3_dropout"]
     assert cnn.network((22, 22, 3), 10, (64, 128, 64), block).count_params() > 0

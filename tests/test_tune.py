@@ -107,3 +107,12 @@ def test_a_fault_in_a_trial_is_not_also_shown_as_a_traceback(search, monkeypatch
     with pytest.raises(tune.UserError, match="one line"):
         search()
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_grid_takes_each_combination_once(search):
+    space = {"dropout": [0.1, 0.3], "learning_rate": [0.001, 0.01, 0.1]}
+    spaces = params.Spaces(cnn=space, resnet={})
+    found = search(sampler="grid", space=spaces, pruner="none", trials=1)
+    assert sorted((taken["dropout"], taken["learning_rate"]) for _, taken, *_ in found) == [
+        (dropout, rate) for dropout in space["dropout"] for rate in space["learning_rate"]
+    ]

@@ -1,4 +1,9 @@
-"""The study's convolutional networks: blocks of [Conv 3×3 valid → BatchNorm → ReLU → MaxPool 2] and a dense layer."""
+"""The study's convolutional networks: blocks of [Conv 3×3 valid → BatchNorm → ReLU → MaxPool 2] and a dense layer.
+
+`convolutions_per_block` and `width_multiplier` make them deeper and wider than the study's. The further convolutions of
+a block come after its pooling, where each costs a quarter of what it would before (as in the networks of Jordan, 94 %
+on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498).
+"""
 
 import keras
 from keras import layers
@@ -22,7 +27,8 @@ def network(
 ) -> keras.Model:
     """Class probabilities (N, classes) float32 of images (N, *image_shape) with values 0 .. 255.
 
-    One block for each number of `filters`, then Dense 256 → BatchNorm → ReLU; Dropout after each, unless it is 0.
+    One block for each number of `filters`, times width_multiplier, then Dense 256 → BatchNorm → ReLU; Dropout after
+    each, unless it is 0. A block of more than one convolution goes on with [Conv 3×3 same → BatchNorm → ReLU].
     Raises UserError where the images are too small for so many blocks.
     """
     least = 1
@@ -33,15 +39,20 @@ def network(
             f"images of {image_shape[0]} x {image_shape[1]} pixels are too small for {len(filters)} blocks; "
             f"allowed: {least} pixels or more"
         )
+
+    def convolution(x, count: int, padding: str):
+        layer = layers.Conv2D(count, 3, padding=padding)
+        x = layer(x)
+        layer.bias.trainable = False  # batch norm cancels it out
+        x = layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
+        return layers.ReLU()(x)
+
     inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
-    for count in filters:
-        convolution = layers.Conv2D(count, 3, padding="valid")
-        x = convolution(x)
-        convolution.bias.trainable = False  # batch norm cancels it out
-        x = layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
-        x = layers.ReLU()(x)
-        x = layers.MaxPooling2D(2)(x)
+    for count in (block.width_multiplier * number for number in filters):
+        x = layers.MaxPooling2D(2)(convolution(x, count, "valid"))
+        for _ in range(block.convolutions_per_block - 1):
+            x = convolution(x, count, "same")
         if block.dropout:
             x = layers.Dropout(block.dropout)(x)
     x = layers.Flatten()(x)

@@ -102,6 +102,8 @@ class Training(Section):
 
 class Cnn(Training):
     family: Literal["cnn"]
+    convolutions_per_block: Annotated[int, Field(ge=1, le=8)]
+    width_multiplier: Annotated[int, Field(ge=1, le=8)]
 
 
 class Head(Section):
@@ -150,6 +152,7 @@ class Tune(Section):
         Annotated[Count, Tag("count")] | Annotated[list[str], Tag("names")],
         Discriminator(lambda chosen: "names" if isinstance(chosen, list) else "count"),
     ]
+    sampler: Literal["tpe", "grid"]
     trials: Count
     epochs: Count | None
     startup_trials: CountOrZero
@@ -161,6 +164,8 @@ class Tuned(TypedDict):
     """metrics/tune.json: the winner of the search and its whole block."""
 
     model: str
+    trials: int
+    epochs: int
     trial: int
     validation_roc_auc: float
     changed: dict[str, Any]
@@ -203,6 +208,8 @@ class Params(Section):
                 ends = [values.low, values.high] if isinstance(values, Range) else values
                 if not ends:
                     raise ValueError(f"{where} is an empty list; allowed: values to choose from")
+                if self.tune.sampler == "grid" and isinstance(values, Range):
+                    raise ValueError(f"{where} is a range; allowed with tune.sampler grid: a list of values")
                 for model in self.models.values():
                     if not isinstance(model, block):
                         continue
@@ -220,7 +227,7 @@ def override(block: Cnn | Resnet, changes: dict[str, Any], where: str) -> Cnn | 
         return type(block).model_validate(block.model_dump() | changes)
     except ValidationError as error:
         fault = error.errors()[0]
-        found = fault["input"] if len(fault["loc"]) > 1 else changes  # the whole block where knobs do not fit together
+        found = fault["input"] if fault["loc"] else changes  # not the whole block, where its knobs do not fit together
         raise ValueError(f"{where}: {_shown(found)} is refused; {_sentence(fault)}") from None
 
 

@@ -5,6 +5,7 @@ the last layer learns on the frozen backbone's features, then the whole network 
 small rate.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def load(backbone: Backbone, block: params.Resnet, input_shape: tuple[int, int, 
         file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
         raise UserError(
             f"{params.FILE}: weights imagenet of {name} cannot be downloaded ({reason}); place {file} of "
-            "keras.applications in ~/.keras/models by hand, or set weights to null or to a file"
+            f"keras.applications in {os.environ.get('KERAS_HOME', '~/.keras')}/models by hand, or set weights to null "
+            "or to a file"
         ) from None
     for layer in body.layers:
         if isinstance(layer, layers.BatchNormalization):

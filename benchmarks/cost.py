@@ -1,0 +1,102 @@
+"""cost: seconds and peak memory of each stage on some images, and on twice as many.
+
+Prints a Markdown table. See benchmarks/README.md for what each number means.
+"""
+
+import argparse
+from pathlib import Path
+
+from benchmarks import workspace
+from stages.lib import errors, files
+from stages.lib.errors import UserError
+
+ALL, PART = "all.npz", "part.npz"
+LEAST = 200  # images: enough for every class to stand in each half
+IMAGE_SIZE = 160
+Stages = tuple[tuple[str, ...], ...]
+STAGES: Stages = (
+    ("download", "stages.download"),
+    ("eda", "stages.eda"),
+    ("prepare", "stages.prepare"),
+    ("train@cnn2", "stages.train.cnn2"),
+    ("evaluate@cnn2", "stages.evaluate", "cnn2"),
+)
+RESNETS = ("resnet50", "resnet101")
+
+
+def main() -> None:
+    options = parse()
+    with workspace.workspace(one_epoch) as folder:
+        workspace.apart(write_images, options.data, folder)
+        images = len(files.read_npz(folder / ALL, "y_train")["y_train"])
+        most = options.resnet_images
+        if not LEAST <= most <= images:
+            raise UserError(f"--resnet-images is {most}; allowed: {LEAST} to {images}, the images that there are")
+        rows = table(images, *(measure(folder, count, STAGES) for count in (images // 2, images)))
+        for name in RESNETS:
+            workspace.apart(write_weights, name, options.image_size, folder)
+            workspace.change_params(folder, lambda content, name=name: transfer(content, name, options.image_size))
+            stages = ((f"train@{name}", f"stages.train.{name}"), (f"evaluate@{name}", "stages.evaluate", name))
+            rows += table(most, *(measure(folder, count, stages) for count in (most // 2, most)))
+    print("| stage | images | seconds | peak MB | twice: seconds | twice: more MB |\n|---|---|---|---|---|---|")
+    print("\n".join(rows))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
+    parser.add_argument("--resnet-images", type=int, default=400, metavar="N", help="for the ResNets (%(default)s)")
+    parser.add_argument("--image-size", type=int, default=IMAGE_SIZE, metavar="PX", help="of the ResNets (%(default)s)")
+    return parser.parse_args()
+
+
+def one_epoch(content: dict) -> None:
+    for block in content["models"].values():
+        block["epochs"] = 1
+
+
+def transfer(content: dict, name: str, image_size: int) -> None:
+    """From weights, so that the frozen phase and fine-tuning both run."""
+    content["models"][name].update(image_size=image_size, weights=f"{name}.weights.h5")
+
+
+def write_weights(name: str, image_size: int, folder: Path) -> None:
+    """Random weights of a backbone: their values cost neither time nor memory."""
+    import keras
+
+    backbone = {"resnet50": keras.applications.ResNet50, "resnet101": keras.applications.ResNet101}[name]
+    shape = (image_size, image_size, 3)
+    backbone(weights=None, include_top=False, input_shape=shape).save_weights(folder / f"{name}.weights.h5")
+
+
+def write_images(data: Path | None, folder: Path) -> None:
+    files.write_npz(folder / ALL, **workspace.images(data))
+
+
+def write_part(folder: Path, count: int) -> None:
+    """The first `count` training images and as large a share of the test images."""
+    arrays = files.read_npz(folder / ALL)
+    test = max(LEAST // 2, count * len(arrays["x_test"]) // len(arrays["x_train"]))
+    workspace.write_share(folder / PART, arrays, slice(count), slice(test))
+
+
+def measure(folder: Path, count: int, stages: Stages) -> dict[str, workspace.Usage]:
+    """Run the stages, after those that they need, on the first `count` training images."""
+    workspace.apart(write_part, folder, count)
+    workspace.change_params(folder, lambda content: workspace.use_npz(content, folder / PART))
+    if stages is not STAGES:
+        for module in ("stages.download", "stages.prepare"):
+            workspace.run(folder, module)
+    return {name: workspace.run(folder, *module) for name, *module in stages}
+
+
+def table(count: int, half: dict[str, workspace.Usage], whole: dict[str, workspace.Usage]) -> list[str]:
+    return [
+        f"| {name} | {count:,} | {whole[name].seconds:,.1f} | {whole[name].peak_mb:,.0f} "
+        f"| {whole[name].seconds / half[name].seconds:.2f} | {whole[name].peak_mb - half[name].peak_mb:+,.0f} |"
+        for name in whole
+    ]
+
+
+if __name__ == "__main__":
+    errors.run(main)

@@ -1,0 +1,122 @@
+"""transfer: does `weights: PATH` pay, and the features kept of the frozen backbone?
+
+Trains a ResNet50 on part of the images, saves its backbone in the layout that `weights` takes, and trains the same
+model on 2,000 other images twice, from these weights and from none. Prints Markdown. See benchmarks/README.md.
+"""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from benchmarks import workspace
+from stages.lib import errors, files, scoring
+from stages.lib.errors import UserError
+
+MODEL = "resnet50"
+OTHERS = 2000
+
+
+def main() -> None:
+    options = parse()
+    arrays = workspace.images(options.data)
+    count = len(arrays["x_train"])
+    if not 0 < options.images <= count - OTHERS:
+        raise UserError(f"--images is {options.images}; allowed: 1 to {count - OTHERS}, {OTHERS} less than there are")
+    with workspace.workspace() as folder:
+        weights = pretrain(folder, arrays, options)
+        others = workspace.write_share(
+            folder / "others.npz", arrays, slice(options.images, options.images + OTHERS), slice(None)
+        )
+
+        def start_from(weights: Path | None):
+            def change(content: dict) -> None:
+                workspace.use_npz(content, others)
+                block = {"weights": weights and str(weights), "epochs": options.epochs, "batch_size": 32}
+                content["models"][MODEL].update(block, image_size=options.image_size)
+
+            workspace.change_params(folder, change)
+
+        start_from(None)
+        for module in ("stages.download", "stages.prepare"):
+            workspace.run(folder, module)
+        none = scores(folder)
+        start_from(weights)
+        transferred = scores(folder)
+        kept, repeated = frozen_phase(folder)
+    print(f"""| {MODEL} on {OTHERS:,} images, {options.epochs} epochs | test ROC-AUC | 95 % interval | accuracy |
+|---|---|---|---|
+{row("from weights made of other images", transferred)}
+{row("from none", none)}
+
+Frozen phase: features kept {kept:.1f} s, backbone run every epoch {repeated:.1f} s, ratio {repeated / kept:.1f}.""")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
+    parser.add_argument("--images", type=int, default=20_000, metavar="N", help="to make the weights of (%(default)s)")
+    parser.add_argument("--pretraining-epochs", type=int, default=6, metavar="N", help="on those (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="on the other images (%(default)s)")
+    parser.add_argument("--image-size", type=int, default=32, metavar="PX", help="(%(default)s)")
+    return parser.parse_args()
+
+
+def pretrain(folder: Path, arrays: dict, options: argparse.Namespace) -> Path:
+    """Train the whole network on the first images by the stage's own code; return its backbone's weights."""
+    path = workspace.write_share(folder / "first.npz", arrays, slice(options.images), slice(None))
+
+    def change(content: dict) -> None:
+        workspace.use_npz(content, path)
+        block = {"weights": None, "epochs": options.pretraining_epochs, "batch_size": 64}
+        content["models"][MODEL].update(block, image_size=options.image_size)
+
+    workspace.change_params(folder, change)
+    for module in ("stages.download", "stages.prepare", f"stages.train.{MODEL}"):
+        workspace.run(folder, module)
+    weights = folder / "backbone.weights.h5"
+    model = files.read_model(folder / f"models/{MODEL}.keras")
+    model.get_layer("features").get_layer("backbone").save_weights(weights)
+    return weights
+
+
+def scores(folder: Path) -> scoring.Scores:
+    """Train and evaluate by the stages; the scores on the test split."""
+    workspace.run(folder, f"stages.train.{MODEL}")
+    workspace.run(folder, "stages.evaluate", MODEL)
+    return files.read_json(folder / f"metrics/test/{MODEL}.json", scoring.Scores)
+
+
+def frozen_phase(folder: Path) -> tuple[float, float]:
+    """Seconds of the head's epochs on the kept features, and of as many with the backbone run each time."""
+    import keras
+
+    from stages.lib import params, resnet, training
+
+    os.chdir(folder)
+    seed, block = params.load("seed", f"models.{MODEL}")
+    keras.utils.set_random_seed(seed)
+    run = training.prepare("frozen", block, seed)
+    train, classes = run.prepared.train, len(run.prepared.class_names)
+    model = resnet.network(keras.applications.ResNet50, block, run.prepared.image_shape, classes)
+
+    start = time.perf_counter()
+    resnet.fit_head(model, run)
+    kept = time.perf_counter() - start
+
+    model.get_layer("features").trainable = False
+    model.compile(keras.optimizers.Adam(block.head.learning_rate), "categorical_crossentropy")
+    batches = training.batches(train, classes, block.batch_size, block.augmentation, seed)
+    steps = 2 * len(train) // block.batch_size  # each image and a mirror image, as above
+    start = time.perf_counter()
+    model.fit(batches, steps_per_epoch=steps, epochs=block.head.epochs, verbose=0)
+    return kept, time.perf_counter() - start
+
+
+def row(name: str, scored: scoring.Scores) -> str:
+    low, high = scored["roc_auc_low"], scored["roc_auc_high"]
+    return f"| {name} | {scored['roc_auc']:.4f} | {low:.4f} – {high:.4f} | {scored['accuracy']:.3f} |"
+
+
+if __name__ == "__main__":
+    errors.run(main)
