@@ -1,12 +1,15 @@
 """The six networks are the study's, layer for layer."""
 
 import importlib
+import io
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
-from stages.lib import checkpoint, cnn, files, params, resnet
+from stages.lib import batchnorm, checkpoint, cnn, files, params, resnet, training
 from stages.lib.dataset import Prepared, Split
 from stages.lib.errors import UserError
 
@@ -178,6 +181,41 @@ def test_a_pretrained_backbone_keeps_its_batch_norm_statistics(block, tmp_path, 
     before = keras.ops.convert_to_numpy(norm.moving_mean).copy()
     model(prepared.train.images, training=True)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(norm.moving_mean), before)
+
+
+def test_every_batch_norm_of_a_resnet_trains_with_the_fused_kernel(block):
+    model = resnet.network(keras.applications.ResNet50, block, (32, 32, 3), 10)
+    fused = batchnorm.fused(model)
+    kinds = [type(layer) for layer in fused._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    assert kinds == [batchnorm.FusedBatchNormalization] * 53
+    assert [variable.path for variable in fused.weights] == [variable.path for variable in model.weights]
+
+
+def test_a_pretrained_network_keeps_its_batch_norm_and_is_saved_without_an_optimizer(block, tmp_path, prepared, as_run):
+    small_backbone(False, None, (48, 48, 3), "max").save_weights(tmp_path / "backbone.weights.h5")
+    changes = {"weights": str(tmp_path / "backbone.weights.h5"), "head": {"epochs": 1, "learning_rate": 0.01}}
+    run = as_run(params.override(block, changes, "test"), prepared)
+    model, _ = training.fit(lambda run: resnet.build(small_backbone, run), run)
+    norm = model.get_layer("features").get_layer("backbone").get_layer("bn")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(norm.moving_mean), 0.0)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(norm.gamma), 1.0)
+    files.write_model(tmp_path / "model.keras", model)
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert "Adam" not in archive.read("config.json").decode()
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+            names = []
+            weights.visit(names.append)
+    assert names
+    assert not [name for name in names if "optimizer" in name]
+
+
+def test_weights_of_another_depth_are_refused(block, tmp_path):
+    keras.applications.ResNet101(weights=None, include_top=False, input_shape=(48, 48, 3)).save_weights(
+        tmp_path / "resnet101.weights.h5"
+    )
+    block = params.override(block, {"weights": str(tmp_path / "resnet101.weights.h5")}, "test")
+    with pytest.raises(UserError, match=r"resnet101\.weights\.h5: does not hold the weights of a ResNet50 backbone"):
+        resnet.network(keras.applications.ResNet50, block, (32, 32, 3), 10)
 
 
 def test_unfit_weights_are_refused_in_one_line(block, tmp_path):

@@ -229,6 +229,16 @@ def test_the_fused_batch_norm_is_keras_own(block, prepared, as_run):
     np.testing.assert_allclose(plain.predict(images, verbose=0), fused.predict(images, verbose=0), atol=1e-4)
 
 
+def test_the_bias_before_a_batch_norm_is_not_trained(block, prepared, as_run):
+    model, _ = training.fit(
+        lambda run: cnn.network(run.prepared.image_shape, 2, (4, 8), block), as_run(block, prepared)
+    )
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert len(convolutions) == 2
+    for layer in convolutions:
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(layer.bias), 0.0)
+
+
 @pytest.mark.parametrize("changed", ["data", "weights", "epochs", "more", "nothing"])
 def test_a_prepared_run_belongs_to_its_files(raw_params, prepared, tmp_path, monkeypatch, changed):
     monkeypatch.setattr(checkpoint, "FOLDER", tmp_path / "checkpoints")

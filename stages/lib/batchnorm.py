@@ -39,6 +39,8 @@ def fused(model: keras.Model) -> keras.Model:
         kind = FusedBatchNormalization if type(layer) is keras.layers.BatchNormalization else type(layer)
         return kind.from_config(layer.get_config())
 
-    copy = keras.models.clone_model(model, clone_function=clone)
+    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
     copy.set_weights(model.get_weights())
+    for own, original in zip(copy.weights, model.weights, strict=True):
+        own.trainable = original.trainable  # a variable's own flag is in no layer's configuration
     return copy

@@ -13,11 +13,10 @@ import keras
 import numpy as np
 from keras import layers
 
-from stages.lib import files, params, training
+from stages.lib import files, params, scoring, training
 from stages.lib.errors import UserError
 from stages.lib.training import Run
 
-FEATURE_BATCH = 64
 FEATURE_FILE = 2048  # images whose features one file holds
 
 Backbone = Callable[..., keras.Model]
@@ -68,7 +67,7 @@ def load(backbone: Backbone, block: params.Resnet, input_shape: tuple[int, int, 
     try:
         body = backbone(weights=block.weights, **options)
     except Exception as error:  # Keras and h5py raise many types for a failed download or an unfit file
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
         if block.weights != "imagenet":
             raise UserError(f"{block.weights}: does not hold the weights of a {name} backbone ({reason})") from None
         file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -89,7 +88,8 @@ def fit_head(model: keras.Model, run: Run) -> None:
     inputs = features(model.get_layer("features"), run)
     batch_size = min(block.batch_size, len(labels))
     one_hot = np.eye(len(run.prepared.class_names), dtype=np.float32)
-    head.compile(
+    trained = keras.Model(head.inputs, head.outputs)  # of the same layers: what is saved of `head` holds no optimizer
+    trained.compile(
         keras.optimizers.Adam(block.head.learning_rate),
         keras.losses.CategoricalCrossentropy(label_smoothing=block.label_smoothing),
         metrics=["accuracy"],
@@ -100,7 +100,12 @@ def fit_head(model: keras.Model, run: Run) -> None:
             yield inputs[rows], one_hot[labels[rows % len(labels)]]
 
     steps = len(inputs) // batch_size
-    training.run_epochs(head, batches_from, steps, block.head.epochs, [], run.checkpoint.phase("head"))
+    history = training.run_epochs(trained, batches_from, steps, block.head.epochs, [], run.checkpoint.phase("head"))
+    if not np.isfinite(history[-1]["loss"]):
+        raise training.DivergedError(
+            f"{params.FILE}: the loss of the head is not finite; its head.learning_rate {block.head.learning_rate} is "
+            "too high"
+        )
 
 
 def features(extractor: keras.Model, run: Run) -> np.ndarray:
@@ -119,7 +124,7 @@ def features(extractor: keras.Model, run: Run) -> np.ndarray:
             try:
                 part = files.read_npz(path, "features")["features"]
             except UserError:  # not there yet, or damaged
-                part = extractor.predict(chunk, batch_size=FEATURE_BATCH, verbose=0).astype(np.float16)
+                part = scoring.predict(extractor, chunk).astype(np.float16)
                 files.write_npz(path, features=part)
             first = number * len(images) + start
             found[first : first + len(chunk)] = part
