@@ -91,7 +91,7 @@ def ours(options: argparse.Namespace) -> Record:
     from stages.lib import architectures, params, training
 
     seed, block = params.load("seed", f"models.{MODEL}")
-    run = training.prepare(MODEL, block, seed)
+    run = training.start(MODEL, block, seed)
     batch_size = min(block.batch_size, len(run.prepared.train))
     build = architectures.build_of(MODEL)
     watch = stopwatch(run.prepared.validation, options.target)
@@ -141,7 +141,7 @@ def limit(options: argparse.Namespace) -> Record:
     from stages.lib import architectures, params, training
 
     seed, block = params.load("seed", f"models.{MODEL}")
-    model = architectures.build_of(MODEL)(training.prepare(MODEL, block, seed))
+    model = architectures.build_of(MODEL)(training.start(MODEL, block, seed))
     weighted = [layer for layer in model.layers if hasattr(layer, "kernel")]
     forward = [2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in weighted]
 

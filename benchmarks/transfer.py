@@ -96,7 +96,7 @@ def frozen_phase(folder: Path) -> tuple[float, float]:
     os.chdir(folder)
     seed, block = params.load("seed", f"models.{MODEL}")
     keras.utils.set_random_seed(seed)
-    run = training.prepare("frozen", block, seed)
+    run = training.start("frozen", block, seed)
     train, classes = run.prepared.train, len(run.prepared.class_names)
     model = resnet.network(keras.applications.ResNet50, block, run.prepared.image_shape, classes)
 

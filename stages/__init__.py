@@ -1,5 +1,6 @@
 """The stages of the pipeline: one module a stage, run as `python -m stages.NAME` by dvc.yaml."""
 
+import contextlib
 import importlib.util
 import os
 import sys
@@ -23,8 +24,9 @@ def _stopped(kind, value, traceback):
     """Ctrl-C, during the imports too: one line, exit code 130, as shells have it."""
     if not issubclass(kind, KeyboardInterrupt):
         return sys.__excepthook__(kind, value, traceback)
-    print("stopped; `dvc repro` goes on after the last whole epoch", file=sys.stderr, flush=True)
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # what reads them may be gone
+        print("stopped; `dvc repro` goes on after the last whole epoch", file=sys.stderr, flush=True)
+        sys.stdout.flush()
     os._exit(130)
 
 

@@ -11,7 +11,7 @@ def main() -> None:
     seed, scoring_params = params.load("seed", "scoring")
     tuned = files.read_json("metrics/tune.json", params.Tuned)
     build = architectures.build_of(tuned["model"])
-    run = training.prepare("best", tuned["block"], seed)
+    run = training.start("best", tuned["block"], seed)
     model, history = training.fit(build, run)
     probabilities = scoring.predict(model, run.prepared.validation.images)
     validation = scoring.scores(

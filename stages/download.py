@@ -53,13 +53,16 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
         try:
             file = Path(keras.utils.get_file(f"{sha256}.npz", origin=path, file_hash=sha256, cache_subdir="datasets"))
         except Exception as error:  # as above
-            raise UserError(f"data.path {path} cannot be downloaded ({_first_line(error)})") from None
+            raise UserError(
+                f"data.path {path} cannot be downloaded ({_first_line(error)}); "
+                "mend the network, the address or data.sha256, or give a local file"
+            ) from None
     elif not file.is_file():
         raise UserError(f"data.path {path} is no file; allowed: an .npz file or an http(s) URL")
     found = files.sha256(file)
     if found != sha256:
         raise UserError(f"data.path {path} has SHA-256 {found}; data.sha256 allows {sha256} only")
-    arrays = files.read_npz(file)
+    arrays = files.read_npz(file, remedy="give a whole .npz of plain arrays in data.path, with its data.sha256")
     for key in arrays:
         if not key.isidentifier():
             raise UserError(f"data.path {path} holds an entry {key!r}; allowed: arrays with plain names")

@@ -11,36 +11,37 @@ from stages.lib import dataset, duplicates, errors, figures, files, params
 from stages.lib.dataset import Split
 
 SAMPLES = 25
+COUNTED_AT_ONCE = 1024  # images: NumPy counts in 64-bit copies of their pixels
 
 
 def main() -> None:
     seed = params.load("seed")
     train, test, class_names = dataset.read_raw()
     splits = {"train": train, "test": test}
-    files.write_json("metrics/eda.json", summary(train, test, class_names))
+    shares = {name: pixel_shares(split) for name, split in splits.items()}
+    files.write_json("metrics/eda.json", summary(train, test, class_names, shares))
     figures.save(label_counts(splits, class_names), "plots/eda/label_counts.png")
     figures.save(label_shares(splits, class_names), "plots/eda/label_shares.png")
     for name, split in splits.items():
         figures.save(samples(name, split, class_names, seed), f"plots/eda/samples_{name}.png")
     figures.save(mean_images(train, class_names), "plots/eda/mean_images.png")
-    figures.save(pixel_histograms(splits), "plots/eda/pixel_histograms.png")
+    figures.save(pixel_histograms(shares), "plots/eda/pixel_histograms.png")
 
 
-def summary(train: Split, test: Split, class_names: list[str]) -> dict:
+def summary(train: Split, test: Split, class_names: list[str], shares: dict[str, np.ndarray]) -> dict:
     in_test, repeated, conflicting = duplicates.faults(train, test)
     within_test = len(test) - len(np.unique(duplicates.groups(test.images)))
     record = {"classes": class_names}
     for name, split in (("train", train), ("test", test)):
-        shares = pixel_shares(split)
-        mean = shares @ np.arange(256)
-        deviation = np.sqrt(shares @ np.arange(256) ** 2 - mean**2)
+        mean = shares[name] @ np.arange(256)
+        deviation = np.sqrt(shares[name] @ np.arange(256) ** 2 - mean**2)
         counts = np.bincount(split.labels, minlength=len(class_names))
         record[name] = {
             "images_shape": list(split.images.shape),
             "images_dtype": str(split.images.dtype),
             "labels_shape": list(split.labels.shape),
             "labels_dtype": str(split.labels.dtype),
-            "missing_values": int(sum(np.isnan(part).sum() for part in (split.labels, shares))),
+            "missing_values": missing_values(split.images) + missing_values(split.labels),
             "label_counts": dict(zip(class_names, counts.tolist(), strict=True)),
             "pixel_mean_rgb": [round(float(value), 3) for value in mean],
             "pixel_std_rgb": [round(float(value), 3) for value in deviation],
@@ -56,8 +57,16 @@ def summary(train: Split, test: Split, class_names: list[str]) -> dict:
 
 def pixel_shares(split: Split) -> np.ndarray:
     """Share of pixels that hold each value 0 .. 255, by colour: (3, 256) float64."""
-    counts = [np.bincount(split.images[..., channel].ravel(), minlength=256) for channel in range(3)]
-    return np.array(counts) / split.images[..., 0].size
+    counts = np.zeros((3, 256))
+    for start in range(0, len(split), COUNTED_AT_ONCE):
+        part = split.images[start : start + COUNTED_AT_ONCE]
+        counts += [np.bincount(part[..., channel].ravel(), minlength=256) for channel in range(3)]
+    return counts / split.images[..., 0].size
+
+
+def missing_values(values: np.ndarray) -> int:
+    """How many are NaN; whole numbers never are."""
+    return int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0
 
 
 def label_counts(splits: dict[str, Split], class_names: list[str]) -> plt.Figure:
@@ -92,11 +101,11 @@ def mean_images(train: Split, class_names: list[str]) -> plt.Figure:
     return figures.image_grid(images, class_names, ["black"] * len(images), 5, "mean training image of each class")
 
 
-def pixel_histograms(splits: dict[str, Split]) -> plt.Figure:
+def pixel_histograms(shares: dict[str, np.ndarray]) -> plt.Figure:
     figure, axes = plt.subplots(1, 2, figsize=(10, 3.2), sharey=True)
-    for axis, (name, split) in zip(axes, splits.items(), strict=True):
-        for channel, colour in enumerate(("red", "green", "blue")):
-            axis.plot(pixel_shares(split)[channel], color=colour, label=colour)
+    for axis, (name, by_colour) in zip(axes, shares.items(), strict=True):
+        for share, colour in zip(by_colour, ("red", "green", "blue"), strict=True):
+            axis.plot(share, color=colour, label=colour)
         axis.set(title=name, xlabel="pixel value", ylabel="share of pixels")
     axes[0].legend()
     figure.tight_layout()

@@ -12,6 +12,7 @@ from sklearn.metrics import roc_curve
 from typing_extensions import TypedDict
 
 from stages.lib import errors, figures, files, params, scoring
+from stages.lib.errors import UserError
 
 BEST = "best"
 GRID = np.linspace(0, 1, 101)
@@ -40,6 +41,8 @@ class Eda(TypedDict):
 def main() -> None:
     seed, models, scoring_params = params.load("seed", "models", "scoring")
     tuned, best = files.read_json("metrics/tune.json", params.Tuned), files.read_json("metrics/best.json", Best)
+    if tuned["model"] not in models:
+        raise UserError(f"metrics/tune.json: {tuned['model']} is no model of {params.FILE}; {files.RESTORE}")
     names = [*models, BEST]
     test = {name: files.read_json(f"metrics/test/{name}.json", scoring.Scores) for name in names}
     validation = {name: files.read_json(f"metrics/validation/{name}.json", scoring.Scores) for name in models}
@@ -123,9 +126,9 @@ def report(table: str, conclusion: list[str], ranking: list[str], tuned: dict, e
     cells = files.read_csv("metrics/trials.csv")
     trial_table = [_row(cells[0]), _row(["---"] * len(cells[0])), *map(_row, cells[1:])]
     faults = "\n".join(f"- {name.replace('_', ' ')}: {count}" for name, count in eda["exact_duplicates"].items())
-    changed = ", ".join(
+    values = ", ".join(
         f"{knob} {value:.4g}" if isinstance(value, float) else f"{knob} {value}"
-        for knob, value in tuned["changed"].items()
+        for knob, value in tuned["values"].items()
     )
     grids = "\n".join(
         f"- {name}: [by class](classification/{name}.md), [predictions](../plots/predictions/{name}.png)"
@@ -147,8 +150,8 @@ run a model: how much another seed would change is not in them. Differences are 
 
 ## Tuning
 
-{tuned["model"]}, the choice by validation ROC-AUC, tuned in {tuned["trials"]} trials of {tuned["epochs"]}
-epochs in all: trial {tuned["trial"]} won ({changed}).
+The search took {tuned["trials"]} trials, {tuned["epochs"]} epochs in all. Trial {tuned["trial"]} of {tuned["model"]}
+won: {values}.
 
 {chr(10).join(trial_table)}
 

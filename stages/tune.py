@@ -4,8 +4,6 @@ Reads data/prepared.npz, metrics/validation/*.json, models and tune of params.ya
 and its whole param block), metrics/trials.csv and figures of history and importance to plots/tune.
 """
 
-import math
-
 import matplotlib.pyplot as plt
 import optuna
 
@@ -14,6 +12,10 @@ from stages.lib.dataset import Prepared
 from stages.lib.errors import UserError
 
 WARMUP_EPOCHS = 2
+SAMPLERS = {
+    "tpe": lambda tune, _, seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials),
+    "grid": lambda _, space, seed: optuna.samplers.GridSampler(space, seed=seed),
+}
 PRUNERS = {
     "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=WARMUP_EPOCHS),
     "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=WARMUP_EPOCHS),
@@ -43,7 +45,7 @@ def main() -> None:
             "epochs": sum(map(epochs_run, trials)),
             "trial": study.best_trial.number,
             "validation_roc_auc": round(study.best_value, 6),
-            "changed": study.best_params,
+            "values": study.best_params,
             "block": block.model_dump(),
         },
     )
@@ -70,7 +72,7 @@ def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared
     def objective(trial: optuna.Trial) -> float:
         suggested = {knob: suggest(trial, knob, values, own[knob]) for knob, values in space.items()}
         changed = params.override(block, suggested, "tune")
-        run = training.prepare(
+        run = training.start(
             f"tune/{name}-{trial.number}", changed, seed, prepared, tune.epochs, search=tune.model_dump()
         )
 
@@ -99,30 +101,20 @@ def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared
             raise optuna.TrialPruned
         return done["roc_auc"]
 
-    sampler, trials = sampling(tune, space, seed)
     study = optuna.create_study(
         study_name=name,  # the hyperband pruner draws from it
         direction="maximize",
-        sampler=sampler,
+        sampler=SAMPLERS[tune.sampler](tune, space, seed),
         pruner=PRUNERS[tune.pruner](),
     )
     if tune.sampler == "tpe":
         study.enqueue_trial(own)
-    study.optimize(objective, n_trials=trials)
+    study.optimize(objective, n_trials=tune.trials if tune.sampler == "tpe" else None)  # a grid ends by itself
     return study
 
 
-def sampling(tune: params.Tune, space: params.Space, seed: int) -> tuple[optuna.samplers.BaseSampler, int]:
-    """What chooses the trials, and how many there are."""
-    match tune.sampler:
-        case "tpe":
-            return optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials), tune.trials
-        case "grid":
-            return optuna.samplers.GridSampler(space, seed=seed), math.prod(map(len, space.values()))
-
-
 def suggest(trial: optuna.Trial, knob: str, values: params.Range | list, own):
-    """A value for the knob, from the space widened so that it holds the block's `own` value, which trial 0 takes."""
+    """A value for the knob, from the space widened so that it holds the block's `own` value."""
     if isinstance(values, list):
         return trial.suggest_categorical(knob, values if own in values else [*values, own])
     low, high = min(values.low, own), max(values.high, own)

@@ -1,9 +1,13 @@
 """Arrays are checked before they become data/raw.npz; archives are read without running what is in them."""
 
+import json
+
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from stages.lib import dataset, duplicates, files, synthetic
+from stages.lib import dataset, duplicates, files, scoring, synthetic
 from stages.lib.dataset import Split
 from stages.lib.errors import UserError
 
@@ -136,6 +140,77 @@ def test_drawn_images_have_the_planted_faults_and_depend_on_the_seed_alone():
         Split(checked["x_train"], checked["y_train"]), Split(checked["x_test"], checked["y_test"])
     )
     assert (in_test.sum(), repeated.sum(), conflicting.sum()) == (4, 6, 2)
+
+
+def test_an_archive_damaged_anywhere_is_refused_or_read_as_it_was(tmp_path):
+    path = tmp_path / "a.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    files.write_npz(path, pixels=pixels)
+    whole = path.read_bytes()
+    assert len(whole) > 8192
+    refused = 0
+    for place in [*range(300), *range(len(whole) - 300, len(whole))]:
+        content = bytearray(whole)
+        content[place] ^= 0xFF
+        path.write_bytes(content)
+        try:
+            np.testing.assert_array_equal(files.read_npz(path, "pixels")["pixels"], pixels)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1
+            refused += 1
+    assert refused > 100
+
+
+SCORES = {"roc_auc": 0.9, "roc_auc_low": 0.8, "roc_auc_high": 0.95, "accuracy": 0.5, "log_loss": 1.0}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [json.dumps(SCORES | {"roc_auc": value}) for value in (None, True, "0.5", 9.0, float("nan"), float("-inf"), [0.5])]
+    + ["", "[]", "null", "{", '{"roc_auc": 0.5}', "\x00", json.dumps(SCORES | {"log_loss": -1})],
+)
+def test_a_metrics_file_that_holds_no_scores_is_refused(tmp_path, text):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(UserError, match=r"metrics\.json: ") as error:
+        files.read_json(tmp_path / "metrics.json", scoring.Scores)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@given(content=st.binary(max_size=80) | st.text(max_size=60).map(str.encode))
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_in_a_file_of_a_stage_are_refused_or_read(tmp_path, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    for read in (
+        lambda: files.read_npz(path, "x"),
+        lambda: files.read_json(path, scoring.Scores),
+        lambda: files.read_csv(path),
+    ):
+        try:
+            read()
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1
+
+
+def test_a_model_that_does_not_fit_the_test_split_is_refused(tmp_path, monkeypatch, raw_params):
+    import keras
+
+    from stages.lib import evaluation, params
+
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(20, dtype=np.uint8) % 2
+    images = np.zeros((20, 8, 8, 3), np.uint8)
+    files.write_npz(dataset.TEST, x_test=images, y_test=labels, class_names=np.array(["a", "b"]))
+
+    def network(shape: tuple[int, ...], classes: int, bias: float) -> keras.Model:
+        inputs = keras.Input(shape, dtype="uint8")
+        dense = keras.layers.Dense(classes, bias_initializer=keras.initializers.Constant(bias))
+        return keras.Model(inputs, dense(keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))))
+
+    for shape, classes, bias in (((9, 8, 3), 2, 0.0), ((8, 8, 3), 3, 0.0), ((8, 8, 3), 2, np.nan)):
+        with pytest.raises(UserError, match=r"^models/cnn2\.keras: .*dvc repro"):
+            evaluation.evaluate("cnn2", network(shape, classes, bias), params.Scoring(bootstrap_replicates=100), 0)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["test.npz"]
 
 
 def test_classes_may_have_any_printable_name(tmp_path, monkeypatch):

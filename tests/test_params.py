@@ -144,6 +144,8 @@ def test_the_committed_file_is_accepted(raw_params):
         ("tune.sampler", "random", "tune.sampler is 'random'; allowed: it should be 'tpe' or 'grid'"),
         ("tune.sampler", "grid", "tune.space.cnn.learning_rate is a range; allowed with tune.sampler grid"),
         ("models.cnn2.convolutions_per_block", 0, "models.cnn2.convolutions_per_block is 0"),
+        ("data.synthetic.duplicates", 800, "duplicates must be at most half of train_images without leaks"),
+        ("models", {"c" * 300: {}}, "models.ccc"),
         ("models.cnn2.width_multiplier", 0.5, "models.cnn2.width_multiplier is 0.5"),
         ("tune.space.cnn.batch_size", [0], "tune.space.cnn.batch_size: 0 is refused"),
         ("tune.space.resnet.learning_rate.high", 11.0, "tune.space.resnet.learning_rate: 11.0 is refused"),
@@ -206,6 +208,28 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path, monkeypatch, text):
     (tmp_path / "params.yaml").write_text(text)
     with pytest.raises(UserError, match=r"^params.yaml"):
         params.load("seed")
+
+
+def test_a_number_too_long_to_show_is_refused(raw_params):
+    with pytest.raises(UserError, match="seed is a number too long to show"):
+        params.parse(change(raw_params, "seed", 10**6000))
+
+
+def test_aliases_that_multiply_are_refused_at_once(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    levels = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]" for level in range(1, 12)]
+    (tmp_path / "params.yaml").write_text("\n".join(["a0: &a0 [1]", *levels, "seed: *a11"]))
+    with pytest.raises(UserError, match=r"^params.yaml"):
+        params.load("seed")
+
+
+def test_a_block_of_another_family_than_its_script_is_refused(raw_params, prepared, as_run):
+    from stages.train import cnn2, resnet50
+
+    models = params.parse(raw_params).models
+    for script, block in ((cnn2, models["resnet50"]), (resnet50, models["cnn2"])):
+        with pytest.raises(UserError, match="make them agree"):
+            script.build(as_run(block, prepared))
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path, monkeypatch):

@@ -249,7 +249,7 @@ def test_a_prepared_run_belongs_to_its_files(raw_params, prepared, tmp_path, mon
     weights.write_bytes(b"weights")
 
     def marker(epochs: int = 3, **more) -> bytes:
-        run = training.prepare("test", block, 1, prepared, epochs, **more)
+        run = training.start("test", block, 1, prepared, epochs, **more)
         return (run.checkpoint.folder / "inputs.sha256").read_bytes()
 
     before = marker()

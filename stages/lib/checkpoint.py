@@ -2,7 +2,8 @@
 
 It stays until the stage `report` ends: before that DVC may not have recorded what the stage wrote.
 A checkpoint belongs to its exact inputs: data, params, the project's code and the versions of what computes. Under
-other inputs it is thrown away, as is one that cannot be read.
+other inputs it is thrown away, as is one that cannot be read. (keras.callbacks.BackupAndRestore keeps neither history
+nor the state of early stopping and schedules, and knows nothing of the inputs.)
 """
 
 import hashlib
@@ -40,7 +41,8 @@ class Checkpoint:
         digest = hashlib.sha256(content.encode()).hexdigest()
         marker = self.folder / "inputs.sha256"
         if not marker.is_file() or marker.read_bytes() != digest.encode():
-            shutil.rmtree(self.folder, ignore_errors=True)
+            if self.folder.exists():
+                shutil.rmtree(self.folder)
             files.write_text(marker, digest)
 
     def phase(self, name: str) -> "Phase":

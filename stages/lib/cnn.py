@@ -17,6 +17,7 @@ def builder(*filters: int) -> Build:
     """The `build` of a network with one block for each number of filters."""
 
     def build(run: Run) -> keras.Model:
+        run.block.require("cnn")
         return network(run.prepared.image_shape, len(run.prepared.class_names), filters, run.block)
 
     return build

@@ -107,8 +107,9 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
         checked[f"y_{split}"] = labels.astype(np.uint8)
     checked["class_names"] = np.array([str(name) for name in (range(count) if names is None else names)])
     for name in checked["class_names"].tolist():
-        if not name.strip() or not name.isprintable() or "|" in name:
-            refuse("class_names", f"of {name!r}", "printable names without |, which parts the cells of tables")
+        if not name.strip() or not name.isprintable() or "|" in name or len(name) > 64:
+            allowed = "printable names of at most 64 characters without |, which parts the cells of tables"
+            refuse("class_names", f"of {name[:80]!r}", allowed)
     if len(set(checked["class_names"].tolist())) < count:
         refuse("class_names", "not distinct", "one name a class")
     return checked

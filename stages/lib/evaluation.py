@@ -6,14 +6,23 @@ from sklearn.metrics import classification_report
 
 from stages.lib import dataset, figures, files, params, scoring
 from stages.lib.dataset import Split
+from stages.lib.errors import UserError
 
 GRID_IMAGES = 40
 
 
-def evaluate(name: str, model: keras.Model, scoring_params: params.Scoring, seed: int) -> scoring.Scores:
-    """Score a model on the test split and write all that is reported of it; return its scores."""
+def evaluate(name: str, model: keras.Model, scoring_params: params.Scoring, seed: int) -> None:
+    """Score a model on the test split and write all that is reported of it. Raises UserError where it does not fit."""
     test, class_names = dataset.read_test()
+    found, needed = (model.input_shape[1:], model.output_shape[1:]), (test.images.shape[1:], (len(class_names),))
+    if found != needed:
+        raise UserError(
+            f"models/{name}.keras: takes images {found[0]} and gives {found[1]} probabilities; the test split has "
+            f"{needed[0]} and {needed[1]}; {files.RESTORE_CACHED}"
+        )
     probabilities = scoring.predict(model, test.images)
+    if not np.isfinite(probabilities).all():
+        raise UserError(f"models/{name}.keras: gives probabilities that are not finite; {files.RESTORE_CACHED}")
     predicted = probabilities.argmax(axis=1)
     record = scoring.scores(test.labels, probabilities, scoring_params.bootstrap_replicates, seed)
 
@@ -33,7 +42,6 @@ def evaluate(name: str, model: keras.Model, scoring_params: params.Scoring, seed
         f"{name}: test ROC-AUC {record['roc_auc']:.4f} "
         f"[{record['roc_auc_low']:.4f}, {record['roc_auc_high']:.4f}], accuracy {record['accuracy']:.3f}"
     )
-    return record
 
 
 def classification_table(name: str, labels: np.ndarray, probabilities: np.ndarray, class_names: list[str]) -> str:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 CHECKPOINTS = Path("checkpoints")
 
 # What numpy and zipfile raise for damaged archives, pickled arrays and other kinds of file.
-UNREADABLE = (ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError, zipfile.BadZipFile, zlib.error)
+UNREADABLE = (
+    *(ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError),
+    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 # Where a good copy is: in git for what is small, in DVC's cache for the rest.
 RESTORE = "`git restore` it, or `dvc repro --force` its stage"
@@ -105,9 +109,9 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_npz(path: str | Path, *keys: str) -> dict[str, np.ndarray]:
-    """Read the named arrays (all, if none is named). Raises UserError where the file is missing, damaged,
-    lacks one of them, or holds pickled objects, which are never loaded."""
+def read_npz(path: str | Path, *keys: str, remedy: str = RESTORE_CACHED) -> dict[str, np.ndarray]:
+    """Read the named arrays (all, if none is named). Raises UserError, which ends with the remedy, where the file is
+    missing, damaged, lacks one of them, or holds pickled objects, which are never loaded."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in keys or archive.files}
@@ -116,12 +120,12 @@ def read_npz(path: str | Path, *keys: str) -> dict[str, np.ndarray]:
                 raise ValueError(f"{key} is no array")
         return arrays
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; {RESTORE_CACHED}") from None
+        raise UserError(f"{path}: is missing; {remedy}") from None
     except KeyError as error:
-        raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(keys)}") from None
+        raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(keys)}; {remedy}") from None
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: is not a readable .npz of plain arrays ({reason}); {RESTORE_CACHED}") from None
+        raise UserError(f"{path}: is not a readable .npz of plain arrays ({reason}); {remedy}") from None
 
 
 def write_model(path: str | Path, model: "keras.Model") -> None:
@@ -132,7 +136,8 @@ def write_model(path: str | Path, model: "keras.Model") -> None:
     """
     import keras
 
-    with whole(path) as partial, tempfile.TemporaryDirectory() as folder:
+    CHECKPOINTS.mkdir(exist_ok=True)
+    with whole(path) as partial, tempfile.TemporaryDirectory(dir=CHECKPOINTS) as folder:
         dated = Path(folder) / "model.keras"
         keras.Model(model.inputs, model.outputs, name=model.name).save(dated)
         with zipfile.ZipFile(dated) as source, zipfile.ZipFile(partial, "w") as target:

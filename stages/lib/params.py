@@ -1,6 +1,7 @@
 """params.yaml as a typed model: checked whole before a stage does any work, handed out section by section."""
 
 import difflib
+import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,10 @@ from typing_extensions import TypedDict
 from stages.lib.errors import UserError
 
 FILE = "params.yaml"
+
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel = 3
+_SHORT.maxstring = _SHORT.maxlong = _SHORT.maxother = 80
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Rate = Annotated[float, Field(gt=0, le=10)]
@@ -36,6 +41,8 @@ class Synthetic(Section):
             raise ValueError("train_images must be at least 20 + duplicates + leaks")
         if self.test_images < max(10, self.leaks):
             raise ValueError("test_images must be at least 10 and at least leaks")
+        if 2 * self.duplicates > self.train_images - self.leaks:
+            raise ValueError("duplicates must be at most half of train_images without leaks")
         return self
 
 
@@ -80,6 +87,8 @@ class Plateau(Section):
 class Training(Section):
     """What every model's block holds."""
 
+    family: str
+
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "rmsprop", "sgd"]
@@ -98,6 +107,11 @@ class Training(Section):
         if self.schedule.name == "plateau" and self.schedule.minimum_learning_rate > self.learning_rate:
             raise ValueError("schedule.minimum_learning_rate must not exceed learning_rate")
         return self
+
+    def require(self, family: str) -> None:
+        """Raise UserError where a script of one family has been given the block of another."""
+        if self.family != family:
+            raise UserError(f"{FILE}: a script of family {family} has a block of family {self.family}; make them agree")
 
 
 class Cnn(Training):
@@ -168,7 +182,7 @@ class Tuned(TypedDict):
     epochs: int
     trial: int
     validation_roc_auc: float
-    changed: dict[str, Any]
+    values: dict[str, Any]
     block: Model
 
 
@@ -185,6 +199,8 @@ class Params(Section):
         if not self.models:
             raise ValueError("models must hold at least one model")
         for name in self.models:
+            if len(name) > 64:
+                raise ValueError(f"models.{_shown(name)} is a name of {len(name)} characters; allowed: 64 or less")
             if name == "best":
                 raise ValueError("models.best is the name of the tuned winner; choose another")
             script = Path(f"stages/train/{name}.py")
@@ -200,6 +216,12 @@ class Params(Section):
                     raise ValueError(f"tune.models names {name}; allowed: {', '.join(self.models)}")
             if not chosen:
                 raise ValueError("tune.models is an empty list; allowed: a count, or names of models")
+        return self
+
+    @model_validator(mode="after")
+    def _space_fits(self) -> "Params":
+        named = self.tune.models if isinstance(self.tune.models, list) else self.models
+        tuned = {self.models[name].family for name in named}
         for family, block in (("cnn", Cnn), ("resnet", Resnet)):
             for knob, values in getattr(self.tune.space, family).items():
                 where = f"tune.space.{family}.{knob}"
@@ -208,7 +230,7 @@ class Params(Section):
                 ends = [values.low, values.high] if isinstance(values, Range) else values
                 if not ends:
                     raise ValueError(f"{where} is an empty list; allowed: values to choose from")
-                if self.tune.sampler == "grid" and isinstance(values, Range):
+                if self.tune.sampler == "grid" and isinstance(values, Range) and family in tuned:
                     raise ValueError(f"{where} is a range; allowed with tune.sampler grid: a list of values")
                 for model in self.models.values():
                     if not isinstance(model, block):
@@ -294,7 +316,11 @@ def _line(error: ValidationError, raw: dict) -> str:
 
 
 def _shown(value: Any) -> str:
-    shown = repr(value)
+    """The value in at most 80 characters, however deep or long it is."""
+    try:
+        shown = _SHORT.repr(value)
+    except ValueError:  # more digits than Python prints
+        return "a number too long to show"
     return shown if len(shown) <= 80 else shown[:77] + "..."
 
 

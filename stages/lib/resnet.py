@@ -24,6 +24,7 @@ Backbone = Callable[..., keras.Model]
 
 def build(backbone: Backbone, run: Run) -> keras.Model:
     """The network ready to be trained: random with `weights: null`, else its head fitted on the frozen backbone."""
+    run.block.require("resnet")
     model = network(backbone, run.block, run.prepared.image_shape, len(run.prepared.class_names))
     if run.block.weights is not None:
         fit_head(model, run)

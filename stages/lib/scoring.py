@@ -5,9 +5,10 @@ higher probability for it than an image of another class, ties counting half (Fa
 analysis, Pattern Recognition Letters 27, 2006).
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from typing_extensions import TypedDict
 
@@ -88,14 +89,17 @@ def interval(replicates: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
+Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+
+
 class Scores(TypedDict):
     """The flat record that metrics/validation/*.json and metrics/test/*.json hold."""
 
-    roc_auc: float
-    roc_auc_low: float
-    roc_auc_high: float
-    accuracy: float
-    log_loss: float
+    roc_auc: Share
+    roc_auc_low: Share
+    roc_auc_high: Share
+    accuracy: Share
+    log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
 def scores(labels: np.ndarray, probabilities: np.ndarray, replicates: int, seed: int) -> Scores:

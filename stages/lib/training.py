@@ -43,7 +43,7 @@ class DivergedError(UserError):
 def stage(name: str, build: Build) -> None:
     """The stage train@NAME: fit the model of `models.NAME`, write it, its validation scores and its learning curves."""
     seed, scoring_params, block = params.load("seed", "scoring", f"models.{name}")
-    run = prepare(name, block, seed)
+    run = start(name, block, seed)
     with live_metrics() as live:
 
         def log_live(row: Row) -> None:
@@ -62,7 +62,7 @@ def stage(name: str, build: Build) -> None:
     print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
 
 
-def prepare(
+def start(
     name: str, block: params.Model, seed: int, prepared: Prepared | None = None, epochs: int | None = None, **more: Any
 ) -> Run:
     """The training of `block` on data/prepared.npz (already read as `prepared`, where given) with its checkpoint NAME.
@@ -173,7 +173,6 @@ def run_epochs(
         initial_epoch=first,
         epochs=epochs,
         callbacks=[*callbacks, phase.saver(callbacks, on_epoch)],
-        shuffle=False,
         verbose=1 if sys.stdout.isatty() else 2,
     )
     return phase.history
