@@ -41,7 +41,7 @@ bench-cost: $(READY)  ## Measure seconds and memory of each stage, and what twic
 	python -m benchmarks.cost $(if $(DATA),--data "$(DATA)")
 
 bench-transfer: $(READY)  ## Measure what pretrained weights gain, and the features kept of a frozen backbone; DATA=own.npz
-	python -m benchmarks.transfer --data "$(DATA)"
+	python -m benchmarks.transfer $(if $(DATA),--data "$(DATA)")
 
 lint: $(READY)  ## Check style and format
 	ruff check . && ruff format --check .

@@ -37,8 +37,8 @@ def main() -> None:
     if options.role:
         files.write_json(f"{options.role}.json", ROLES[options.role](options))
         return
-    if min(options.notebook_epochs, 1 if options.images is None else options.images) < 1:
-        raise UserError("--notebook-epochs and --images allow 1 or more")
+    if min(options.notebook_epochs, *(value for value in (options.epochs, options.images) if value is not None), 1) < 1:
+        raise UserError("--epochs, --notebook-epochs and --images allow 1 or more")
     with workspace.workspace() as folder:
         record = {"machine": machine(), "target": options.target}
         record |= {role: child(role, options, folder) for role in ROLES}
@@ -59,6 +59,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("role", nargs="?", choices=ROLES, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=lambda text: Path(text).resolve(), metavar="PATH.npz", help="images to train on")
     parser.add_argument("--target", type=float, default=0.975, help="validation ROC-AUC to reach (%(default)s)")
+    parser.add_argument("--epochs", type=int, metavar="N", help="of ours, the whole schedule (the block's)")
     parser.add_argument("--notebook-epochs", type=int, default=20, metavar="N", help="at most (%(default)s)")
     parser.add_argument("--images", type=int, metavar="N", help="use the first N training images only")
     return parser.parse_args()
@@ -91,7 +92,7 @@ def ours(options: argparse.Namespace) -> Record:
     from stages.lib import architectures, params, training
 
     seed, block = params.load("seed", f"models.{MODEL}")
-    run = training.start(MODEL, block, seed)
+    run = training.start(MODEL, block, seed, epochs=options.epochs)
     batch_size = min(block.batch_size, len(run.prepared.train))
     build = architectures.build_of(MODEL)
     watch = stopwatch(run.prepared.validation, options.target)

@@ -1,4 +1,4 @@
-"""cost: seconds and peak memory of each stage on some images, and on twice as many.
+"""cost: seconds and peak memory of one stage of each kind on some images, and on twice as many.
 
 Prints a Markdown table. See benchmarks/README.md for what each number means.
 """
@@ -7,11 +7,12 @@ import argparse
 from pathlib import Path
 
 from benchmarks import workspace
-from stages.lib import errors, files
+from stages.lib import errors, files, scoring
 from stages.lib.errors import UserError
 
 ALL, PART = "all.npz", "part.npz"
 LEAST = 200  # images: enough for every class to stand in each half
+LEAST_TEST = 2 * scoring.PREDICT_BATCH  # a prediction's memory grows with the images up to a batch
 IMAGE_SIZE = 160
 Stages = tuple[tuple[str, ...], ...]
 STAGES: Stages = (
@@ -22,6 +23,7 @@ STAGES: Stages = (
     ("evaluate@cnn2", "stages.evaluate", "cnn2"),
 )
 RESNETS = ("resnet50", "resnet101")
+BEFORE = ("stages.download", "stages.prepare")
 
 
 def main() -> None:
@@ -29,15 +31,17 @@ def main() -> None:
     with workspace.workspace(one_epoch) as folder:
         workspace.apart(write_images, options.data, folder)
         images = len(files.read_npz(folder / ALL, "y_train")["y_train"])
+        if images < LEAST:
+            raise UserError(f"there are {images} training images; allowed: {LEAST} or more")
         most = options.resnet_images
         if not LEAST <= most <= images:
             raise UserError(f"--resnet-images is {most}; allowed: {LEAST} to {images}, the images that there are")
-        rows = table(images, *(measure(folder, count, STAGES) for count in (images // 2, images)))
+        rows = table(images, *(measure(folder, count, (), STAGES) for count in (images // 2, images)))
         for name in RESNETS:
             workspace.apart(write_weights, name, options.image_size, folder)
             workspace.change_params(folder, lambda content, name=name: transfer(content, name, options.image_size))
             stages = ((f"train@{name}", f"stages.train.{name}"), (f"evaluate@{name}", "stages.evaluate", name))
-            rows += table(most, *(measure(folder, count, stages) for count in (most // 2, most)))
+            rows += table(most, *(measure(folder, count, BEFORE, stages) for count in (most // 2, most)))
     print("| stage | images | seconds | peak MB | twice: seconds | twice: more MB |\n|---|---|---|---|---|---|")
     print("\n".join(rows))
 
@@ -76,17 +80,16 @@ def write_images(data: Path | None, folder: Path) -> None:
 def write_part(folder: Path, count: int) -> None:
     """The first `count` training images and as large a share of the test images."""
     arrays = files.read_npz(folder / ALL)
-    test = max(LEAST // 2, count * len(arrays["x_test"]) // len(arrays["x_train"]))
+    test = max(LEAST_TEST, count * len(arrays["x_test"]) // len(arrays["x_train"]))
     workspace.write_share(folder / PART, arrays, slice(count), slice(test))
 
 
-def measure(folder: Path, count: int, stages: Stages) -> dict[str, workspace.Usage]:
-    """Run the stages, after those that they need, on the first `count` training images."""
+def measure(folder: Path, count: int, before: tuple[str, ...], stages: Stages) -> dict[str, workspace.Usage]:
+    """Run the modules `before`, then the stages, these measured, on the first `count` training images."""
     workspace.apart(write_part, folder, count)
     workspace.change_params(folder, lambda content: workspace.use_npz(content, folder / PART))
-    if stages is not STAGES:
-        for module in ("stages.download", "stages.prepare"):
-            workspace.run(folder, module)
+    for module in before:
+        workspace.run(folder, module)
     return {name: workspace.run(folder, *module) for name, *module in stages}
 
 

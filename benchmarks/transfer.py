@@ -5,7 +5,7 @@ model on 2,000 other images twice, from these weights and from none. Prints Mark
 """
 
 import argparse
-import os
+import contextlib
 import time
 from pathlib import Path
 
@@ -15,12 +15,15 @@ from stages.lib.errors import UserError
 
 MODEL = "resnet50"
 OTHERS = 2000
+FINE_TUNING_RATE = 0.0001
 
 
 def main() -> None:
     options = parse()
     arrays = workspace.images(options.data)
     count = len(arrays["x_train"])
+    if count <= OTHERS:
+        raise UserError(f"{options.data} has {count} training images; allowed: more than {OTHERS}")
     if not 0 < options.images <= count - OTHERS:
         raise UserError(f"--images is {options.images}; allowed: 1 to {count - OTHERS}, {OTHERS} less than there are")
     with workspace.workspace() as folder:
@@ -33,6 +36,8 @@ def main() -> None:
             def change(content: dict) -> None:
                 workspace.use_npz(content, others)
                 block = {"weights": weights and str(weights), "epochs": options.epochs, "batch_size": 32}
+                if weights:  # a rate that suits random weights destroys these
+                    block["learning_rate"] = FINE_TUNING_RATE
                 content["models"][MODEL].update(block, image_size=options.image_size)
 
             workspace.change_params(folder, change)
@@ -43,18 +48,19 @@ def main() -> None:
         none = scores(folder)
         start_from(weights)
         transferred = scores(folder)
-        kept, repeated = frozen_phase(folder)
-    print(f"""| {MODEL} on {OTHERS:,} images, {options.epochs} epochs | test ROC-AUC | 95 % interval | accuracy |
+        with contextlib.chdir(folder):
+            kept, repeated = frozen_phase()
+    print(f"""| {MODEL} on {OTHERS:,} images | test ROC-AUC | 95 % interval | accuracy |
 |---|---|---|---|
-{row("from weights made of other images", transferred)}
-{row("from none", none)}
+{row(f"from weights made of {options.images:,} others: head, then {options.epochs} epochs", transferred)}
+{row(f"from none: {options.epochs} epochs", none)}
 
 Frozen phase: features kept {kept:.1f} s, backbone run every epoch {repeated:.1f} s, ratio {repeated / kept:.1f}.""")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
+    parser.add_argument("--data", type=Path, required=True, metavar="PATH.npz", help="images")
     parser.add_argument("--images", type=int, default=20_000, metavar="N", help="to make the weights of (%(default)s)")
     parser.add_argument("--pretraining-epochs", type=int, default=6, metavar="N", help="on those (%(default)s)")
     parser.add_argument("--epochs", type=int, default=3, metavar="N", help="on the other images (%(default)s)")
@@ -87,13 +93,12 @@ def scores(folder: Path) -> scoring.Scores:
     return files.read_json(folder / f"metrics/test/{MODEL}.json", scoring.Scores)
 
 
-def frozen_phase(folder: Path) -> tuple[float, float]:
+def frozen_phase() -> tuple[float, float]:
     """Seconds of the head's epochs on the kept features, and of as many with the backbone run each time."""
     import keras
 
     from stages.lib import params, resnet, training
 
-    os.chdir(folder)
     seed, block = params.load("seed", f"models.{MODEL}")
     keras.utils.set_random_seed(seed)
     run = training.start("frozen", block, seed)
