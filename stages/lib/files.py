@@ -33,8 +33,8 @@ UNREADABLE = (
 # Where a good copy is: in git for what is small, in DVC's cache for the rest.
 RESTORE = "`git restore` it, or `dvc repro --force` its stage"
 RESTORE_CACHED = (
-    "delete it, then `dvc checkout` or `dvc repro` restores what a stage made (if it comes back damaged, delete its copy "
-    "in .dvc/cache, which dvc.lock names, as well)"
+    "delete it, then `dvc checkout` or `dvc repro` restores what a stage made (if it comes back damaged, delete its "
+    "copy in .dvc/cache, which dvc.lock names, as well)"
 )
 
 
