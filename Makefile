@@ -14,7 +14,9 @@ setup: $(READY)  ## Make .venv and install the locked packages
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"error: Python {v[0]}.{v[1]} found; Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.txt
+	sed -n '/^setuptools==/,/^[a-z#]/{/^setuptools==/p;/--hash/p}' requirements.txt > $(VENV)/build.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/build.txt
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation --requirement requirements.txt
 	@touch $@
 
 repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
@@ -23,9 +25,9 @@ repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
 
 cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
 	dvc exp run -S data.source=cifar10 \
-	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=32 \
+	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=16 \
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
-	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=32 \
+	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=16 \
 	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001
 
 test: $(READY)  ## Run the tests
