@@ -2,9 +2,11 @@
 
 Without REF: run the whole pipeline twice, in two clones of HEAD at two paths, with other hash seeds, locales and time
 zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and say how far
-each test ROC-AUC is from the one that REF records; fail where it leaves the recorded interval.
+each model's test scores are from those that REF records; fail where a ROC-AUC leaves the recorded interval, and where
+a model is no longer scored.
 """
 
+import filecmp
 import json
 import os
 import subprocess
@@ -44,7 +46,11 @@ def main(ref: str | None = None) -> None:
 
 
 def git(folder: Path, *command: str) -> str:
-    return subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
+    done = subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        sys.exit(f"error: git {command[0]} in {folder}: {reason[0]}")
+    return done.stdout
 
 
 def reproduce(clone: Path, world: dict[str, str]) -> None:
@@ -58,39 +64,57 @@ def reproduce(clone: Path, world: dict[str, str]) -> None:
 
 
 def differences(one: Path, other: Path) -> list[tuple[str, str]]:
-    """Outputs, by their hashes in dvc.lock, that are not the same in both, with their stages; dvc.lock itself last."""
+    """Files that are not the same in both, with their stages, by the hashes in dvc.lock; dvc.lock itself last."""
     locks = [YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8")) for folder in (one, other)]
     hashes = [
         {(out["path"], stage): out["md5"] for stage, record in lock["stages"].items() for out in record["outs"]}
         for lock in locks
     ]
-    found = [key for key in sorted({*hashes[0], *hashes[1]}) if hashes[0].get(key) != hashes[1].get(key)]
+    changed = [key for key in sorted({*hashes[0], *hashes[1]}) if hashes[0].get(key) != hashes[1].get(key)]
+    found = [(name, stage) for path, stage in changed for name in differing_files(path, one, other)]
     if (one / "dvc.lock").read_bytes() != (other / "dvc.lock").read_bytes():
         found.append(("dvc.lock", "all"))
     return found
 
 
+def differing_files(path: str, one: Path, other: Path) -> list[str]:
+    """The files in the directory `path` that are not the same in both; `path` itself, if it is a file."""
+    names = {
+        str(file.relative_to(folder))
+        for folder in (one, other)
+        for file in (folder / path).rglob("*")
+        if file.is_file()
+    }
+    _, differing, only_in_one = filecmp.cmpfiles(one, other, names, shallow=False)
+    return sorted(differing + only_in_one) or [path]
+
+
 def compare_metrics(ref: str, folder: Path) -> None:
-    """Say how far the test ROC-AUC of each model in `folder` is from what REF records."""
+    """Say how far the test scores of each model in `folder` are from what REF records."""
     paths = [Path(line) for line in git(ROOT, "ls-tree", "-r", "--name-only", ref, "metrics/test/").splitlines()]
     if not paths:
         sys.exit(f"error: {ref} records no metrics/test/*.json")
-    outside = []
+    outside, missing = [], []
     for path in paths:
         if not (folder / path).is_file():
-            print(f"{path}: recorded by {ref}, no longer made")
+            print(f"{path}: recorded by {ref}, NO LONGER MADE")
+            missing.append(path.stem)
             continue
         recorded = json.loads(git(ROOT, "show", f"{ref}:{path}"))
         found = json.loads((folder / path).read_text(encoding="utf-8"))
         low, high = recorded["roc_auc_low"], recorded["roc_auc_high"]
         within = low <= found["roc_auc"] <= high
-        change = found["roc_auc"] - recorded["roc_auc"]
-        verdict = "the same bytes" if found == recorded else "within" if within else "OUTSIDE"
-        print(f"{path}: {found['roc_auc']:.6f} ({change:+.6f}) {verdict} [{low:.6f}, {high:.6f}]")
+        distance = {score: found[score] - recorded[score] for score in ("roc_auc", "accuracy", "log_loss")}
+        verdict = "the same" if found == recorded else "within" if within else "OUTSIDE"
+        print(
+            f"{path}: {found['roc_auc']:.6f} ({distance['roc_auc']:+.6f}) {verdict} [{low:.6f}, {high:.6f}]; "
+            f"accuracy {distance['accuracy']:+.4f}, log loss {distance['log_loss']:+.4f}"
+        )
         if not within:
             outside.append(path.stem)
-    if outside:
-        sys.exit(f"error: outside the recorded interval: {', '.join(outside)}")
+    faults = {"outside the recorded interval": outside, "no longer made": missing}
+    if outside or missing:
+        sys.exit("error: " + "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """Killed at any instant, `dvc repro` goes on from the last whole epoch or trial and ends with the same bytes.
 
-KILLS and SEED in the environment set how many kills there are and when: KILLS=200 python -m pytest tests/test_kill.py
+KILLS and SEED in the environment set how many kills come at random instants, and at which; two more come in a training
+and in the search, wherever those fall: KILLS=200 python -m pytest tests/test_kill.py
 """
 
+import collections
 import os
 import random
 import re
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import project
@@ -16,15 +19,33 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(0)]
 KILLS = int(os.environ.get("KILLS", "20"))
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
+SECONDS = 400  # no run takes so long
+# What is said when the kills that do not come at random come: a model's second epoch runs, the search's second trial.
+MOMENTS = [r"(?s)Running stage 'train@.*^Epoch \d+/.*^Epoch \d+/", r"^trial 1 of "]
 
 
 def epochs(said: str) -> int:
     return len(re.findall(r"^Epoch \d+/\d+", said, flags=re.MULTILINE))
 
 
-def run_until_killed(folder: Path, seconds: float) -> tuple[int, str]:
-    """`dvc repro` and all its children, killed after so many seconds; the exit status and what was said."""
-    with (folder.parent / "said.txt").open("w+") as said:
+def cut_short(said: str) -> bool:
+    """Did the run end within an epoch? Keras says how an epoch went once its state is saved; of the epoch in which a
+    trial is pruned it says nothing, but the next trial or stage does."""
+    *_, last = re.split(r"^Epoch \d+/\d+", said, flags=re.MULTILINE)
+    return epochs(said) > 0 and not re.search(r"^(\d+/\d+ - |trial |Running stage )", last, flags=re.MULTILINE)
+
+
+def stage(said: str) -> str:
+    """The stage that ran last; none, where DVC had not come to one."""
+    *_, last = ["none", *re.findall(r"^Running stage '(.+)':", said, flags=re.MULTILINE)]
+    return last
+
+
+def run_until_killed(folder: Path, seconds: float, moment: str = "") -> tuple[int, str]:
+    """`dvc repro` and all its children, killed after so many seconds, or as soon as what was said holds the pattern
+    `moment`; the exit status and what was said."""
+    path = folder.parent / "said.txt"
+    with path.open("w") as said:
         running = subprocess.Popen(
             ["dvc", "repro"],
             cwd=folder,
@@ -33,39 +54,53 @@ def run_until_killed(folder: Path, seconds: float) -> tuple[int, str]:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        try:
-            status = running.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(running.pid, signal.SIGKILL)
-            status = running.wait()
-        said.seek(0)
-        return status, said.read()
+        end = time.monotonic() + seconds
+        while running.poll() is None:
+            reached = moment and re.search(moment, path.read_text(), flags=re.MULTILINE)
+            if reached or time.monotonic() >= end:
+                os.killpg(running.pid, signal.SIGKILL)
+                break
+            time.sleep(0.02)
+        status = running.wait()
+    return status, path.read_text()
 
 
-def test_a_run_killed_at_random_instants_ends_with_the_same_bytes(small_run, tmp_path):
+def test_a_run_killed_at_any_instant_ends_with_the_same_bytes(small_run, tmp_path):
     folder, said = small_run
     expected, needed = project.outputs(folder), epochs(said)
     clone = project.copy(tmp_path / "another" / "path", project.small)
     draw = random.Random(SEED)
-    trained = kills = kills_in_training = 0
+    killed: list[str] = []
+    trained = cuts = 0
     status = None
     print(f"SEED={SEED} KILLS={KILLS}")
-    while status != 0:
-        status, said = run_until_killed(clone, draw.uniform(0, 14) if kills < KILLS else 400)
+    while status != 0 or len(killed) < len(MOMENTS) + KILLS:
+        if status == 0:  # done before the last kill: once more from the start
+            project.shell(clone, "git", "clean", "-fdxq", "--exclude=.venv")
+            trained = cuts = 0
+        if len(killed) < len(MOMENTS):
+            status, said = run_until_killed(clone, SECONDS, MOMENTS[len(killed)])
+            assert status != 0, f"no line is like {MOMENTS[len(killed)]}:\n{said}"
+        else:
+            at_random = len(killed) < len(MOMENTS) + KILLS
+            status, said = run_until_killed(clone, draw.uniform(0, 14) if at_random else SECONDS)
         trained += epochs(said)
+        where = f"SEED={SEED}, kill {len(killed)}"
         if status != 0:
             assert status == -signal.SIGKILL, said
-            kills += 1
-            kills_in_training += epochs(said) > 0
+            killed.append(stage(said))
+            cuts += cut_short(said)
             found = project.outputs(clone)
             found.pop("dvc.lock", None)
             broken = [name for name, digest in found.items() if expected.get(name) != digest]
-            assert not broken, f"SEED={SEED}, kill {kills}"
-        elif kills < KILLS:  # done before its time: once more from the start
-            status = None
-            project.shell(clone, "git", "clean", "-fdxq", "--exclude=.venv")
-            trained = kills_in_training = 0
-    assert project.outputs(clone) == expected
-    assert trained <= needed + kills_in_training, "each kill may cost the epoch that it interrupts, and no other"
-    assert not list(clone.rglob("*.partial"))
-    assert not (clone / "checkpoints").exists()
+            assert not broken, where
+            continue
+        assert project.outputs(clone) == expected, where
+        assert needed <= trained <= needed + cuts, (
+            f"{where}: a kill may cost the epoch that it cuts short, and no other"
+        )
+        assert not list(clone.rglob("*.partial"))
+        assert not (clone / "checkpoints").exists()
+    print(collections.Counter(killed))
+    assert killed[0].startswith("train@")
+    assert killed[1] == "tune"

@@ -1,0 +1,140 @@
+"""What `make verify` calls different: the very files, and scores that leave what a commit recorded or are gone."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import project
+import pytest
+from ruamel.yaml import YAML
+
+SPEC = importlib.util.spec_from_file_location("verify", project.ROOT / ".ci/verify.py")
+verify = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(verify)
+
+SCORES = {"roc_auc": 0.9, "roc_auc_low": 0.88, "roc_auc_high": 0.92, "accuracy": 0.5, "log_loss": 1.25}
+
+
+def run(folder: Path, figures: dict[str, str], model: str = "1") -> Path:
+    """What a run leaves: dvc.lock, a directory of figures, and no model, which only DVC's cache holds."""
+    for name, content in figures.items():
+        (folder / "plots/eda" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "plots/eda" / name).write_text(content)
+    hashes = {"eda": ("plots/eda", f"{sorted(figures.items())}.dir"), "train@cnn2": ("models/cnn2.keras", model)}
+    stages = {stage: {"outs": [{"path": path, "md5": md5}]} for stage, (path, md5) in hashes.items()}
+    with (folder / "dvc.lock").open("w") as lock:
+        YAML(typ="safe").dump({"schema": "2.0", "stages": stages}, lock)
+    return folder
+
+
+@pytest.fixture
+def folders(tmp_path) -> list[Path]:
+    found = [tmp_path / "one", tmp_path / "other"]
+    for folder in found:
+        folder.mkdir()
+    return found
+
+
+def test_two_runs_of_the_same_bytes_do_not_differ(folders):
+    assert verify.differences(*(run(folder, {"a.png": "a", "b.png": "b"}) for folder in folders)) == []
+
+
+def test_a_file_that_differs_is_named_with_its_stage(folders):
+    one, other = (run(folder, {"a.png": "a"}, model) for folder, model in zip(folders, "12", strict=True))
+    assert verify.differences(one, other) == [("models/cnn2.keras", "train@cnn2"), ("dvc.lock", "all")]
+
+
+def test_of_a_directory_the_files_that_differ_are_named(folders):
+    one = run(folders[0], {"same.png": "s", "differs.png": "1", "sub/only_in_one.png": "o"})
+    other = run(folders[1], {"same.png": "s", "differs.png": "2", "only_in_other.png": "o"})
+    assert verify.differences(one, other) == [
+        ("plots/eda/differs.png", "eda"),
+        ("plots/eda/only_in_other.png", "eda"),
+        ("plots/eda/sub/only_in_one.png", "eda"),
+        ("dvc.lock", "all"),
+    ]
+
+
+def test_a_stage_that_only_one_run_has_is_named(folders):
+    one, other = (run(folder, {"a.png": "a"}) for folder in folders)
+    lock = YAML(typ="safe").load((other / "dvc.lock").read_text())
+    del lock["stages"]["train@cnn2"]
+    with (other / "dvc.lock").open("w") as file:
+        YAML(typ="safe").dump(lock, file)
+    assert verify.differences(one, other) == [("models/cnn2.keras", "train@cnn2"), ("dvc.lock", "all")]
+
+
+@pytest.fixture
+def recorded(tmp_path, monkeypatch) -> Path:
+    """A repository whose HEAD records the scores of two models."""
+    folder = tmp_path / "recorded"
+    (folder / "metrics/test").mkdir(parents=True)
+    for name in ("cnn2", "resnet50"):
+        (folder / f"metrics/test/{name}.json").write_text(json.dumps(SCORES))
+    project.shell(folder, "git", "init", "--quiet")
+    project.shell(folder, "git", "config", "user.name", "test")
+    project.shell(folder, "git", "config", "user.email", "test@localhost")
+    project.commit(folder, "results")
+    monkeypatch.setattr(verify, "ROOT", folder)
+    return folder
+
+
+def write(folder: Path, name: str, **scores: float) -> None:
+    (folder / f"metrics/test/{name}.json").write_text(json.dumps(SCORES | scores))
+
+
+def test_scores_within_the_recorded_interval_pass_and_their_distances_are_said(recorded, capsys):
+    write(recorded, "cnn2", roc_auc=0.885, accuracy=0.52, log_loss=1.125)
+    verify.compare_metrics("HEAD", recorded)
+    one, other = capsys.readouterr().out.splitlines()
+    assert one == (
+        "metrics/test/cnn2.json: 0.885000 (-0.015000) within [0.880000, 0.920000]; accuracy +0.0200, log loss -0.1250"
+    )
+    assert other == (
+        "metrics/test/resnet50.json: 0.900000 (+0.000000) the same [0.880000, 0.920000]; "
+        "accuracy +0.0000, log loss +0.0000"
+    )
+
+
+@pytest.mark.parametrize("roc_auc", [0.8799, 0.9201])
+def test_a_roc_auc_outside_the_recorded_interval_fails(recorded, capsys, roc_auc):
+    write(recorded, "resnet50", roc_auc=roc_auc)
+    with pytest.raises(SystemExit, match="^error: outside the recorded interval: resnet50$"):
+        verify.compare_metrics("HEAD", recorded)
+    assert [" OUTSIDE " in line for line in capsys.readouterr().out.splitlines()] == [False, True]
+
+
+def test_a_model_that_is_no_longer_scored_fails(recorded):
+    (recorded / "metrics/test/cnn2.json").unlink()
+    with pytest.raises(SystemExit, match="^error: no longer made: cnn2$"):
+        verify.compare_metrics("HEAD", recorded)
+    write(recorded, "resnet50", roc_auc=0.5)
+    with pytest.raises(SystemExit, match="^error: outside the recorded interval: resnet50; no longer made: cnn2$"):
+        verify.compare_metrics("HEAD", recorded)
+
+
+def test_a_commit_without_scores_fails(recorded):
+    project.shell(recorded, "git", "rm", "--quiet", "-r", "metrics")
+    (recorded / "file").touch()
+    project.commit(recorded, "no scores")
+    with pytest.raises(SystemExit, match=r"^error: HEAD records no metrics/test/\*.json$"):
+        verify.compare_metrics("HEAD", recorded)
+
+
+def test_without_a_repository_verify_says_so_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(verify, "ROOT", tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        verify.main()
+    assert str(ended.value).startswith(f"error: git status in {tmp_path}: fatal: not a git repository")
+    assert "\n" not in str(ended.value)
+
+
+def test_changes_that_are_not_committed_are_refused(recorded):
+    write(recorded, "cnn2", roc_auc=0.5)
+    with pytest.raises(SystemExit, match="^error: the working tree has changes that HEAD lacks"):
+        verify.main()
+
+
+def test_a_reference_that_is_no_commit_is_named(recorded):
+    with pytest.raises(SystemExit, match="^error: none is no commit of this repository$"):
+        verify.main("none")
