@@ -1,5 +1,6 @@
 import copy
 import os
+import signal
 from pathlib import Path
 
 import project
@@ -8,6 +9,8 @@ from project import ROOT
 from ruamel.yaml import YAML
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A shell's background jobs ignore Ctrl-C, and so would the stages that the tests start and stop.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
