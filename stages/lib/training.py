@@ -173,6 +173,7 @@ def run_epochs(
         initial_epoch=first,
         epochs=epochs,
         callbacks=[*callbacks, phase.saver(callbacks, on_epoch)],
+        shuffle=False,  # the batches are in order; without this Keras warns that it cannot shuffle them
         verbose=1 if sys.stdout.isatty() else 2,
     )
     return phase.history
