@@ -4,7 +4,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: help setup repro cifar10 test verify bench bench-cost bench-transfer lint lock
+.PHONY: help setup repro cifar10 test verify bench bench-cost bench-transfer bench-tuning lint lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,9 +25,9 @@ repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
 
 cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
 	dvc exp run -S data.source=cifar10 \
-	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=16 \
+	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 \
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
-	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=16 \
+	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 \
 	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001
 
 test: $(READY)  ## Run the tests
@@ -44,6 +44,9 @@ bench-cost: $(READY)  ## Measure seconds and memory of each stage, and what twic
 
 bench-transfer: $(READY)  ## Measure what pretrained weights gain, and the features kept of a frozen backbone; DATA=own.npz
 	python -m benchmarks.transfer $(if $(DATA),--data "$(DATA)")
+
+bench-tuning: $(READY)  ## Compare the search with the study's grid of nine, in epochs and in what they find; DATA as above
+	python -m benchmarks.tuning $(if $(DATA),--data "$(DATA)")
 
 lint: $(READY)  ## Check style and format
 	ruff check . && ruff format --check .

@@ -74,7 +74,7 @@ def pretrain(folder: Path, arrays: dict, options: argparse.Namespace) -> Path:
 
     def change(content: dict) -> None:
         workspace.use_npz(content, path)
-        block = {"weights": None, "epochs": options.pretraining_epochs, "batch_size": 64}
+        block = {"weights": None, "epochs": options.pretraining_epochs, "batch_size": 64, "mirror_average": False}
         content["models"][MODEL].update(block, image_size=options.image_size)
 
     workspace.change_params(folder, change)

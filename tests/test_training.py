@@ -1,12 +1,13 @@
 """Training is right, the same every time, and looks at validation alone."""
 
 import itertools
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 
-from stages.lib import batchnorm, checkpoint, cnn, dataset, params, training
+from stages.lib import batchnorm, checkpoint, cnn, dataset, files, params, scoring, training
 from stages.lib.dataset import Split
 from stages.lib.errors import UserError
 
@@ -23,7 +24,8 @@ def tiny(run) -> keras.Model:
 @pytest.fixture
 def block(raw_params) -> params.Cnn:
     block = params.parse(raw_params).models["cnn2_dropout"]
-    return params.override(block, {"epochs": 3, "batch_size": 8, "learning_rate": 0.01}, "test")
+    changes = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, "mirror_average": False}
+    return params.override(block, changes, "test")
 
 
 def test_the_same_arguments_give_the_same_bits(block, prepared, as_run):
@@ -212,21 +214,39 @@ def test_a_checkpoint_belongs_to_its_inputs(block, prepared, as_run, monkeypatch
 
 def test_the_fused_batch_norm_is_keras_own(block, prepared, as_run):
     """From the same weights: the same losses, gradients and running statistics, to the rounding of float32."""
-    run = as_run(block, prepared)
     keras.utils.set_random_seed(0)
-    plain = cnn.network(prepared.image_shape, 2, (8, 16), block.model_copy(update={"dropout": 0.0}))
-    fused = batchnorm.fused(plain)
-    assert {type(layer) for layer in fused.layers} - {type(layer) for layer in plain.layers}
-    images, labels = next(training.batches(run.prepared.train, 2, 16, block.augmentation, 0))
+    shape, without_dropout = prepared.image_shape, block.model_copy(update={"dropout": 0.0})
+    plain, fused = (cnn.network(shape, 2, (8, 16), without_dropout) for _ in range(2))
+    fused.set_weights(plain.get_weights())
+    images, labels = next(training.batches(prepared.train, 2, 16, block.augmentation, 0))
     for model in (plain, fused):
         model.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy")
-    for _ in range(3):
-        losses = [model.train_on_batch(images, labels) for model in (plain, fused)]
-        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    with batchnorm.fused(fused):
+        assert {type(layer) for layer in fused.layers} - {type(layer) for layer in plain.layers}
+        for _ in range(3):
+            losses = [model.train_on_batch(images, labels) for model in (plain, fused)]
+            assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     for one, other in zip(plain.get_weights(), fused.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
     images = prepared.validation.images
     np.testing.assert_allclose(plain.predict(images, verbose=0), fused.predict(images, verbose=0), atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_a_mirror_averaged_model_gives_the_mean_of_both_views(precision, block, prepared, as_run, tmp_path):
+    """And is saved and loaded as such, without the optimizer."""
+    single = params.override(block, {"precision": precision}, "test")
+    plain, _ = training.fit(tiny, as_run(single, prepared))
+    averaged, _ = training.fit(tiny, as_run(params.override(single, {"mirror_average": True}, "test"), prepared))
+    images = prepared.validation.images
+    views = [scoring.predict(plain, view).astype(np.float32) for view in (images, images[:, :, ::-1])]
+    assert not np.array_equal(*views)
+    files.write_model(tmp_path / "model.keras", averaged)
+    with zipfile.ZipFile(tmp_path / "model.keras") as archive:
+        assert "Adam" not in archive.read("config.json").decode()
+    for model in (averaged, files.read_model(tmp_path / "model.keras")):
+        np.testing.assert_allclose(scoring.predict(model, images), np.mean(views, axis=0), atol=1e-6)
+    assert averaged.count_params() == plain.count_params()
 
 
 def test_the_bias_before_a_batch_norm_is_not_trained(block, prepared, as_run):

@@ -4,6 +4,9 @@ Keras 3 computes mean, variance, scale and shift, and their gradients, by one op
 network these passes through memory cost more time than the arithmetic of the convolutions.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 
 
@@ -26,21 +29,23 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
 
-def fused(model: keras.Model) -> keras.Model:
-    """A copy of `model`, with its weights, that trains with the fused kernel; `model` itself on other backends.
+@contextmanager
+def fused(model: keras.Model) -> Iterator[None]:
+    """Let the batch norms of `model`, nested ones too, train with the fused kernel for the while; nothing on other
+    backends. Before and after, the model is one of plain Keras layers."""
+    plain = keras.layers.BatchNormalization
+    swapped = [layer for layer in _layers(model) if type(layer) is plain and keras.backend.backend() == "tensorflow"]
+    for layer in swapped:
+        layer.__class__ = FusedBatchNormalization
+    try:
+        yield
+    finally:
+        for layer in swapped:
+            layer.__class__ = plain
 
-    The layers match one by one, so weights go back by `model.set_weights(copy.get_weights())`: what is saved is a
-    model of plain Keras layers.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return model
 
-    def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
-        kind = FusedBatchNormalization if type(layer) is keras.layers.BatchNormalization else type(layer)
-        return kind.from_config(layer.get_config())
-
-    copy = keras.models.clone_model(model, clone_function=clone, recursive=True)
-    copy.set_weights(model.get_weights())
-    for own, original in zip(copy.weights, model.weights, strict=True):
-        own.trainable = original.trainable  # a variable's own flag is in no layer's configuration
-    return copy
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)

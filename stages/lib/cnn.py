@@ -1,8 +1,8 @@
 """The study's convolutional networks: blocks of [Conv 3×3 valid → BatchNorm → ReLU → MaxPool 2] and a dense layer.
 
-`convolutions_per_block` and `width_multiplier` make them deeper and wider than the study's. The further convolutions of
-a block come after its pooling, where each costs a quarter of what it would before (as in the networks of Jordan, 94 %
-on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498).
+`convolutions_per_block` and `width_multiplier` make them deeper and wider than the study's, in the way of Simonyan and
+Zisserman (Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556): several convolutions of
+the same number of filters, then the pooling.
 """
 
 import keras
@@ -29,7 +29,7 @@ def network(
     """Class probabilities (N, classes) float32 of images (N, *image_shape) with values 0 .. 255.
 
     One block for each number of `filters`, times width_multiplier, then Dense 256 → BatchNorm → ReLU; Dropout after
-    each, unless it is 0. A block of more than one convolution goes on with [Conv 3×3 same → BatchNorm → ReLU].
+    each, unless it is 0. A block's further convolutions, [Conv 3×3 same → BatchNorm → ReLU], stand before its pooling.
     Raises UserError where the images are too small for so many blocks.
     """
     least = 1
@@ -51,9 +51,10 @@ def network(
     inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
     for count in (block.width_multiplier * number for number in filters):
-        x = layers.MaxPooling2D(2)(convolution(x, count, "valid"))
+        x = convolution(x, count, "valid")
         for _ in range(block.convolutions_per_block - 1):
             x = convolution(x, count, "same")
+        x = layers.MaxPooling2D(2)(x)
         if block.dropout:
             x = layers.Dropout(block.dropout)(x)
     x = layers.Flatten()(x)

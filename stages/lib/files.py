@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 import tempfile
 import tokenize
 import zipfile
@@ -141,16 +142,15 @@ def write_model(path: str | Path, model: "keras.Model") -> None:
 
     CHECKPOINTS.mkdir(exist_ok=True)
     with whole(path) as partial, tempfile.TemporaryDirectory(dir=CHECKPOINTS) as folder:
-        dated = Path(folder) / "model.keras"
-        keras.Model(model.inputs, model.outputs, name=model.name).save(dated)
-        with zipfile.ZipFile(dated) as source, zipfile.ZipFile(partial, "w") as target:
-            for name in sorted(source.namelist()):
-                content = source.read(name)
-                if name == "metadata.json":
-                    content = json.dumps({"keras_version": json.loads(content)["keras_version"]}).encode()
-                elif name == "config.json":
-                    content = json.dumps(_number_shared_objects(json.loads(content), {})).encode()
-                target.writestr(zipfile.ZipInfo(name), content)
+        keras.Model(model.inputs, model.outputs, name=model.name).save(folder, zipped=False)
+        metadata, config = Path(folder, "metadata.json"), Path(folder, "config.json")
+        metadata.write_text(json.dumps({"keras_version": json.loads(metadata.read_bytes())["keras_version"]}))
+        config.write_text(json.dumps(_number_shared_objects(json.loads(config.read_bytes()), {})))
+        with zipfile.ZipFile(partial, "w") as archive:
+            for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+                entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
+                with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
 
 
 def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:

@@ -98,6 +98,7 @@ class Training(Section):
     weight_decay: Fraction
     label_smoothing: Fraction
     augmentation: Augmentation
+    mirror_average: bool
     precision: Literal["float32", "mixed_bfloat16"]
     batch_norm_momentum: Fraction
     dropout: Fraction

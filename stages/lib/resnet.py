@@ -86,23 +86,26 @@ def load(backbone: Backbone, block: params.Resnet, input_shape: tuple[int, int, 
 def fit_head(model: keras.Model, run: Run) -> None:
     """Train the head on the frozen backbone's features of every image and, with flips, of its mirror image."""
     block, labels, head = run.block, run.prepared.train.labels, model.get_layer("head")
-    inputs = features(model.get_layer("features"), run)
-    batch_size = min(block.batch_size, len(labels))
-    one_hot = np.eye(len(run.prepared.class_names), dtype=np.float32)
     trained = keras.Model(head.inputs, head.outputs)  # of the same layers: what is saved of `head` holds no optimizer
     trained.compile(
         keras.optimizers.Adam(block.head.learning_rate),
         keras.losses.CategoricalCrossentropy(label_smoothing=block.label_smoothing),
         metrics=["accuracy"],
     )
+    phase = run.checkpoint.phase("head")
+    if len(phase.history) == block.head.epochs:
+        phase.restore(trained, [])
+    else:
+        inputs = features(model.get_layer("features"), run)
+        batch_size = min(block.batch_size, len(labels))
+        one_hot = np.eye(len(run.prepared.class_names), dtype=np.float32)
 
-    def batches_from(epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for rows, _ in training.shuffled(len(inputs), batch_size, run.seed, epoch):
-            yield inputs[rows], one_hot[labels[rows % len(labels)]]
+        def batches_from(epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for rows, _ in training.shuffled(len(inputs), batch_size, run.seed, epoch):
+                yield inputs[rows], one_hot[labels[rows % len(labels)]]
 
-    steps = len(inputs) // batch_size
-    history = training.run_epochs(trained, batches_from, steps, block.head.epochs, [], run.checkpoint.phase("head"))
-    if not np.isfinite(history[-1]["loss"]):
+        training.run_epochs(trained, batches_from, len(inputs) // batch_size, block.head.epochs, [], phase)
+    if not np.isfinite(phase.history[-1]["loss"]):
         raise training.DivergedError(
             f"{params.FILE}: the loss of the head is not finite; its head.learning_rate {block.head.learning_rate} is "
             "too high"

@@ -94,7 +94,8 @@ def live_metrics() -> Iterator[Live]:
 
 
 def fit(build: Build, run: Run, on_epoch: Callable[[Row], None] = lambda row: None) -> tuple[keras.Model, list[Row]]:
-    """Build and train a model; return it with its history, a dict an epoch.
+    """Build and train a model; return it, averaging over mirror images if the block says so, and its history, a dict an
+    epoch, whose validation scores are of single images.
 
     `on_epoch(row)` is called after each epoch with epoch, loss, accuracy, learning_rate and validation's loss, accuracy
     and roc_auc; what it raises ends the training. A killed training goes on after its last whole epoch, whose rows
@@ -107,8 +108,7 @@ def fit(build: Build, run: Run, on_epoch: Callable[[Row], None] = lambda row: No
     keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(block.precision)
-    built = build(run)
-    model = batchnorm.fused(built)
+    model = build(run)
     train = run.prepared.train
     batch_size = min(block.batch_size, len(train))
     steps = len(train) // batch_size
@@ -139,21 +139,29 @@ def fit(build: Build, run: Run, on_epoch: Callable[[Row], None] = lambda row: No
                 restore_best_weights=True,
             )
         )
-    history = run_epochs(
-        model,
-        lambda epoch: batches(train, classes, batch_size, block.augmentation, run.seed, epoch),
-        steps,
-        run.epochs,
-        callbacks,
-        run.checkpoint.phase("model"),
-        on_epoch,
-    )
+    with batchnorm.fused(model):
+        history = run_epochs(
+            model,
+            lambda epoch: batches(train, classes, batch_size, block.augmentation, run.seed, epoch),
+            steps,
+            run.epochs,
+            callbacks,
+            run.checkpoint.phase("model"),
+            on_epoch,
+        )
     if not np.isfinite(history[-1]["loss"]):
         raise DivergedError(
             f"{params.FILE}: the loss of a training is not finite; its learning_rate {block.learning_rate} is too high"
         )
-    built.set_weights(model.get_weights())
-    return built, history
+    return (mirror_averaged(model) if block.mirror_average else model), history
+
+
+def mirror_averaged(model: keras.Model) -> keras.Model:
+    """A model of the same weights that gives the mean of `model`'s probabilities for an image and its mirror image."""
+    inputs = keras.Input(model.input_shape[1:], dtype=model.input.dtype)
+    network = keras.Model(model.input, model.output, name="network")  # without the optimizer, which would be saved
+    views = network(inputs), network(keras.ops.flip(inputs, axis=2))
+    return keras.Model(inputs, keras.layers.Average(dtype="float32")(views))
 
 
 def run_epochs(
