@@ -11,7 +11,7 @@ from stages.lib import errors, files, scoring
 from stages.lib.errors import UserError
 
 ALL, PART = "all.npz", "part.npz"
-LEAST = 200  # images: enough for every class to stand in each half
+LEAST = 400  # images: enough for every class to stand in the validation split of half of them
 LEAST_TEST = 2 * scoring.PREDICT_BATCH  # a prediction's memory grows with the images up to a batch
 IMAGE_SIZE = 160
 Stages = tuple[tuple[str, ...], ...]

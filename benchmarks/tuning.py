@@ -67,19 +67,20 @@ def write_images(data: Path | None, count: int | None, path: Path) -> None:
 
 
 def row(folder: Path, name: str, tune: dict) -> str:
-    """Search and train the winner by the stages; epochs and seconds are those of both together."""
+    """Search and train the winner by the stages; epochs and seconds count its training if trials were shorter."""
 
     def change(content: dict) -> None:
         content["tune"].update(tune, models=[MODEL], space={"cnn": tune["space"], "resnet": {}})
 
     workspace.change_params(folder, change)
-    seconds = sum(workspace.run(folder, stage).seconds for stage in ("stages.tune", "stages.best"))
+    search, training = (workspace.run(folder, stage).seconds for stage in ("stages.tune", "stages.best"))
+    short = tune["epochs"] < EPOCHS
     found = files.read_json(folder / "metrics/tune.json", dict)
     scored = files.read_json(folder / "metrics/best.json", dict)["validation"]
     winner = ", ".join(f"{knob} {value:.3g}" for knob, value in found["values"].items())
     return (
-        f"| {name} | {found['trials']} | {found['epochs'] + EPOCHS} | {winner} | {scored['roc_auc']:.4f} "
-        f"| {scored['roc_auc_low']:.4f} – {scored['roc_auc_high']:.4f} | {seconds:,.0f} |"
+        f"| {name} | {found['trials']} | {found['epochs'] + short * EPOCHS} | {winner} | {scored['roc_auc']:.4f} "
+        f"| {scored['roc_auc_low']:.4f} – {scored['roc_auc_high']:.4f} | {search + short * training:,.0f} |"
     )
 
 

@@ -123,7 +123,8 @@ def suggest(trial: optuna.Trial, knob: str, values: params.Range | list, own):
 
 
 def write_trials(studies: dict[str, optuna.Study]) -> None:
-    """A row a trial: model, number, state, epochs run, validation ROC-AUC (a pruned one's last), and the knobs."""
+    """A row a trial: model, number, state, epochs run, validation ROC-AUC (a pruned one's: its last
+    epoch's, of single images), and the knobs."""
     knobs = sorted({knob for study in studies.values() for trial in study.trials for knob in trial.params})
     rows = []
     for name, study in studies.items():

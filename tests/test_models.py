@@ -2,11 +2,13 @@
 
 import importlib
 import io
+import sys
 import zipfile
 
 import h5py
 import keras
 import numpy as np
+import project
 import pytest
 
 from stages.lib import batchnorm, checkpoint, cnn, files, params, resnet, training
@@ -266,6 +268,26 @@ def test_a_saved_model_has_the_same_bytes_each_time_and_predicts_the_same(block,
     again = files.read_model(tmp_path / "a.keras")
     np.testing.assert_array_equal(again.predict(images, verbose=0), model.predict(images, verbose=0))
     assert not again.compiled
+
+
+@pytest.mark.parametrize("limit", [10, 100_000])
+def test_weights_that_the_disk_cannot_hold_end_the_stage_in_one_line(limit, tmp_path):
+    code = f"""
+import resource, signal
+from stages.lib import errors, files
+def main():
+    import keras
+    model = keras.Sequential([keras.Input((1000,)), keras.layers.Dense(1000)])
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+    files.write_model("models/model.keras", model)
+errors.run(main)
+"""
+    done = project.shell(tmp_path, sys.executable, "-c", code, check=False, PYTHONPATH=str(project.ROOT))
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("error: checkpoints")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_model_that_carries_code_or_is_damaged_is_refused(tmp_path):

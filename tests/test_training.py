@@ -212,7 +212,7 @@ def test_a_checkpoint_belongs_to_its_inputs(block, prepared, as_run, monkeypatch
     assert len(run.checkpoint.phase("model").history) == (3 if changed == "nothing" else 0)
 
 
-def test_the_fused_batch_norm_is_keras_own(block, prepared, as_run):
+def test_the_fused_batch_norm_is_keras_own(block, prepared):
     """From the same weights: the same losses, gradients and running statistics, to the rounding of float32."""
     keras.utils.set_random_seed(0)
     shape, without_dropout = prepared.image_shape, block.model_copy(update={"dropout": 0.0})
@@ -247,6 +247,20 @@ def test_a_mirror_averaged_model_gives_the_mean_of_both_views(precision, block, 
     for model in (averaged, files.read_model(tmp_path / "model.keras")):
         np.testing.assert_allclose(scoring.predict(model, images), np.mean(views, axis=0), atol=1e-6)
     assert averaged.count_params() == plain.count_params()
+
+
+def test_a_training_uses_the_fused_batch_norm_and_leaves_plain_layers(block, prepared, as_run, monkeypatch):
+    call, used = batchnorm.FusedBatchNormalization.call, []
+
+    def counted(self, *args, **named):
+        used.append(self)
+        return call(self, *args, **named)
+
+    monkeypatch.setattr(batchnorm.FusedBatchNormalization, "call", counted)
+    model, _ = training.fit(lambda run: cnn.network((32, 32, 3), 2, (4,), run.block), as_run(block, prepared))
+    assert used
+    kinds = {type(layer) for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)}
+    assert kinds == {keras.layers.BatchNormalization}
 
 
 def test_the_bias_before_a_batch_norm_is_not_trained(block, prepared, as_run):

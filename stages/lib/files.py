@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and hold the same bytes for the same content."""
 
 import csv
+import errno
 import hashlib
 import json
 import shutil
@@ -135,14 +136,17 @@ def read_npz(path: str | Path, *keys: str, remedy: str = RESTORE_CACHED) -> dict
 def write_model(path: str | Path, model: "keras.Model") -> None:
     """Save the inference part of `model` as `.keras` whose bytes depend on nothing but layers and weights.
 
-    Keras puts the date into metadata.json, the time into the zip entries, and memory addresses into config.json as the
-    ids of shared objects; here the first two are left out and the last are numbered in their order.
+    Keras puts the date into metadata.json, memory addresses into config.json as the ids of shared objects, and the time
+    into zip entries; here dates and times are left out, and shared objects are numbered in their order.
     """
     import keras
 
     CHECKPOINTS.mkdir(exist_ok=True)
     with whole(path) as partial, tempfile.TemporaryDirectory(dir=CHECKPOINTS) as folder:
-        keras.Model(model.inputs, model.outputs, name=model.name).save(folder, zipped=False)
+        try:
+            keras.Model(model.inputs, model.outputs, name=model.name).save(folder, zipped=False)
+        except (RuntimeError, UnboundLocalError) as error:  # what HDF5 and Keras may make of a full disk
+            raise OSError(errno.EIO, "cannot hold the weights; is the disk full?", str(CHECKPOINTS)) from error
         metadata, config = Path(folder, "metadata.json"), Path(folder, "config.json")
         metadata.write_text(json.dumps({"keras_version": json.loads(metadata.read_bytes())["keras_version"]}))
         config.write_text(json.dumps(_number_shared_objects(json.loads(config.read_bytes()), {})))
