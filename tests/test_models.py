@@ -286,7 +286,7 @@ errors.run(main)
     done = project.shell(tmp_path, sys.executable, "-c", code, check=False, PYTHONPATH=str(project.ROOT))
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("error: checkpoints")
+    assert done.stderr.splitlines()[-1].startswith("error: ")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
