@@ -145,8 +145,8 @@ def write_model(path: str | Path, model: "keras.Model") -> None:
     with whole(path) as partial, tempfile.TemporaryDirectory(dir=CHECKPOINTS) as folder:
         try:
             keras.Model(model.inputs, model.outputs, name=model.name).save(folder, zipped=False)
-        except (RuntimeError, UnboundLocalError) as error:  # what HDF5 and Keras may make of a full disk
-            raise OSError(errno.EIO, "cannot hold the weights; is the disk full?", str(CHECKPOINTS)) from error
+        except (OSError, RuntimeError, UnboundLocalError) as error:  # what HDF5 and Keras may make of a full disk
+            raise OSError(errno.EIO, "cannot hold the model to save; is the disk full?", str(CHECKPOINTS)) from error
         metadata, config = Path(folder, "metadata.json"), Path(folder, "config.json")
         metadata.write_text(json.dumps({"keras_version": json.loads(metadata.read_bytes())["keras_version"]}))
         config.write_text(json.dumps(_number_shared_objects(json.loads(config.read_bytes()), {})))
