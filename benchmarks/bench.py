@@ -39,17 +39,16 @@ def main() -> None:
         return
     if min(options.notebook_epochs, *(value for value in (options.epochs, options.images) if value is not None), 1) < 1:
         raise UserError("--epochs, --notebook-epochs and --images allow 1 or more")
+    roles = [role for role in ROLES if options.bfloat16 or role != "bfloat16"]
     with workspace.workspace() as folder:
         record = {"machine": machine(), "target": options.target}
-        record |= {role: child(role, options, folder) for role in ROLES}
-    ways = record["ours"], record["notebook"]
-    for way in ways:
+        record |= {role: child(role, options, folder) for role in roles}
+    for role in WAYS.keys() & record.keys():
+        way = record[role]
         used = way["images_per_second"] * record["limit"]["training_gflop_per_image"]
-        way["share_of_limit"] = round(used / record["limit"]["gflop_per_second"], 4)
-    record["ratio"] = {
-        "images_per_second": ratio(*ways, "images_per_second"),
-        **{key: ratio(*reversed(ways), key) for key in ("seconds_to_target", "peak_memory_mb")},
-    }
+        limit = record["limit"]["bfloat16_gflop_per_second" if role == "bfloat16" else "gflop_per_second"]
+        way["share_of_limit"] = round(used / limit, 4)
+        way["ratio"] = ratios(way, record["notebook"])
     files.write_json(workspace.ROOT / "benchmarks" / "last.json", record)
     print(table(record))
 
@@ -61,14 +60,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--target", type=float, default=0.975, help="validation ROC-AUC to reach (%(default)s)")
     parser.add_argument("--epochs", type=int, metavar="N", help="of ours, the whole schedule (the block's)")
     parser.add_argument("--notebook-epochs", type=int, default=20, metavar="N", help="at most (%(default)s)")
+    parser.add_argument("--bfloat16", action="store_true", help="train ours with precision mixed_bfloat16, too")
     parser.add_argument("--images", type=int, metavar="N", help="use the first N training images only")
     return parser.parse_args()
 
 
 def child(role: str, options: argparse.Namespace, folder: Path) -> Record:
     """The result of one role, from a process of its own."""
-    given = {name: value for name, value in vars(options).items() if value is not None}
-    flags = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    given = {name: value for name, value in vars(options).items() if value not in (None, False)}
+    flags = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in given.items()]
     workspace.run(folder, "benchmarks.bench", role, *flags)
     return files.read_json(folder / f"{role}.json", dict)
 
@@ -87,11 +87,12 @@ def data(options: argparse.Namespace) -> Record:
     return {"source": source, "train_images": len(prepared.train), "validation_images": len(prepared.validation)}
 
 
-def ours(options: argparse.Namespace) -> Record:
-    """The pipeline's own training, by the model's block in params.yaml."""
+def ours(options: argparse.Namespace, **changes) -> Record:
+    """The pipeline's own training, by the model's block in params.yaml with some knobs changed."""
     from stages.lib import architectures, params, training
 
     seed, block = params.load("seed", f"models.{MODEL}")
+    block = params.override(block, changes, "bench")
     run = training.start(MODEL, block, seed, epochs=options.epochs)
     batch_size = min(block.batch_size, len(run.prepared.train))
     build = architectures.build_of(MODEL)
@@ -99,6 +100,10 @@ def ours(options: argparse.Namespace) -> Record:
     training.ValidationScores = lambda validation: watch  # `fit` makes one of its own
     training.fit(build, run)
     return watch.result(len(run.prepared.train) // batch_size * batch_size)
+
+
+def bfloat16(options: argparse.Namespace) -> Record:
+    return ours(options, precision="mixed_bfloat16")
 
 
 def notebook(options: argparse.Namespace) -> Record:
@@ -146,19 +151,26 @@ def limit(options: argparse.Namespace) -> Record:
     weighted = [layer for layer in model.layers if hasattr(layer, "kernel")]
     forward = [2 * math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1]) for layer in weighted]
 
-    left, right = (keras.random.uniform((MATRIX_SIDE, MATRIX_SIDE), seed=seed + number) for number in range(2))
-    rates = []
-    for _ in range(MATRIX_REPEATS + 1):
-        start = time.perf_counter()
-        keras.ops.convert_to_numpy(keras.ops.matmul(left, right)[0, 0])
-        rates.append(2 * MATRIX_SIDE**3 / (time.perf_counter() - start) / 1e9)
+    rates = {}
+    for dtype in ("float32", "bfloat16") if options.bfloat16 else ("float32",):
+        left, right = (
+            keras.random.uniform((MATRIX_SIDE, MATRIX_SIDE), dtype=dtype, seed=seed + number) for number in range(2)
+        )
+        rates[dtype] = []
+        for _ in range(MATRIX_REPEATS + 1):
+            start = time.perf_counter()
+            keras.ops.convert_to_numpy(keras.ops.cast(keras.ops.matmul(left, right)[0, 0], "float32"))
+            rates[dtype].append(2 * MATRIX_SIDE**3 / (time.perf_counter() - start) / 1e9)
+    medians = {dtype: round(statistics.median(found[1:]), 2) for dtype, found in rates.items()}
     return {
-        "gflop_per_second": round(statistics.median(rates[1:]), 2),
+        "gflop_per_second": medians["float32"],
+        "bfloat16_gflop_per_second": medians.get("bfloat16"),
         "training_gflop_per_image": (3 * sum(forward) - forward[0]) / 1e9,
     }
 
 
-ROLES = {"data": data, "ours": ours, "notebook": notebook, "limit": limit}
+ROLES = {"data": data, "ours": ours, "bfloat16": bfloat16, "notebook": notebook, "limit": limit}
+WAYS = {"ours": "ours", "bfloat16": "ours, bfloat16", "notebook": "notebook"}
 
 
 def stopwatch(validation, target: float):
@@ -203,27 +215,39 @@ def machine() -> Record:
     return {"processor": names[0] if names else platform.processor(), "cores": os.cpu_count(), **versions}
 
 
-def ratio(one: Record, other: Record, key: str) -> float | None:
-    return None if None in (one[key], other[key]) else round(one[key] / other[key], 2)
+def ratios(ours: Record, notebook: Record) -> Record:
+    """How many times better ours is than the notebook's loop; None where either has no number."""
+    pairs = {"images_per_second": (ours, notebook)}
+    pairs |= {key: (notebook, ours) for key in ("seconds_to_target", "peak_memory_mb")}
+    return {
+        key: None if None in (over[key], under[key]) else round(over[key] / under[key], 2)
+        for key, (over, under) in pairs.items()
+    }
 
 
 def table(record: Record) -> str:
+    ways = {role: record[role] for role in WAYS if role in record}
+
     def row(name: str, key: str, form: str) -> str:
-        ways = record["ours"], record["notebook"]
-        missed = [f"not reached in {len(way['validation_roc_auc'])} epochs" for way in ways]
-        cells = [text if way[key] is None else f"{way[key]:{form}}" for way, text in zip(ways, missed, strict=True)]
-        return f"| {name} | {cells[0]} | {cells[1]} | {record['ratio'].get(key) or '–'} |"
+        cells = []
+        for role, way in ways.items():
+            found = way["ratio"].get(key)
+            times = f" ({found:.2f})" if found and role != "notebook" else ""
+            missed = f"not reached in {len(way['validation_roc_auc'])} epochs"
+            cells.append(missed if way[key] is None else f"{way[key]:{form}}{times}")
+        return f"| {name} | {' | '.join(cells)} |"
 
     images, measured, on = record["data"], record["limit"], record["machine"]
-    return f"""| | ours | notebook | ratio |
-|---|---|---|---|
+    bfloat16 = measured["bfloat16_gflop_per_second"]
+    return f"""| (times better than notebook) | {" | ".join(WAYS[role] for role in ways)} |
+|---|{"---|" * len(ways)}
 {row("images/s", "images_per_second", ",.0f")}
 {row("share of the matrix product's rate", "share_of_limit", ".1%")}
 {row(f"seconds to validation ROC-AUC {record['target']}", "seconds_to_target", ",.1f")}
 {row("peak memory, MB", "peak_memory_mb", ",")}
 
 Images: {images["source"]}, {images["train_images"]} for training, {images["validation_images"]} for validation.
-Matrix product: {measured["gflop_per_second"]:.0f} GFLOP/s; \
+Matrix product: {measured["gflop_per_second"]:.0f} GFLOP/s{f", in bfloat16 {bfloat16:.0f}" if bfloat16 else ""}; \
 a training step: {measured["training_gflop_per_image"]:.4f} GFLOP an image.
 Machine: {on["processor"]}, {on["cores"]} cores; {", ".join(f"{package} {on[package]}" for package in PACKAGES)}."""
 

@@ -97,7 +97,7 @@ def frozen_phase() -> tuple[float, float]:
     """Seconds of the head's epochs on the kept features, and of as many with the backbone run each time."""
     import keras
 
-    from stages.lib import params, resnet, training
+    from stages.lib import batches, params, resnet, training
 
     seed, block = params.load("seed", f"models.{MODEL}")
     keras.utils.set_random_seed(seed)
@@ -111,10 +111,10 @@ def frozen_phase() -> tuple[float, float]:
 
     model.get_layer("features").trainable = False
     model.compile(keras.optimizers.Adam(block.head.learning_rate), "categorical_crossentropy")
-    batches = training.batches(train, classes, block.batch_size, block.augmentation, seed)
+    images = batches.augmented(train, classes, block.batch_size, block.augmentation, seed)
     steps = 2 * len(train) // block.batch_size  # each image and a mirror image, as above
     start = time.perf_counter()
-    model.fit(batches, steps_per_epoch=steps, epochs=block.head.epochs, verbose=0)
+    model.fit(batches.stream(images), steps_per_epoch=steps, epochs=block.head.epochs, verbose=0)
     return kept, time.perf_counter() - start
 
 

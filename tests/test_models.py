@@ -11,7 +11,7 @@ import numpy as np
 import project
 import pytest
 
-from stages.lib import batchnorm, checkpoint, cnn, files, params, resnet, training
+from stages.lib import batchnorm, checkpoint, cnn, files, params, resnet, scoring, training
 from stages.lib.dataset import Prepared, Split
 from stages.lib.errors import UserError
 
@@ -143,21 +143,21 @@ def test_a_killed_head_computes_no_feature_twice_and_ends_with_the_same_bits(
     changes = {"weights": str(tmp_path / "backbone.weights.h5"), "head": {"epochs": 4, "learning_rate": 0.01}}
     block = params.override(block, changes, "test")
     monkeypatch.setattr(resnet, "FEATURE_FILE", 16)
-    predict, save, computed = keras.Model.predict, checkpoint.Phase.save, []
+    predict, save, computed = scoring.predict, checkpoint.Phase.save, []
 
     def built(**inputs) -> list[np.ndarray]:
         keras.utils.set_random_seed(0)
         return resnet.build(small_backbone, as_run(block, prepared, **inputs)).get_weights()
 
-    def fourth_call_killed(self, images, **options):
+    def fourth_call_killed(model, images):
         if len(computed) == 3:
-            monkeypatch.setattr(keras.Model, "predict", counted)
+            monkeypatch.setattr(scoring, "predict", counted)
             raise KeyboardInterrupt
-        return counted(self, images, **options)
+        return counted(model, images)
 
-    def counted(self, images, **options):
+    def counted(model, images):
         computed.append(len(images))
-        return predict(self, images, **options)
+        return predict(model, images)
 
     def second_epoch_killed(self, *args):
         save(self, *args)
@@ -166,7 +166,7 @@ def test_a_killed_head_computes_no_feature_twice_and_ends_with_the_same_bits(
             raise KeyboardInterrupt
 
     expected = built(whole=True)
-    monkeypatch.setattr(keras.Model, "predict", fourth_call_killed)
+    monkeypatch.setattr(scoring, "predict", fourth_call_killed)
     monkeypatch.setattr(checkpoint.Phase, "save", second_epoch_killed)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from stages.lib import batchnorm, checkpoint, cnn, dataset, files, params, scoring, training
+from stages.lib import batches, batchnorm, checkpoint, cnn, dataset, files, params, scoring, training
 from stages.lib.dataset import Split
 from stages.lib.errors import UserError
 
@@ -100,7 +100,7 @@ def one_image_a_row(count: int) -> Split:
 
 def drawn(seed: int, epochs: int, flip: bool, shift: int) -> list[np.ndarray]:
     augmentation = params.Augmentation(flip=flip, shift_pixels=shift)
-    stream = training.batches(one_image_a_row(10), 2, 4, augmentation, seed)
+    stream = batches.augmented(one_image_a_row(10), 2, 4, augmentation, seed)
     return [next(stream)[0] for _ in range(2 * epochs)]
 
 
@@ -218,7 +218,7 @@ def test_the_fused_batch_norm_is_keras_own(block, prepared):
     shape, without_dropout = prepared.image_shape, block.model_copy(update={"dropout": 0.0})
     plain, fused = (cnn.network(shape, 2, (8, 16), without_dropout) for _ in range(2))
     fused.set_weights(plain.get_weights())
-    images, labels = next(training.batches(prepared.train, 2, 16, block.augmentation, 0))
+    images, labels = next(batches.augmented(prepared.train, 2, 16, block.augmentation, 0))
     for model in (plain, fused):
         model.compile(keras.optimizers.SGD(0.01), "categorical_crossentropy")
     with batchnorm.fused(fused):

@@ -45,16 +45,15 @@ def network(
         layer = layers.Conv2D(count, 3, padding=padding)
         x = layer(x)
         layer.bias.trainable = False  # batch norm cancels it out
-        x = layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
-        return layers.ReLU()(x)
+        return layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
 
     inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
     for count in (block.width_multiplier * number for number in filters):
         x = convolution(x, count, "valid")
         for _ in range(block.convolutions_per_block - 1):
-            x = convolution(x, count, "same")
-        x = layers.MaxPooling2D(2)(x)
+            x = convolution(layers.ReLU()(x), count, "same")
+        x = layers.ReLU()(layers.MaxPooling2D(2)(x))  # as with ReLU before the pooling, for a quarter of its work
         if block.dropout:
             x = layers.Dropout(block.dropout)(x)
     x = layers.Flatten()(x)

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from stages.lib import files, params, scoring, training
+from stages.lib import batches, files, params, scoring, training
 from stages.lib.errors import UserError
 from stages.lib.training import Run
 
@@ -100,8 +100,8 @@ def fit_head(model: keras.Model, run: Run) -> None:
         batch_size = min(block.batch_size, len(labels))
         one_hot = np.eye(len(run.prepared.class_names), dtype=np.float32)
 
-        def batches_from(epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-            for rows, _ in training.shuffled(len(inputs), batch_size, run.seed, epoch):
+        def batches_from(epoch: int) -> Iterator[batches.Batch]:
+            for rows, _ in batches.shuffled(len(inputs), batch_size, run.seed, epoch):
                 yield inputs[rows], one_hot[labels[rows % len(labels)]]
 
         training.run_epochs(trained, batches_from, len(inputs) // batch_size, block.head.epochs, [], phase)

@@ -24,7 +24,13 @@ DECIMALS = 6
 
 def predict(model: "keras.Model", images: np.ndarray) -> np.ndarray:
     """Class probabilities (N, C) float32, or another model's outputs, of images (N, H, W, 3) uint8."""
-    return model.predict(images, batch_size=PREDICT_BATCH, verbose=0)
+    size = min(PREDICT_BATCH, len(images))
+    outputs = []
+    for start in range(0, len(images), size):
+        batch = images[start : start + size]
+        # One shape, filled by repetition, is one graph. (Model.predict may wait at its end: see `batches.stream`.)
+        outputs.append(model.predict_on_batch(np.resize(batch, (size, *batch.shape[1:])))[: len(batch)])
+    return np.concatenate(outputs)
 
 
 def point_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """Training of one model by its param block, and the scores that it is chosen by."""
 
-import itertools
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import numpy as np
 from dvclive import Live
 from scmrepo.exceptions import SCMError
 
-from stages.lib import batchnorm, checkpoint, dataset, files, params, scoring
+from stages.lib import batches, batchnorm, checkpoint, dataset, files, params, scoring
 from stages.lib.dataset import Prepared, Split
 from stages.lib.errors import UserError
 
@@ -142,7 +141,7 @@ def fit(build: Build, run: Run, on_epoch: Callable[[Row], None] = lambda row: No
     with batchnorm.fused(model):
         history = run_epochs(
             model,
-            lambda epoch: batches(train, classes, batch_size, block.augmentation, run.seed, epoch),
+            lambda epoch: batches.augmented(train, classes, batch_size, block.augmentation, run.seed, epoch),
             steps,
             run.epochs,
             callbacks,
@@ -166,7 +165,7 @@ def mirror_averaged(model: keras.Model) -> keras.Model:
 
 def run_epochs(
     model: keras.Model,
-    batches_from: Callable[[int], Iterator],
+    batches_from: Callable[[int], Iterator[batches.Batch]],
     steps: int,
     epochs: int,
     callbacks: list[keras.callbacks.Callback],
@@ -176,12 +175,12 @@ def run_epochs(
     """`model.fit` from where `phase` stands; `batches_from(epoch)` are the endless batches from that epoch on."""
     first = epochs if phase.stopped else len(phase.history)
     model.fit(
-        batches_from(first),
+        batches.stream(batches_from(first)),
         steps_per_epoch=steps,
         initial_epoch=first,
         epochs=epochs,
         callbacks=[*callbacks, phase.saver(callbacks, on_epoch)],
-        shuffle=False,  # the batches are in order; without this Keras warns that it cannot shuffle them
+        shuffle=False,  # the batches are in order
         verbose=1 if sys.stdout.isatty() else 2,
     )
     return phase.history
@@ -209,43 +208,6 @@ def optimizer(block: params.Model, steps: int, epochs: int) -> keras.optimizers.
     if decay:
         chosen.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return chosen
-
-
-def batches(
-    train: Split, classes: int, batch_size: int, augmentation: params.Augmentation, seed: int, epoch: int = 0
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Endless batches from `epoch` on: images (batch_size, H, W, 3) uint8, one-hot labels (batch_size, C) float32.
-
-    Order, flips and shifts of a pass depend on the seed and the number of the pass alone. A shifted image is filled
-    with its mirrored border; flip and shift are one indexing of the images.
-    """
-    height, width = train.images.shape[1:3]
-    shift = min(augmentation.shift_pixels, height - 1, width - 1)
-    one_hot = np.eye(classes, dtype=np.float32)
-    for rows, rng in shuffled(len(train), batch_size, seed, epoch):
-        top, left = rng.integers(-shift, shift + 1, (2, batch_size))
-        y = _mirrored(top[:, None] + np.arange(height), height)
-        x = _mirrored(left[:, None] + np.arange(width), width)
-        if augmentation.flip:
-            x = np.where(rng.random(batch_size)[:, None] < 0.5, x[:, ::-1], x)
-        yield train.images[rows[:, None, None], y[:, :, None], x[:, None, :]], one_hot[train.labels[rows]]
-
-
-def shuffled(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
-    """Endless row numbers (batch_size,) from `epoch` on, each pass in an order of its own, and the pass's generator.
-
-    What is left of a pass when it holds no whole batch any more stays out.
-    """
-    for number in itertools.count(epoch):
-        rng = np.random.default_rng([seed, number])
-        order = rng.permutation(count)
-        for start in range(0, count - batch_size + 1, batch_size):
-            yield order[start : start + batch_size], rng
-
-
-def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
-    """Indices beyond 0 .. length-1 reflected at the border, as numpy.pad's mode `reflect` does."""
-    return (length - 1) - np.abs((length - 1) - np.abs(index))
 
 
 class ValidationScores(keras.callbacks.Callback):
