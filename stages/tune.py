@@ -64,17 +64,14 @@ def candidates(models: dict[str, params.Model], tune: params.Tune) -> list[str]:
 
 
 def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared, seed: int) -> optuna.Study:
-    """Maximise the trained model's validation ROC-AUC; trial 0 of `tpe` is the model's own block."""
+    """Maximise the trained model's validation ROC-AUC; trial 0 of `tpe` is the model's own block, or next to it."""
     space = getattr(tune.space, block.family)
     build = architectures.build_of(name)
-    own = {knob: getattr(block, knob) for knob in space}
 
     def objective(trial: optuna.Trial) -> float:
-        suggested = {knob: suggest(trial, knob, values, own[knob]) for knob, values in space.items()}
-        changed = params.override(block, suggested, "tune")
-        run = training.start(
-            f"tune/{name}-{trial.number}", changed, seed, prepared, tune.epochs, search=tune.model_dump()
-        )
+        changed = params.override(block, {knob: suggest(trial, knob, values) for knob, values in space.items()}, "tune")
+        epochs = min(tune.epochs or changed.epochs, changed.epochs)
+        run = training.start(f"tune/{name}-{trial.number}", changed, seed, prepared, epochs, search=tune.model_dump())
 
         history: list[tuple[int, float]] = []
 
@@ -108,18 +105,24 @@ def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared
         pruner=PRUNERS[tune.pruner](),
     )
     if tune.sampler == "tpe":
-        study.enqueue_trial(own)
+        study.enqueue_trial({knob: nearest(values, getattr(block, knob)) for knob, values in space.items()})
     study.optimize(objective, n_trials=tune.trials if tune.sampler == "tpe" else None)  # a grid ends by itself
     return study
 
 
-def suggest(trial: optuna.Trial, knob: str, values: params.Range | list, own):
-    """A value for the knob, from the space widened so that it holds the block's `own` value."""
+def suggest(trial: optuna.Trial, knob: str, values: params.Range | list):
+    """A value for the knob from its part of the space."""
     if isinstance(values, list):
-        return trial.suggest_categorical(knob, values if own in values else [*values, own])
-    low, high = min(values.low, own), max(values.high, own)
-    kind = trial.suggest_int if isinstance(own, int) else trial.suggest_float
-    return kind(knob, low, high, log=values.log and low > 0)
+        return trial.suggest_categorical(knob, values)
+    kind = trial.suggest_int if isinstance(values.low, int) and isinstance(values.high, int) else trial.suggest_float
+    return kind(knob, values.low, values.high, log=values.log)
+
+
+def nearest(values: params.Range | list, own):
+    """The block's `own` value, or what the space has instead: the end of a range, the first of a list."""
+    if isinstance(values, list):
+        return own if own in values else values[0]
+    return min(max(own, values.low), values.high)
 
 
 def write_trials(studies: dict[str, optuna.Study]) -> None:

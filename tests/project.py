@@ -58,6 +58,7 @@ def small(params: dict) -> dict:
     block["schedule"] |= {"patience": 1}
     params["models"] = {"cnn3_plateau": block}
     params["tune"] |= {"trials": 3, "epochs": 3, "startup_trials": 1, "models": 1}
+    params["tune"]["space"]["cnn"]["epochs"] = [8]
     return params
 
 

@@ -56,7 +56,7 @@ def test_layers_of_the_cnns_are_the_studys(name, filters, dropout, raw_params, t
     model = build(name, params.parse(raw_params).models[name], ten_classes)
     drop = ["Dropout"] if dropout else []
     expected = ["InputLayer", "Rescaling"]
-    expected += ["Conv2D", "BatchNormalization", "ReLU", "MaxPooling2D", *drop] * len(filters)
+    expected += ["Conv2D", "BatchNormalization", "MaxPooling2D", "ReLU", *drop] * len(filters)
     expected += ["Flatten", "Dense", "BatchNormalization", "ReLU", *drop, "Dense"]
     assert [type(layer).__name__ for layer in model.layers] == expected
     convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
@@ -75,6 +75,13 @@ def test_a_deeper_and_wider_block_has_its_further_convolutions_before_the_poolin
     expected = [("Conv2D", "valid"), ("Conv2D", "same"), ("Conv2D", "same"), ("MaxPooling2D", "valid")] * 2
     assert [(type(layer).__name__, layer.padding) for layer in layers if hasattr(layer, "padding")] == expected
     assert [layer.filters for layer in layers if hasattr(layer, "filters")] == [128] * 3 + [256] * 3
+
+
+def test_further_blocks_double_the_filters_and_fit_small_images(raw_params):
+    block = params.override(params.parse(raw_params).models["cnn3_dropout"], {"further_blocks": 2}, "test")
+    network = cnn.network((22, 22, 3), 10, (64, 128, 64), block)
+    assert [layer.filters for layer in network.layers if hasattr(layer, "filters")] == [64, 128, 64, 128, 256]
+    assert network.output_shape == (None, 10)
 
 
 def test_images_too_small_for_the_blocks_are_refused(raw_params):

@@ -143,6 +143,7 @@ def test_the_committed_file_is_accepted(raw_params):
         ("tune.space.cnn.family", ["resnet"], "tune.space.cnn.family is no knob"),
         ("tune.sampler", "random", "tune.sampler is 'random'; allowed: it should be 'tpe' or 'grid'"),
         ("tune.sampler", "grid", "tune.space.cnn.learning_rate is a range; allowed with tune.sampler grid"),
+        ("models.cnn2.further_blocks", 5, "models.cnn2.further_blocks is 5"),
         ("models.cnn2.convolutions_per_block", 0, "models.cnn2.convolutions_per_block is 0"),
         ("data.synthetic.duplicates", 800, "duplicates must be at most half of train_images without leaks"),
         ("models", {"c" * 300: {}}, "models.ccc"),

@@ -111,6 +111,23 @@ def test_batches_depend_on_seed_and_epoch_alone():
     assert not np.array_equal(one[0], one[2])
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="other backends take the batches as they are")
+def test_what_fit_is_given_holds_the_batches_in_order_and_has_no_thread_that_tunes_it():
+    augmentation = params.Augmentation(flip=True, shift_pixels=2)
+    streamed = batches.stream(batches.augmented(one_image_a_row(10), 2, 4, augmentation, 1))
+    for (images, _), expected in zip(streamed.take(6), drawn(1, 3, True, 2), strict=True):
+        np.testing.assert_array_equal(images, expected)
+    assert streamed.options().autotune.enabled is False
+
+
+@pytest.mark.parametrize("count", [1, scoring.PREDICT_BATCH, 2 * scoring.PREDICT_BATCH + 3])
+def test_each_image_is_predicted_once_and_in_order(count):
+    inputs = keras.Input((2, 2, 3), dtype="uint8")
+    model = keras.Model(inputs, keras.layers.Flatten()(keras.ops.cast(inputs, "float32")))
+    images = np.random.default_rng(0).integers(0, 256, (count, 2, 2, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(scoring.predict(model, images), images.reshape(count, -1))
+
+
 def test_an_epoch_takes_no_image_twice():
     stream = drawn(1, 4, False, 0)
     for first, second in zip(stream[::2], stream[1::2], strict=True):

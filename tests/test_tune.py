@@ -9,21 +9,28 @@ from stages.lib.dataset import PREPARED
 
 
 @pytest.mark.parametrize(
-    ("knob", "values", "own"),
+    ("values", "own", "first"),
     [
-        ("batch_size", [16, 32], 64),
-        ("learning_rate", params.Range(low=0.01, high=0.1, log=True), 0.001),
-        ("dropout", params.Range(low=0.1, high=0.5, log=False), 0.0),
-        ("batch_size", params.Range(low=8, high=64, log=True), 16),
-        ("optimizer", ["adam", "sgd"], "rmsprop"),
+        ([16, 32], 32, 32),
+        ([16, 32], 64, 16),
+        (["adam", "sgd"], "rmsprop", "adam"),
+        (params.Range(low=0.01, high=0.1, log=True), 0.02, 0.02),
+        (params.Range(low=0.01, high=0.1, log=True), 0.001, 0.01),
+        (params.Range(low=0.1, high=0.5, log=False), 0.9, 0.5),
+        (params.Range(low=8, high=64, log=True), 16, 16),
+        (params.Range(low=0.5, high=4, log=False), 1, 1.0),
     ],
 )
-def test_the_first_trial_takes_the_blocks_own_value(knob, values, own):
+def test_the_first_trial_is_the_blocks_own_value_or_next_to_it_and_all_stay_in_the_space(values, own, first):
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    study.enqueue_trial({knob: own})
-    study.optimize(lambda trial: float(tune.suggest(trial, knob, values, own) == own), n_trials=5)
-    assert study.trials[0].value == 1.0
-    assert type(study.trials[0].params[knob]) is type(own)
+    study.enqueue_trial({"knob": tune.nearest(values, own)})
+    study.optimize(lambda trial: float(bool(tune.suggest(trial, "knob", values))), n_trials=5)
+    taken = [trial.params["knob"] for trial in study.trials]
+    assert taken[0] == first
+    if isinstance(values, list):
+        assert set(taken) <= set(values)
+    else:
+        assert all(values.low <= value <= values.high for value in taken)
 
 
 def test_candidates_are_the_best_on_validation_or_those_named(tmp_path, monkeypatch, raw_params):

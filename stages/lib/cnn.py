@@ -1,8 +1,8 @@
 """The study's convolutional networks: blocks of [Conv 3×3 valid → BatchNorm → ReLU → MaxPool 2] and a dense layer.
 
-`convolutions_per_block` and `width_multiplier` make them deeper and wider than the study's, in the way of Simonyan and
-Zisserman (Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556): several convolutions of
-the same number of filters, then the pooling.
+`convolutions_per_block`, `further_blocks` and `width_multiplier` make them deeper and wider than the study's, in the
+way of Simonyan and Zisserman (Very deep convolutional networks for large-scale image recognition, arXiv:1409.1556):
+several convolutions of the same number of filters, then the pooling, then twice as many filters.
 """
 
 import keras
@@ -30,7 +30,8 @@ def network(
 
     One block for each number of `filters`, times width_multiplier, then Dense 256 → BatchNorm → ReLU; Dropout after
     each, unless it is 0. A block's further convolutions, [Conv 3×3 same → BatchNorm → ReLU], stand before its pooling.
-    Raises UserError where the images are too small for so many blocks.
+    Further blocks pad throughout, so that they fit maps of any size, and have twice the filters of the one before.
+    Raises UserError where the images are too small for so many `filters`.
     """
     least = 1
     for _ in filters:
@@ -47,13 +48,17 @@ def network(
         layer.bias.trainable = False  # batch norm cancels it out
         return layers.BatchNormalization(momentum=block.batch_norm_momentum)(x)
 
+    blocks = [(block.width_multiplier * count, "valid") for count in filters]
+    for _ in range(block.further_blocks):
+        blocks.append((2 * blocks[-1][0], "same"))
     inputs = keras.Input(image_shape, dtype="uint8")
     x = layers.Rescaling(1 / 255)(inputs)
-    for count in (block.width_multiplier * number for number in filters):
-        x = convolution(x, count, "valid")
+    for count, padding in blocks:
+        x = convolution(x, count, padding)
         for _ in range(block.convolutions_per_block - 1):
             x = convolution(layers.ReLU()(x), count, "same")
-        x = layers.ReLU()(layers.MaxPooling2D(2)(x))  # as with ReLU before the pooling, for a quarter of its work
+        # ReLU and pooling may change places; behind it ReLU has a quarter of the work.
+        x = layers.ReLU()(layers.MaxPooling2D(2, padding=padding)(x))
         if block.dropout:
             x = layers.Dropout(block.dropout)(x)
     x = layers.Flatten()(x)

@@ -118,6 +118,7 @@ class Training(Section):
 class Cnn(Training):
     family: Literal["cnn"]
     convolutions_per_block: Annotated[int, Field(ge=1, le=8)]
+    further_blocks: Annotated[int, Field(ge=0, le=4)]
     width_multiplier: Annotated[int, Field(ge=1, le=8)]
 
 
