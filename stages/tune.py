@@ -134,7 +134,7 @@ def write_trials(studies: dict[str, optuna.Study]) -> None:
         for trial in study.trials:
             row = [name, trial.number, trial.state.name.lower(), epochs_run(trial), f"{trial.value:.6f}"]
             rows.append(row + [_shown(trial.params.get(knob, "")) for knob in knobs])
-    files.write_csv("metrics/trials.csv", ["model", "trial", "state", "epochs", "validation_roc_auc", *knobs], rows)
+    files.write_csv("metrics/trials.csv", ["model", "trial", "state", "epochs_run", "validation_roc_auc", *knobs], rows)
 
 
 def epochs_run(trial: optuna.trial.FrozenTrial) -> int:

@@ -116,6 +116,15 @@ def test_a_fault_in_a_trial_is_not_also_shown_as_a_traceback(search, monkeypatch
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_the_columns_of_trials_csv_have_names_of_their_own(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    study = optuna.create_study()
+    study.optimize(lambda trial: trial.report(0.5, 1) or trial.suggest_categorical("epochs", [30]), n_trials=1)
+    tune.write_trials({"cnn2": study})
+    header, row = tune.files.read_csv("metrics/trials.csv")
+    assert len(set(header)) == len(header) == len(row)
+
+
 def test_a_grid_takes_each_combination_once(search):
     space = {"dropout": [0.1, 0.3], "learning_rate": [0.001, 0.01, 0.1]}
     spaces = params.Spaces(cnn=space, resnet={})
