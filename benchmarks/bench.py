@@ -67,7 +67,7 @@ def parse() -> argparse.Namespace:
 
 def child(role: str, options: argparse.Namespace, folder: Path) -> Record:
     """The result of one role, from a process of its own."""
-    given = {name: value for name, value in vars(options).items() if value not in (None, False)}
+    given = {name: value for name, value in vars(options).items() if value is not None and value is not False}
     flags = [f"--{name.replace('_', '-')}" + ("" if value is True else f"={value}") for name, value in given.items()]
     workspace.run(folder, "benchmarks.bench", role, *flags)
     return files.read_json(folder / f"{role}.json", dict)
