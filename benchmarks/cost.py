@@ -24,10 +24,14 @@ STAGES: Stages = (
 )
 RESNETS = ("resnet50", "resnet101")
 BEFORE = ("stages.download", "stages.prepare")
+FIRST_STEPS = 30  # of a ResNet on all images: enough for its memory, where a whole epoch would take an hour
+VALIDATION_IMAGES = 500  # at most, that such a run validates on
 
 
 def main() -> None:
     options = parse()
+    if options.model:
+        return train_first_steps(options.model)
     with workspace.workspace(one_epoch) as folder:
         workspace.apart(write_images, options.data, folder)
         images = len(files.read_npz(folder / ALL, "y_train")["y_train"])
@@ -42,12 +46,16 @@ def main() -> None:
             workspace.change_params(folder, lambda content, name=name: transfer(content, name, options.image_size))
             stages = ((f"train@{name}", f"stages.train.{name}"), (f"evaluate@{name}", "stages.evaluate", name))
             rows += table(most, *(measure(folder, count, BEFORE, stages) for count in (most // 2, most)))
+        workspace.change_params(folder, lambda content: cut(content, options.image_size, images))
+        first = tuple((f"train@{name}, {FIRST_STEPS} steps", "benchmarks.cost", name) for name in RESNETS)
+        rows += table(images, *(measure(folder, count, BEFORE, first) for count in (images // 2, images)))
     print("| stage | images | seconds | peak MB | twice: seconds | twice: more MB |\n|---|---|---|---|---|---|")
     print("\n".join(rows))
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.splitlines()[0])
+    parser.add_argument("model", nargs="?", choices=RESNETS, help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
     parser.add_argument("--resnet-images", type=int, default=400, metavar="N", help="for the ResNets (%(default)s)")
     parser.add_argument("--image-size", type=int, default=IMAGE_SIZE, metavar="PX", help="of the ResNets (%(default)s)")
@@ -62,6 +70,24 @@ def one_epoch(content: dict) -> None:
 def transfer(content: dict, name: str, image_size: int) -> None:
     """From weights, so that the frozen phase and fine-tuning both run."""
     content["models"][name].update(image_size=image_size, weights=f"{name}.weights.h5")
+
+
+def cut(content: dict, image_size: int, images: int) -> None:
+    """Whole networks from random weights, validated on few images: what runs of the first steps alone train."""
+    fraction = content["prepare"]["validation_fraction"]
+    content["prepare"]["validation_fraction"] = min(fraction, VALIDATION_IMAGES / images)
+    for name in RESNETS:
+        content["models"][name].update(image_size=image_size, weights=None)
+
+
+def train_first_steps(name: str) -> None:
+    """The stage train@NAME with all images in memory, its epoch cut short."""
+    import keras
+
+    from stages.lib import architectures, training
+
+    keras.config.set_max_steps_per_epoch(FIRST_STEPS)
+    training.stage(name, architectures.build_of(name))
 
 
 def write_weights(name: str, image_size: int, folder: Path) -> None:

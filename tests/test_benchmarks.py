@@ -6,6 +6,10 @@ from pathlib import Path
 
 import project
 import pytest
+from ruamel.yaml import YAML
+
+from benchmarks import cost
+from stages.lib import params
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +56,17 @@ def test_a_target_that_is_not_reached_has_no_time_and_no_ratio(copy):
     assert record["ours"]["ratio"]["seconds_to_target"] is None
     assert "bfloat16" not in record
     assert "not reached in 2 epochs" in said
+
+
+@pytest.mark.parametrize(("images", "fraction"), [(50_000, 0.01), (1000, 0.2)])
+def test_first_steps_validate_on_at_most_500_images_and_on_no_larger_share_than_committed(images, fraction):
+    content = YAML(typ="safe").load((project.ROOT / "params.yaml").read_text(encoding="utf-8"))
+    content["prepare"]["validation_fraction"] = 0.2
+    cost.cut(content, 160, images)
+    found = params.parse(content)
+    assert found.prepare.validation_fraction == fraction
+    for name in cost.RESNETS:
+        assert (found.models[name].image_size, found.models[name].weights) == (160, None)
 
 
 @pytest.mark.parametrize(
