@@ -24,7 +24,7 @@ STAGES: Stages = (
 )
 RESNETS = ("resnet50", "resnet101")
 BEFORE = ("stages.download", "stages.prepare")
-FIRST_STEPS = 30  # of a ResNet on all images: enough for its memory, where a whole epoch would take an hour
+FIRST_STEPS = 30  # of a ResNet on all images: its memory, without the time of a whole epoch
 VALIDATION_IMAGES = 500  # at most, that such a run validates on
 
 
