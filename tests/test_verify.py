@@ -91,25 +91,45 @@ def test_scores_within_the_recorded_interval_pass_and_their_distances_are_said(r
         "metrics/test/cnn2.json: 0.885000 (-0.015000) within [0.880000, 0.920000]; accuracy +0.0200, log loss -0.1250"
     )
     assert other == (
-        "metrics/test/resnet50.json: 0.900000 (+0.000000) the same [0.880000, 0.920000]; "
+        "metrics/test/resnet50.json: 0.900000 (+0.000000) the same as [0.880000, 0.920000]; "
         "accuracy +0.0000, log loss +0.0000"
     )
 
 
-@pytest.mark.parametrize("roc_auc", [0.8799, 0.9201])
-def test_a_roc_auc_outside_the_recorded_interval_fails(recorded, capsys, roc_auc):
-    write(recorded, "resnet50", roc_auc=roc_auc)
-    with pytest.raises(SystemExit, match="^error: outside the recorded interval: resnet50$"):
+def test_a_roc_auc_outside_whose_interval_overlaps_passes(recorded, capsys):
+    write(recorded, "resnet50", roc_auc=0.93, roc_auc_low=0.919, roc_auc_high=0.94)
+    verify.compare_metrics("HEAD", recorded)
+    assert [" overlaps " in line for line in capsys.readouterr().out.splitlines()] == [False, True]
+
+
+@pytest.mark.parametrize(("low", "roc_auc", "high"), [(0.86, 0.87, 0.8799), (0.9201, 0.93, 0.94)])
+def test_a_roc_auc_whose_interval_is_apart_fails(recorded, capsys, low, roc_auc, high):
+    write(recorded, "resnet50", roc_auc=roc_auc, roc_auc_low=low, roc_auc_high=high)
+    with pytest.raises(SystemExit, match="^error: interval apart from the recorded one: resnet50$"):
         verify.compare_metrics("HEAD", recorded)
     assert [" OUTSIDE " in line for line in capsys.readouterr().out.splitlines()] == [False, True]
+
+
+WINNER = {"model": "cnn2", "values": {"dropout": 0.1}, "block": {"epochs": 4, "dropout": 0.1}}
+
+
+def test_another_winner_of_the_search_gives_way_to_the_recorded_one(recorded, capsys):
+    path = recorded / "metrics/tune.json"
+    path.write_text(json.dumps(WINNER))
+    project.commit(recorded, "tuned")
+    assert not verify.take_winner("HEAD", recorded)
+    path.write_text(json.dumps(WINNER | {"values": {"dropout": 0.3}, "block": {"epochs": 4, "dropout": 0.3}}))
+    assert verify.take_winner("HEAD", recorded)
+    assert json.loads(path.read_text()) == WINNER
+    assert capsys.readouterr().out == ("the search chose cnn2 {'dropout': 0.3}, HEAD records cnn2 {'dropout': 0.1}\n")
 
 
 def test_a_model_that_is_no_longer_scored_fails(recorded):
     (recorded / "metrics/test/cnn2.json").unlink()
     with pytest.raises(SystemExit, match="^error: no longer made: cnn2$"):
         verify.compare_metrics("HEAD", recorded)
-    write(recorded, "resnet50", roc_auc=0.5)
-    with pytest.raises(SystemExit, match="^error: outside the recorded interval: resnet50; no longer made: cnn2$"):
+    write(recorded, "resnet50", roc_auc=0.5, roc_auc_low=0.48, roc_auc_high=0.52)
+    with pytest.raises(SystemExit, match="^error: interval apart .*: resnet50; no longer made: cnn2$"):
         verify.compare_metrics("HEAD", recorded)
 
 
