@@ -22,7 +22,7 @@ STAGES: Stages = (
     ("train@cnn2", "stages.train.cnn2"),
     ("evaluate@cnn2", "stages.evaluate", "cnn2"),
 )
-RESNETS = ("resnet50", "resnet101")
+RESNETS: dict[str, dict[str, int]] = {"resnet50": {}, "resnet101": {"batch_size": 4}}  # as `make cifar10` has them
 BEFORE = ("stages.download", "stages.prepare")
 FIRST_STEPS = 30  # of a ResNet on all images: its memory, without the time of a whole epoch
 VALIDATION_IMAGES = 500  # at most, that such a run validates on
@@ -55,7 +55,7 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", choices=RESNETS, help=argparse.SUPPRESS)
+    parser.add_argument("model", nargs="?", choices=list(RESNETS), help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
     parser.add_argument("--resnet-images", type=int, default=400, metavar="N", help="for the ResNets (%(default)s)")
     parser.add_argument("--image-size", type=int, default=IMAGE_SIZE, metavar="PX", help="of the ResNets (%(default)s)")
@@ -69,15 +69,15 @@ def one_epoch(content: dict) -> None:
 
 def transfer(content: dict, name: str, image_size: int) -> None:
     """From weights, so that the frozen phase and fine-tuning both run."""
-    content["models"][name].update(image_size=image_size, weights=f"{name}.weights.h5")
+    content["models"][name].update(image_size=image_size, weights=f"{name}.weights.h5", **RESNETS[name])
 
 
 def cut(content: dict, image_size: int, images: int) -> None:
     """Whole networks from random weights, validated on few images: what runs of the first steps alone train."""
     fraction = content["prepare"]["validation_fraction"]
     content["prepare"]["validation_fraction"] = min(fraction, VALIDATION_IMAGES / images)
-    for name in RESNETS:
-        content["models"][name].update(image_size=image_size, weights=None)
+    for name, knobs in RESNETS.items():
+        content["models"][name].update(image_size=image_size, weights=None, **knobs)
 
 
 def train_first_steps(name: str) -> None:

@@ -1,6 +1,7 @@
 """`bench` runs to its end and leaves nothing behind; wrong options of every benchmark are refused."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def test_first_steps_validate_on_at_most_500_images_and_on_no_larger_share_than_
     assert found.prepare.validation_fraction == fraction
     for name in cost.RESNETS:
         assert (found.models[name].image_size, found.models[name].weights) == (160, None)
+
+
+def test_cost_measures_the_resnets_in_the_batches_of_the_real_study():
+    recipe = (project.ROOT / "Makefile").read_text(encoding="utf-8")
+    set_there = dict(re.findall(r"-S models\.(\w+)\.batch_size=(\d+)", recipe))
+    assert {name: str(knobs["batch_size"]) for name, knobs in cost.RESNETS.items() if knobs} == set_there
 
 
 @pytest.mark.parametrize(

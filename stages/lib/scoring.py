@@ -17,7 +17,7 @@ from stages.lib.dataset import Split
 if TYPE_CHECKING:
     import keras
 
-PREDICT_BATCH = 32  # a multiple of it takes a ResNet as much more memory, and a CNN hardly less time
+PREDICT_BATCH = 32  # images; the feature maps of more of them would be a large share of a ResNet's memory
 CONFIDENCE = 0.95
 DECIMALS = 6
 
