@@ -76,11 +76,12 @@ def test_a_plateau_halves_the_rate(block, prepared, as_run):
 
 
 def test_the_cosine_schedule_warms_up_and_ends_at_zero(block):
-    rate = training.optimizer(block, steps=10, epochs=3)._learning_rate
-    values = [float(rate(step)) for step in range(31)]
+    block = params.override(block, {"schedule": {"name": "cosine", "warmup_fraction": 0.25}}, "test")
+    rate = training.optimizer(block, steps=10, epochs=4)._learning_rate
+    values = [float(rate(step)) for step in range(41)]
     assert values[0] == 0.0
     assert values[10] == max(values) == pytest.approx(block.learning_rate)
-    assert values[30] == pytest.approx(0.0, abs=1e-9)
+    assert values[40] == pytest.approx(0.0, abs=1e-9)
 
 
 def test_weight_decay_spares_biases_and_batch_norm(block):

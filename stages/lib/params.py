@@ -74,7 +74,7 @@ class Augmentation(Section):
 
 class Cosine(Section):
     name: Literal["cosine"]
-    warmup_epochs: Annotated[float, Field(ge=0, le=1_000_000)]
+    warmup_fraction: Fraction
 
 
 class Plateau(Section):
