@@ -11,14 +11,14 @@ from stages.lib import architectures, dataset, errors, figures, files, params, s
 from stages.lib.dataset import Prepared
 from stages.lib.errors import UserError
 
-WARMUP_EPOCHS = 2
+LEAST_EPOCHS = 2  # of a trial, before it may be pruned
 SAMPLERS = {
     "tpe": lambda tune, _, seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials),
     "grid": lambda _, space, seed: optuna.samplers.GridSampler(space, seed=seed),
 }
 PRUNERS = {
-    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=WARMUP_EPOCHS),
-    "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=WARMUP_EPOCHS),
+    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=LEAST_EPOCHS),
+    "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=LEAST_EPOCHS),
     "none": optuna.pruners.NopPruner,
 }
 
@@ -78,7 +78,7 @@ def search(name: str, block: params.Model, tune: params.Tune, prepared: Prepared
         def report(epoch: int, roc_auc: float) -> None:
             history.append((epoch, roc_auc))
             trial.report(roc_auc, epoch)
-            if trial.should_prune():
+            if epoch < epochs and trial.should_prune():
                 raise optuna.TrialPruned
 
         done = run.checkpoint.result()

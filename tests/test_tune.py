@@ -105,6 +105,15 @@ def test_another_search_takes_no_trial_of_a_killed_one(search, monkeypatch, tmp_
     assert {state for state, *_ in search(pruner="none")} == {optuna.trial.TrialState.COMPLETE}
 
 
+def test_a_trial_that_has_run_all_its_epochs_is_not_pruned(search, monkeypatch):
+    class AfterFour(optuna.pruners.BasePruner):
+        def prune(self, study, trial):
+            return trial.last_step == 4
+
+    monkeypatch.setitem(tune.PRUNERS, "median", AfterFour)
+    assert {state for state, *_ in search(pruner="median")} == {optuna.trial.TrialState.COMPLETE}
+
+
 def test_a_fault_in_a_trial_is_not_also_shown_as_a_traceback(search, monkeypatch, capfd):
     def broken(build, run, on_epoch):
         raise tune.UserError("one line")

@@ -1,4 +1,4 @@
-"""What `make verify` calls different: the very files, and scores that leave what a commit recorded or are gone."""
+"""What `make verify` calls different: the very files, and scores that are gone or far from the recorded ones."""
 
 import importlib.util
 import json
@@ -107,21 +107,59 @@ def test_a_roc_auc_whose_interval_is_apart_fails(recorded, capsys, low, roc_auc,
     write(recorded, "resnet50", roc_auc=roc_auc, roc_auc_low=low, roc_auc_high=high)
     with pytest.raises(SystemExit, match="^error: interval apart from the recorded one: resnet50$"):
         verify.compare_metrics("HEAD", recorded)
-    assert [" OUTSIDE " in line for line in capsys.readouterr().out.splitlines()] == [False, True]
+    assert [" APART FROM " in line for line in capsys.readouterr().out.splitlines()] == [False, True]
 
 
-WINNER = {"model": "cnn2", "values": {"dropout": 0.1}, "block": {"epochs": 4, "dropout": 0.1}}
+WINNER = {
+    "model": "cnn2",
+    "values": {"dropout": 0.1},
+    "block": {"epochs": 4, "dropout": 0.1},
+    "validation_roc_auc": 0.9,
+}
+OTHERS = [{"values": {"dropout": 0.3}, "block": {"epochs": 4, "dropout": 0.3}}, {"model": "cnn3_dropout"}]
 
 
-def test_another_winner_of_the_search_gives_way_to_the_recorded_one(recorded, capsys):
-    path = recorded / "metrics/tune.json"
-    path.write_text(json.dumps(WINNER))
+@pytest.fixture
+def tuned(recorded) -> Path:
+    """A repository whose HEAD records a winner of the search, and how it scored."""
+    (recorded / "metrics/tune.json").write_text(json.dumps(WINNER))
+    write(recorded, "best")
+    (recorded / "params.yaml").write_text("seed: 1")
     project.commit(recorded, "tuned")
-    assert not verify.take_winner("HEAD", recorded)
-    path.write_text(json.dumps(WINNER | {"values": {"dropout": 0.3}, "block": {"epochs": 4, "dropout": 0.3}}))
-    assert verify.take_winner("HEAD", recorded)
-    assert json.loads(path.read_text()) == WINNER
-    assert capsys.readouterr().out == ("the search chose cnn2 {'dropout': 0.3}, HEAD records cnn2 {'dropout': 0.1}\n")
+    return recorded
+
+
+def test_the_recorded_winner_of_the_search_is_left(tuned):
+    assert not verify.take_winner("HEAD", tuned)
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown(tuned, capsys, other):
+    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | other))
+    assert verify.take_winner("HEAD", tuned)
+    assert json.loads((tuned / "metrics/tune.json").read_text()) == WINNER
+    here, recorded, score = capsys.readouterr().out.splitlines()
+    assert here == "winner here: {model} {values}, validation 0.900000".format(**WINNER | other)
+    assert recorded == "winner in HEAD: cnn2 {'dropout': 0.1}, validation 0.900000"
+    assert score.startswith("test ROC-AUC of the winner here: 0.900000")
+
+
+def test_another_winner_by_other_params_stays(tuned):
+    (tuned / "params.yaml").write_text("seed: 2")
+    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | OTHERS[0]))
+    project.commit(tuned, "another seed")
+    assert not verify.take_winner("HEAD~1", tuned)
+
+
+@pytest.mark.parametrize(("another", "stages"), [(False, [()]), (True, [(), ("best",)])])
+def test_best_is_trained_again_where_another_winner_gave_way(recorded, monkeypatch, another, stages):
+    run = []
+    monkeypatch.setattr(verify, "clone", lambda folder: None)
+    monkeypatch.setattr(verify, "run_stages", lambda folder, world, *only: run.append(only))
+    monkeypatch.setattr(verify, "take_winner", lambda ref, folder: another)
+    monkeypatch.setattr(verify, "compare_metrics", lambda ref, folder: run.append("compared"))
+    verify.main("HEAD")
+    assert run == [*stages, "compared"]
 
 
 def test_a_model_that_is_no_longer_scored_fails(recorded):
