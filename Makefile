@@ -27,10 +27,9 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 	dvc exp run -S data.source=cifar10 \
 	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 \
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
-	  -S models.resnet50.schedule.warmup_fraction=0.2 \
 	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 \
 	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001 \
-	  -S models.resnet101.schedule.warmup_fraction=0.2 -S models.resnet101.batch_size=4
+	  -S models.resnet101.batch_size=4
 
 test: $(READY)  ## Run the tests
 	python -m pytest

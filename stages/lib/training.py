@@ -190,10 +190,11 @@ def optimizer(block: params.Model, steps: int, epochs: int) -> keras.optimizers.
     """The block's optimizer and schedule for `epochs` of `steps` batches."""
     rate: float | keras.optimizers.schedules.LearningRateSchedule = block.learning_rate
     if block.schedule.name == "cosine":
-        warmup = min(round(block.schedule.warmup_fraction * steps * epochs), steps * epochs - 1)
+        total = steps * epochs
+        warmup = min(round(block.schedule.warmup_fraction * total), total - 1)
         rate = keras.optimizers.schedules.CosineDecay(
             initial_learning_rate=0.0 if warmup else block.learning_rate,
-            decay_steps=steps * epochs - warmup,
+            decay_steps=total - warmup,
             warmup_target=block.learning_rate if warmup else None,
             warmup_steps=warmup,
         )
