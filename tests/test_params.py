@@ -1,8 +1,13 @@
 """params.yaml is checked whole, and each fault gets one line that names the key, the value and what is allowed."""
 
 import copy
+import itertools
+import re
+import shlex
+import shutil
 
 import pytest
+from dvc.utils import hydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from project import ROOT
@@ -77,7 +82,11 @@ def test_the_committed_file_is_accepted(raw_params):
         ("tune.models", [], "tune.models is an empty list"),
         ("tune.pruner", "best", "'median', 'hyperband' or 'none'"),
         ("tune.space.cnn.droput", [0.1], "tune.space.cnn.droput is no knob of a cnn block; did you mean dropout?"),
-        ("tune.space.cnn.dropout", [1.0], "tune.space.cnn.dropout: 1.0 is refused; allowed: it should be less than 1"),
+        (
+            "tune.space.cnn.dropout",
+            [1.0],
+            "tune.space.cnn.dropout, of cnn2: 1.0 is refused; allowed: it should be less",
+        ),
         ("tune.space.cnn.batch_size", [], "tune.space.cnn.batch_size is an empty list"),
         ("tune.space.cnn.learning_rate.low", 1.0, "low must be below high"),
         ("tune.space.cnn.learning_rate.low", 0.0, "above 0 where log is true"),
@@ -135,7 +144,7 @@ def test_the_committed_file_is_accepted(raw_params):
         (
             "tune.space.cnn.early_stopping_patience",
             {"low": 2, "high": 5, "log": False},
-            "tune.space.cnn.early_stopping_patience is a range, but a model has None",
+            "tune.space.cnn.early_stopping_patience is a range, but cnn2 has None",
         ),
         ("models.cnn2.schedule.warmup_fraction", 1.0, "models.cnn2.schedule.warmup_fraction is 1.0"),
         ("a\nb", 1, "is not a known key"),
@@ -148,8 +157,8 @@ def test_the_committed_file_is_accepted(raw_params):
         ("data.synthetic.duplicates", 800, "duplicates must be at most half of train_images without leaks"),
         ("models", {"c" * 300: {}}, "models.ccc"),
         ("models.cnn2.width_multiplier", 0.5, "models.cnn2.width_multiplier is 0.5"),
-        ("tune.space.cnn.batch_size", [0], "tune.space.cnn.batch_size: 0 is refused"),
-        ("tune.space.resnet.learning_rate.high", 11.0, "tune.space.resnet.learning_rate: 11.0 is refused"),
+        ("tune.space.cnn.batch_size", [0], "tune.space.cnn.batch_size, of cnn2: 0 is refused"),
+        ("tune.space.resnet.learning_rate.high", 11.0, "tune.space.resnet.learning_rate, of resnet50: 11.0 is refused"),
     ],
 )
 def test_a_fault_is_named_in_one_line(raw_params, key, value, said):
@@ -159,6 +168,41 @@ def test_a_fault_is_named_in_one_line(raw_params, key, value, said):
     assert message.startswith("params.yaml: ")
     assert said in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("tuned", "key", "value"),
+    [
+        ("cnn2", "tune.space.cnn.learning_rate.low", 5e-6),  # below the minimum of cnn3_plateau's schedule
+        ("cnn3_plateau", "tune.space.cnn.early_stopping_patience", {"low": 2, "high": 6, "log": False}),
+        ("cnn2", "tune.space.resnet.learning_rate.high", 11.0),
+    ],
+)
+def test_the_space_need_only_fit_the_models_that_are_tuned(raw_params, tuned, key, value):
+    with pytest.raises(UserError, match=key.rpartition(".")[0]):
+        params.parse(copy.deepcopy(change(raw_params, key, value)))
+    raw_params["tune"]["models"] = [tuned]
+    params.parse(raw_params)
+
+
+def experiments() -> list[str]:
+    """The `dvc exp run` commands of README."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    return [found for found in re.findall(r"dvc exp run [^`\n]+", text) if " -S " in found]
+
+
+@pytest.mark.parametrize("command", experiments())
+def test_the_overrides_of_a_documented_experiment_are_accepted(command, tmp_path):
+    words = shlex.split(re.sub(r"\$\(.+\)", "0" * 64, command))
+    overrides = [value for flag, value in itertools.pairwise(words) if flag == "-S"]
+    for sweep in hydra.get_hydra_sweeps({"params.yaml": overrides}):
+        shutil.copy(ROOT / "params.yaml", tmp_path)
+        hydra.apply_overrides(tmp_path / "params.yaml", sweep["params.yaml"])
+        params.parse(YAML(typ="safe").load((tmp_path / "params.yaml").read_text(encoding="utf-8")))
+
+
+def test_there_are_documented_experiments():
+    assert len(experiments()) >= 6
 
 
 def test_a_model_without_a_script_is_refused(raw_params):

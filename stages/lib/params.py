@@ -223,8 +223,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _space_fits(self) -> "Params":
         named = self.tune.models if isinstance(self.tune.models, list) else self.models
-        tuned = {self.models[name].family for name in named}
         for family, block in (("cnn", Cnn), ("resnet", Resnet)):
+            tuned = {name: self.models[name] for name in named if self.models[name].family == family}
             for knob, values in getattr(self.tune.space, family).items():
                 where = f"tune.space.{family}.{knob}"
                 if knob not in block.model_fields or knob == "family":
@@ -232,16 +232,14 @@ class Params(Section):
                 ends = [values.low, values.high] if isinstance(values, Range) else values
                 if not ends:
                     raise ValueError(f"{where} is an empty list; allowed: values to choose from")
-                if self.tune.sampler == "grid" and isinstance(values, Range) and family in tuned:
+                if self.tune.sampler == "grid" and isinstance(values, Range) and tuned:
                     raise ValueError(f"{where} is a range; allowed with tune.sampler grid: a list of values")
-                for model in self.models.values():
-                    if not isinstance(model, block):
-                        continue
+                for name, model in tuned.items():
                     own = getattr(model, knob)
                     if isinstance(values, Range) and (isinstance(own, bool) or not isinstance(own, int | float)):
-                        raise ValueError(f"{where} is a range, but a model has {own}; allowed: a list of values")
+                        raise ValueError(f"{where} is a range, but {name} has {own}; allowed: a list of values")
                     for value in ends:
-                        override(model, {knob: value}, where)
+                        override(model, {knob: value}, f"{where}, of {name}")
         return self
 
 
