@@ -250,6 +250,17 @@ def test_the_fused_batch_norm_is_keras_own(block, prepared):
     np.testing.assert_allclose(plain.predict(images, verbose=0), fused.predict(images, verbose=0), atol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"scale": False}, {"center": False}, {"axis": 1}, {"renorm": True}])
+def test_a_batch_norm_of_another_kind_is_left_to_keras(options):
+    inputs = keras.Input((4, 4, 3))
+    model = keras.Model(inputs, keras.layers.BatchNormalization(**options)(inputs))
+    model.compile("sgd", "mse")
+    images = np.random.default_rng(0).normal(size=(8, 4, 4, 3))
+    with batchnorm.fused(model):
+        assert not any(isinstance(layer, batchnorm.FusedBatchNormalization) for layer in model.layers)
+        assert np.isfinite(model.train_on_batch(images, images))
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 def test_a_mirror_averaged_model_gives_the_mean_of_both_views(precision, block, prepared, as_run, tmp_path):
     """And is saved and loaded as such, without the optimizer."""

@@ -14,7 +14,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """keras.layers.BatchNormalization whose training step on (N, H, W, C) is TensorFlow's FusedBatchNormV3."""
 
     def call(self, inputs, training=None, mask=None):
-        if not (training and self.trainable) or len(inputs.shape) != 4:
+        if not (training and self.trainable) or len(inputs.shape) != 4 or mask is not None:
             return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
@@ -31,17 +31,27 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 @contextmanager
 def fused(model: keras.Model) -> Iterator[None]:
-    """Let the batch norms of `model`, nested ones too, train with the fused kernel for the while; nothing on other
-    backends. Before and after, the model is one of plain Keras layers."""
-    plain = keras.layers.BatchNormalization
-    swapped = [layer for layer in _layers(model) if type(layer) is plain and keras.backend.backend() == "tensorflow"]
+    """Let the batch norms of `model`, nested ones too, train with the fused kernel for the while, where it can stand in
+    for them; nothing on other backends. Before and after, the model is one of plain Keras layers."""
+    swapped = [layer for layer in _layers(model) if keras.backend.backend() == "tensorflow" and _can_be_fused(layer)]
     for layer in swapped:
         layer.__class__ = FusedBatchNormalization
     try:
         yield
     finally:
         for layer in swapped:
-            layer.__class__ = plain
+            layer.__class__ = keras.layers.BatchNormalization
+
+
+def _can_be_fused(layer: keras.layers.Layer) -> bool:
+    return (
+        type(layer) is keras.layers.BatchNormalization
+        and layer.axis in (-1, 3)
+        and layer.scale
+        and layer.center
+        and not layer.renorm
+        and not layer.synchronized
+    )
 
 
 def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
