@@ -126,19 +126,20 @@ def nearest(values: params.Range | list, own):
 
 
 def write_trials(studies: dict[str, optuna.Study]) -> None:
-    """A row a trial: model, number, state, epochs run, validation ROC-AUC (a pruned one's: its last
-    epoch's, of single images), and the knobs."""
+    """A row a trial: model, number, state, epochs run, validation ROC-AUC (a pruned one's: its last epoch's, of single
+    images; empty where no epoch was finished), and the knobs."""
     knobs = sorted({knob for study in studies.values() for trial in study.trials for knob in trial.params})
     rows = []
     for name, study in studies.items():
         for trial in study.trials:
-            row = [name, trial.number, trial.state.name.lower(), epochs_run(trial), f"{trial.value:.6f}"]
+            score = "" if trial.value is None else f"{trial.value:.6f}"
+            row = [name, trial.number, trial.state.name.lower(), epochs_run(trial), score]
             rows.append(row + [_shown(trial.params.get(knob, "")) for knob in knobs])
     files.write_csv("metrics/trials.csv", ["model", "trial", "state", "epochs_run", "validation_roc_auc", *knobs], rows)
 
 
 def epochs_run(trial: optuna.trial.FrozenTrial) -> int:
-    return max(trial.intermediate_values)
+    return max(trial.intermediate_values, default=0)
 
 
 def _shown(value) -> str:

@@ -33,7 +33,7 @@ def test_the_first_trial_is_the_blocks_own_value_or_next_to_it_and_all_stay_in_t
         assert all(values.low <= value <= values.high for value in taken)
 
 
-def test_candidates_are_the_best_on_validation_or_those_named(tmp_path, monkeypatch, raw_params):
+def test_candidates_are_the_best_on_validation_or_those_named(monkeypatch, raw_params):
     monkeypatch.setattr(
         tune.files,
         "read_json",
@@ -72,8 +72,8 @@ def search(raw_params, tmp_path, monkeypatch):
         validation = None
 
     def run(**changes) -> list[tuple]:
-        study = tune.search("cnn2_dropout", block, tuned.model_copy(update=changes), Data(), seed=1)
-        return [(trial.state, trial.params, trial.values, trial.intermediate_values) for trial in study.trials]
+        run.study = tune.search("cnn2_dropout", block, tuned.model_copy(update=changes), Data(), seed=1)
+        return [(trial.state, trial.params, trial.values, trial.intermediate_values) for trial in run.study.trials]
 
     run.trained = trained
     return run
@@ -99,7 +99,7 @@ def test_a_killed_search_goes_on_after_the_last_whole_trial(search, monkeypatch,
     assert len(search.trained) == 8 + 5 + 4  # the fifth trial twice
 
 
-def test_another_search_takes_no_trial_of_a_killed_one(search, monkeypatch, tmp_path):
+def test_another_search_takes_no_trial_of_a_killed_one(search):
     pruned = search(pruner="median")
     assert optuna.trial.TrialState.PRUNED in {state for state, *_ in pruned}
     assert {state for state, *_ in search(pruner="none")} == {optuna.trial.TrialState.COMPLETE}
@@ -132,6 +132,25 @@ def test_the_columns_of_trials_csv_have_names_of_their_own(monkeypatch, tmp_path
     tune.write_trials({"cnn2": study})
     header, row = tune.files.read_csv("metrics/trials.csv")
     assert len(set(header)) == len(header) == len(row)
+
+
+def test_a_training_that_diverges_before_its_first_epoch_is_a_trial_without_a_score(search, monkeypatch, tmp_path):
+    fit = training.fit
+
+    def diverging(build, run, on_epoch):
+        if run.block.dropout > 0.1:
+            raise training.DivergedError("the loss of the head is not finite")
+        return fit(build, run, on_epoch)
+
+    monkeypatch.setattr(training, "fit", diverging)
+    search(pruner="none")
+    monkeypatch.chdir(tmp_path)
+    tune.write_trials({"cnn2_dropout": search.study})
+    header, *rows = tune.files.read_csv("metrics/trials.csv")
+    for row in (dict(zip(header, row, strict=True)) for row in rows):
+        diverged = float(row["dropout"]) > 0.1
+        assert (row["state"] == "pruned", row["epochs_run"] == "0", row["validation_roc_auc"] == "") == (diverged,) * 3
+    assert {row[header.index("state")] for row in rows} == {"pruned", "complete"}
 
 
 def test_a_grid_takes_each_combination_once(search):
