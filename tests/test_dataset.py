@@ -90,7 +90,7 @@ def test_a_single_array_is_no_archive(tmp_path):
         files.read_npz(tmp_path / "a.npy")
 
 
-def test_a_class_that_validation_would_lack_is_named(tmp_path, monkeypatch, raw_params):
+def test_a_class_that_validation_would_lack_is_named(tmp_path, monkeypatch):
     from stages import prepare
 
     monkeypatch.chdir(tmp_path)
@@ -192,7 +192,7 @@ def test_any_bytes_in_a_file_of_a_stage_are_refused_or_read(tmp_path, content):
             assert len(str(error).splitlines()) == 1
 
 
-def test_a_model_that_does_not_fit_the_test_split_is_refused(tmp_path, monkeypatch, raw_params):
+def test_a_model_that_does_not_fit_the_test_split_is_refused(tmp_path, monkeypatch):
     import keras
 
     from stages.lib import evaluation, params

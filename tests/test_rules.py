@@ -1,7 +1,6 @@
 """The rules of the pipeline that a machine can check, each derived from the code and compared with dvc.yaml."""
 
 import ast
-import itertools
 import json
 from pathlib import Path
 
@@ -120,21 +119,36 @@ def test_nothing_that_is_chosen_depends_on_test_scores():
             assert name == "report"
 
 
-def test_every_param_has_a_comment_in_the_first_block_that_holds_it():
-    lines = (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines()
-    described = set()
-    for before, line in itertools.pairwise(lines):
-        if before.lstrip().startswith("#"):
-            described.add(line.split(":")[0].strip())
+def test_a_training_script_trains_the_model_that_it_is_named_after():
+    for path in (ROOT / "stages/train").glob("*.py"):
+        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+        (run,) = (call for call in calls if ast.unparse(call.func) == "errors.run")
+        assert ast.unparse(run) == f"errors.run(training.stage, '{path.stem}', build)"
 
-    def keys(section, path=()):
+
+def test_every_param_is_described():
+    """By a comment above it or above the mapping that it stands in; in a model's block, or in an earlier one."""
+    described, path, comment = set(), [], False
+    for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
+        text = line.lstrip()
+        if text and not text.startswith("#"):
+            path[(len(line) - len(text)) // 2 :] = [text.split(":")[0]]
+            if comment:
+                described.add(tuple(path))
+        comment = text.startswith("#") and "----" not in text
+
+    def leaves(section, path=()):
         for key, value in section.items():
-            yield (*path, key)
-            if isinstance(value, dict) and key not in {"schedule", "augmentation", "head", "space", "synthetic"}:
-                yield from keys(value, (*path, key))
+            yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
 
-    sections = {*PARAMS, *PARAMS["models"], "synthetic"}
-    assert {path[-1] for path in keys(PARAMS)} - sections <= described
+    blocks = list(PARAMS["models"])
+    for section, *key in leaves(PARAMS):
+        places = [(section, *key)]
+        if section == "models":
+            places = [(section, block, *key[1:]) for block in blocks[: blocks.index(key[0]) + 1]]
+        least = 3 if section == "models" else 2 if section in {"data", "tune"} else 1
+        above = {place[:length] for place in places for length in range(least, len(place) + 1)}
+        assert above & described, ".".join((section, *key))
 
 
 def test_no_file_of_the_project_uses_pickle_or_a_backend_itself():

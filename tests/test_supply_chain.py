@@ -69,6 +69,8 @@ def test_a_cifar10_archive_that_leaves_its_folder_is_refused(tmp_path, monkeypat
     """Keras' own download and extraction, given an archive of ours in place of the one it pins by hash."""
     from keras.src.datasets import cifar10
 
+    home = tmp_path / "home"
+    home.mkdir()  # else Keras takes a folder outside tmp_path
     archive = tmp_path / "evil.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         for name in ("../../outside", "cifar-10-batches-py/data_batch_1"):
@@ -78,28 +80,30 @@ def test_a_cifar10_archive_that_leaves_its_folder_is_refused(tmp_path, monkeypat
     get_file = keras.utils.get_file
 
     def local(fname, origin, file_hash, **options):
-        return get_file(
-            fname, archive.as_uri(), file_hash=files.sha256(archive), cache_dir=tmp_path / "home", **options
-        )
+        return get_file(fname, archive.as_uri(), file_hash=files.sha256(archive), cache_dir=home, **options)
 
     monkeypatch.setattr(cifar10, "get_file", local)
     with pytest.raises(UserError, match="data.source cifar10 cannot be"):
         download.cifar10()
+    assert list(home.rglob("data_batch_1"))
     assert not list(tmp_path.rglob("outside"))
 
 
 def test_a_cifar10_archive_of_another_hash_is_refused(tmp_path, monkeypatch):
     from keras.src.datasets import cifar10
 
+    home = tmp_path / "home"
+    home.mkdir()
     (tmp_path / "other.tar.gz").write_bytes(b"not the archive")
     get_file = keras.utils.get_file
 
     def local(origin, **options):
-        return get_file(origin=(tmp_path / "other.tar.gz").as_uri(), cache_dir=tmp_path / "home", **options)
+        return get_file(origin=(tmp_path / "other.tar.gz").as_uri(), cache_dir=home, **options)
 
     monkeypatch.setattr(cifar10, "get_file", local)
     with pytest.raises(UserError, match="data.source cifar10 cannot be"):
         download.cifar10()
+    assert not [path for path in home.rglob("*") if path.is_dir() and "batches" in path.name]
 
 
 def test_a_model_with_a_lambda_layer_is_refused(tmp_path):
