@@ -40,7 +40,7 @@ verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")
 
-bench-cost: $(READY)  ## Measure seconds and memory of each stage, and what twice the images cost; DATA as above
+bench-cost: $(READY)  ## Measure seconds and memory of getting, training and scoring, and what twice the images cost; DATA as above
 	python -m benchmarks.cost $(if $(DATA),--data "$(DATA)")
 
 bench-transfer: $(READY)  ## Measure what pretrained weights gain, and the features kept of a frozen backbone; DATA=own.npz

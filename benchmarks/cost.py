@@ -1,4 +1,4 @@
-"""cost: seconds and peak memory of one stage of each kind on some images, and on twice as many.
+"""cost: seconds and peak memory of getting, training and scoring, on some images and on twice as many.
 
 Prints a Markdown table. See benchmarks/README.md for what each number means.
 """

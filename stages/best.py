@@ -1,10 +1,10 @@
 """best: retrain tune's winner at full budget and score it once on the test split.
 
-Reads data/prepared.npz, data/test.npz, metrics/tune.json; writes models/best.keras, metrics/test/best.json,
-metrics/best.json (its validation scores) and, as `evaluate` does, what reviewers read.
+Reads data/prepared.npz, data/test.npz, metrics/tune.json; writes models/best.keras, plots/training/best.csv,
+metrics/best.json (its validation scores) and all that `evaluate` writes of a model.
 """
 
-from stages.lib import architectures, errors, evaluation, files, params, scoring, training
+from stages.lib import architectures, errors, evaluation, files, params, training
 
 
 def main() -> None:
@@ -12,13 +12,7 @@ def main() -> None:
     tuned = files.read_json("metrics/tune.json", params.Tuned)
     build = architectures.build_of(tuned["model"])
     run = training.start("best", tuned["block"], seed)
-    model, history = training.fit(build, run)
-    probabilities = scoring.predict(model, run.prepared.validation.images)
-    validation = scoring.scores(
-        run.prepared.validation.labels, probabilities, scoring_params.bootstrap_replicates, seed
-    )
-    files.write_model("models/best.keras", model)
-    training.write_learning_curves("plots/training/best.csv", history)
+    model, validation = training.train("best", build, run, scoring_params)
     files.write_json("metrics/best.json", {"model": tuned["model"], "validation": validation})
     evaluation.evaluate("best", model, scoring_params, seed)
 

@@ -32,7 +32,7 @@ def cifar10() -> dict[str, np.ndarray]:
         (x_train, y_train), (x_test, y_test) = keras.datasets.cifar10.load_data()
     except Exception as error:  # Keras wraps what the network raises into a plain Exception
         raise UserError(
-            f"data.source cifar10 cannot be downloaded ({_first_line(error)}); "
+            f"data.source cifar10 cannot be downloaded ({errors.reason(error)}); "
             "mend the network, or set data.source to npz with a copy of the data, or to synthetic"
         ) from None
     return {
@@ -54,7 +54,7 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
             file = Path(keras.utils.get_file(f"{sha256}.npz", origin=path, file_hash=sha256, cache_subdir="datasets"))
         except Exception as error:  # as above
             raise UserError(
-                f"data.path {path} cannot be downloaded ({_first_line(error)}); "
+                f"data.path {path} cannot be downloaded ({errors.reason(error)}); "
                 "mend the network, the address or data.sha256, or give a local file"
             ) from None
     elif not file.is_file():
@@ -70,10 +70,6 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
         if key not in arrays:
             raise UserError(f"data.path {path} has no array {key}; found: {', '.join(arrays) or 'none'}")
     return arrays
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 if __name__ == "__main__":

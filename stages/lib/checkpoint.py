@@ -58,7 +58,7 @@ class Checkpoint:
     def finish(self, result: dict) -> None:
         """Keep the result, drop the weights."""
         files.write_json(self.folder / "result.json", result)
-        for path in self.folder.glob("*.np[yz]"):
+        for path in self.folder.glob("*.npz"):
             path.unlink()
 
 

@@ -14,6 +14,11 @@ class UserError(Exception):
         super().__init__(" ".join(message.split()))
 
 
+def reason(error: Exception) -> str:
+    """The first line of what an exception says, or its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def run(main: Callable[..., None], *args: str) -> None:
     """Call `main(*args)`; end with exit code 1 and one line for a fault of the user's or the system's."""
     socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
+from stages.lib import errors
 from stages.lib.errors import UserError
 
 if TYPE_CHECKING:
@@ -129,8 +130,7 @@ def read_npz(path: str | Path, *keys: str, remedy: str = RESTORE_CACHED) -> dict
     except KeyError as error:
         raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(keys)}; {remedy}") from None
     except UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path}: is not a readable .npz of plain arrays ({reason}); {remedy}") from None
+        raise UserError(f"{path}: is not a readable .npz of plain arrays ({errors.reason(error)}); {remedy}") from None
 
 
 def write_model(path: str | Path, model: "keras.Model") -> None:
@@ -178,5 +178,4 @@ def read_model(path: str | Path) -> "keras.Model":
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many types for a damaged or unsafe file
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"{path}: cannot be loaded ({reason}); {RESTORE_CACHED}") from None
+        raise UserError(f"{path}: cannot be loaded ({errors.reason(error)}); {RESTORE_CACHED}") from None

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from stages.lib import batches, files, params, scoring, training
+from stages.lib import batches, errors, files, params, scoring, training
 from stages.lib.errors import UserError
 from stages.lib.training import Run
 
@@ -68,7 +68,7 @@ def load(backbone: Backbone, block: params.Resnet, input_shape: tuple[int, int, 
     try:
         body = backbone(weights=block.weights, **options)
     except Exception as error:  # Keras and h5py raise many types for a failed download or an unfit file
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = errors.reason(error)[:300]
         if block.weights != "imagenet":
             raise UserError(f"{block.weights}: does not hold the weights of a {name} backbone ({reason})") from None
         file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"

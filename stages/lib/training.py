@@ -51,14 +51,25 @@ def stage(name: str, build: Build) -> None:
                     live.log_metric(f"{name}/{key}", value)
             live.next_step()
 
-        model, history = fit(build, run, log_live)
-    validation = run.prepared.validation
-    probabilities = scoring.predict(model, validation.images)
-    record = scoring.scores(validation.labels, probabilities, scoring_params.bootstrap_replicates, seed)
-    files.write_model(f"models/{name}.keras", model)
-    write_learning_curves(f"plots/training/{name}.csv", history)
+        _, record = train(name, build, run, scoring_params, log_live)
     files.write_json(f"metrics/validation/{name}.json", record)
     print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
+
+
+def train(
+    name: str,
+    build: Build,
+    run: Run,
+    scoring_params: params.Scoring,
+    on_epoch: Callable[[Row], None] = lambda row: None,
+) -> tuple[keras.Model, scoring.Scores]:
+    """`fit` the model, write it and its learning curves as NAME; return it and its validation scores."""
+    model, history = fit(build, run, on_epoch)
+    validation = run.prepared.validation
+    probabilities = scoring.predict(model, validation.images)
+    files.write_model(f"models/{name}.keras", model)
+    write_learning_curves(f"plots/training/{name}.csv", history)
+    return model, scoring.scores(validation.labels, probabilities, scoring_params.bootstrap_replicates, run.seed)
 
 
 def start(

@@ -1,4 +1,7 @@
-"""train@cnn2: two convolutional blocks (64, 128 filters). Reads data/prepared.npz; writes models/cnn2.keras."""
+"""train@cnn2: two convolutional blocks (64, 128 filters).
+
+Reads data/prepared.npz; writes models/cnn2.keras, its validation scores and its learning curves.
+"""
 
 from stages.lib import cnn, errors, training
 

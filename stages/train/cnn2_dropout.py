@@ -1,4 +1,7 @@
-"""train@cnn2_dropout: cnn2 with dropout. Reads data/prepared.npz; writes models/cnn2_dropout.keras."""
+"""train@cnn2_dropout: cnn2 with dropout.
+
+Reads data/prepared.npz; writes models/cnn2_dropout.keras, its validation scores and its learning curves.
+"""
 
 from stages.lib import cnn, errors, training
 

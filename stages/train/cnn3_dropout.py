@@ -1,4 +1,7 @@
-"""train@cnn3_dropout: three blocks (64, 128, 64 filters). Reads data/prepared.npz; writes models/cnn3_dropout.keras."""
+"""train@cnn3_dropout: three blocks (64, 128, 64 filters).
+
+Reads data/prepared.npz; writes models/cnn3_dropout.keras, its validation scores and its learning curves.
+"""
 
 from stages.lib import cnn, errors, training
 

@@ -1,6 +1,6 @@
 """train@cnn3_plateau: three blocks (32, 64, 128 filters), early stopping and a plateau schedule.
 
-Reads data/prepared.npz; writes models/cnn3_plateau.keras.
+Reads data/prepared.npz; writes models/cnn3_plateau.keras, its validation scores and its learning curves.
 """
 
 from stages.lib import cnn, errors, training

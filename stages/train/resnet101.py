@@ -1,4 +1,7 @@
-"""train@resnet101: ResNet101 of keras.applications. Reads data/prepared.npz; writes models/resnet101.keras."""
+"""train@resnet101: ResNet101 of keras.applications.
+
+Reads data/prepared.npz; writes models/resnet101.keras, its validation scores and its learning curves.
+"""
 
 from functools import partial
 

@@ -1,4 +1,7 @@
-"""train@resnet50: ResNet50 of keras.applications. Reads data/prepared.npz; writes models/resnet50.keras."""
+"""train@resnet50: ResNet50 of keras.applications.
+
+Reads data/prepared.npz; writes models/resnet50.keras, its validation scores and its learning curves.
+"""
 
 from functools import partial
 
