@@ -67,13 +67,15 @@ def run_until_killed(folder: Path, seconds: float, moment: str = "") -> tuple[in
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        end = time.monotonic() + seconds
-        while running.poll() is None:
-            reached = moment and re.search(moment, path.read_text(), flags=re.MULTILINE)
-            if reached or time.monotonic() >= end:
+        try:
+            end = time.monotonic() + seconds
+            while running.poll() is None and time.monotonic() < end:
+                if moment and re.search(moment, path.read_text(), flags=re.MULTILINE):
+                    break
+                time.sleep(0.02)
+        finally:  # also where the test itself is stopped
+            if running.poll() is None:
                 os.killpg(running.pid, signal.SIGKILL)
-                break
-            time.sleep(0.02)
         status = running.wait()
     return status, path.read_text()
 
