@@ -82,11 +82,7 @@ def test_the_committed_file_is_accepted(raw_params):
         ("tune.models", [], "tune.models is an empty list"),
         ("tune.pruner", "best", "'median', 'hyperband' or 'none'"),
         ("tune.space.cnn.droput", [0.1], "tune.space.cnn.droput is no knob of a cnn block; did you mean dropout?"),
-        (
-            "tune.space.cnn.dropout",
-            [1.0],
-            "tune.space.cnn.dropout, of cnn2: 1.0 is refused; allowed: it should be less",
-        ),
+        ("tune.space.cnn.dropout", [1.0], "dropout, of cnn2: 1.0 is refused; allowed: it should be less than 1"),
         ("tune.space.cnn.batch_size", [], "tune.space.cnn.batch_size is an empty list"),
         ("tune.space.cnn.learning_rate.low", 1.0, "low must be below high"),
         ("tune.space.cnn.learning_rate.low", 0.0, "above 0 where log is true"),

@@ -101,9 +101,8 @@ def test_a_cifar10_archive_of_another_hash_is_refused(tmp_path, monkeypatch):
         return get_file(origin=(tmp_path / "other.tar.gz").as_uri(), cache_dir=home, **options)
 
     monkeypatch.setattr(cifar10, "get_file", local)
-    with pytest.raises(UserError, match="data.source cifar10 cannot be"):
+    with pytest.raises(UserError, match="data.source cifar10 cannot be .* file hash does not match"):
         download.cifar10()
-    assert not [path for path in home.rglob("*") if path.is_dir() and "batches" in path.name]
 
 
 def test_a_model_with_a_lambda_layer_is_refused(tmp_path):
