@@ -1,6 +1,7 @@
 """Training is right, the same every time, and looks at validation alone."""
 
 import itertools
+import weakref
 import zipfile
 
 import keras
@@ -276,6 +277,26 @@ def test_a_mirror_averaged_model_gives_the_mean_of_both_views(precision, block, 
     for model in (averaged, files.read_model(tmp_path / "model.keras")):
         np.testing.assert_allclose(scoring.predict(model, images), np.mean(views, axis=0), atol=1e-6)
     assert averaged.count_params() == plain.count_params()
+
+
+def test_what_trained_is_gone_before_the_averaged_model_predicts(block, prepared, as_run, tmp_path, monkeypatch):
+    """A large network's optimizer state and graphs would add to the memory that the prediction takes."""
+    trained, alive, predict = [], [], scoring.predict
+
+    def build(run):
+        model = tiny(run)
+        trained.append(weakref.ref(model))
+        return model
+
+    def counted(model, images):
+        alive.append(trained[0]() is not None)
+        return predict(model, images)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(scoring, "predict", counted)
+    block = params.override(block, {"mirror_average": True}, "test")
+    training.train("test", build, as_run(block, prepared), params.Scoring(bootstrap_replicates=100))
+    assert alive == [True, True, True, False]  # after each epoch, and at last
 
 
 def test_a_training_uses_the_fused_batch_norm_and_leaves_plain_layers(block, prepared, as_run, monkeypatch):

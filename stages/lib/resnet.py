@@ -21,6 +21,9 @@ FEATURE_FILE = 2048  # images whose features one file holds
 
 Backbone = Callable[..., keras.Model]
 
+# TensorFlow would run two layers at once and hold the feature maps of both; each takes all cores anyway.
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
 
 def build(backbone: Backbone, run: Run) -> keras.Model:
     """The network ready to be trained: random with `weights: null`, else its head fitted on the frozen backbone."""

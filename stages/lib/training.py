@@ -1,5 +1,6 @@
 """Training of one model by its param block, and the scores that it is chosen by."""
 
+import gc
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -65,6 +66,7 @@ def train(
 ) -> tuple[keras.Model, scoring.Scores]:
     """`fit` the model, write it and its learning curves as NAME; return it and its validation scores."""
     model, history = fit(build, run, on_epoch)
+    gc.collect()  # the network that was trained, its optimizer's state and its graphs: they hold each other
     validation = run.prepared.validation
     probabilities = scoring.predict(model, validation.images)
     files.write_model(f"models/{name}.keras", model)
