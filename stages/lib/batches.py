@@ -24,9 +24,10 @@ def augmented(
     """Endless batches from `epoch` on: images (batch_size, H, W, 3) uint8, one-hot labels (batch_size, C) float32.
 
     Order, flips and shifts of a pass depend on the seed and the number of the pass alone. A shifted image is filled
-    with its mirrored border; flip and shift are one indexing of the images.
+    with its mirrored border; flip and shift are one indexing of the pixels.
     """
-    height, width = train.images.shape[1:3]
+    height, width, colours = train.images.shape[1:]
+    pixels = train.images.reshape(-1, colours)
     shift = min(augmentation.shift_pixels, height - 1, width - 1)
     one_hot = np.eye(classes, dtype=np.float32)
     for rows, rng in shuffled(len(train), batch_size, seed, epoch):
@@ -35,7 +36,8 @@ def augmented(
         x = _mirrored(left[:, None] + np.arange(width), width)
         if augmentation.flip:
             x = np.where(rng.random(batch_size)[:, None] < 0.5, x[:, ::-1], x)
-        yield train.images[rows[:, None, None], y[:, :, None], x[:, None, :]], one_hot[train.labels[rows]]
+        index = (rows[:, None, None] * height + y[:, :, None]) * width + x[:, None, :]
+        yield pixels.take(index, axis=0), one_hot[train.labels[rows]]
 
 
 def shuffled(count: int, batch_size: int, seed: int, epoch: int) -> Iterator[tuple[np.ndarray, np.random.Generator]]:
