@@ -1,21 +1,31 @@
-"""best: retrain tune's winner at full budget and score it once on the test split.
+"""best: retrain tune's winner for its full number of epochs and score it once on the test split.
 
-Reads data/prepared.npz, data/test.npz, metrics/tune.json; writes models/best.keras, plots/training/best.csv,
-metrics/best.json (its validation scores) and all that `evaluate` writes of a model.
+Reads data/prepared.npz, data/test.npz, metrics/tune.json and the params `seed`, `threads` and `scoring`; writes
+models/best.keras, plots/training/best.csv, metrics/best.json (its validation scores), and all that `evaluate` writes.
 """
 
-from stages.lib import architectures, errors, evaluation, files, params, training
+from study import files, runtime
+from study.data import arrays
+from study.models import scripts
+from study.params.load import load
+from study.params.schema import BEST
+from study.review import evaluation
+from study.search import winner
+from study.training import stage
+from study.training.fit import fit, start
 
 
 def main() -> None:
-    seed, scoring_params = params.load("seed", "scoring")
-    tuned = files.read_json("metrics/tune.json", params.Tuned)
-    build = architectures.build_of(tuned["model"])
-    run = training.start("best", tuned["block"], seed)
-    model, validation = training.train("best", build, run, scoring_params)
+    params = load("seed", "threads", "scoring")
+    runtime.use_threads(params.threads)
+    tuned = files.read_json(winner.FILE, winner.Winner)
+    run = start(BEST, tuned["block"], params.seed, arrays.read_prepared())
+    model, history = fit(scripts.architecture(tuned["model"]), run)
+    validation = stage.validation_scores(model, run, params.scoring)
+    stage.write(BEST, model, history)
     files.write_json("metrics/best.json", {"model": tuned["model"], "validation": validation})
-    evaluation.evaluate("best", model, scoring_params, seed)
+    evaluation.evaluate(BEST, model, params.scoring, params.seed)
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    runtime.run(main)

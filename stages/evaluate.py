@@ -1,22 +1,26 @@
 """evaluate@NAME: score one of the models on the test split.
 
-Reads data/test.npz, models/NAME.keras; writes metrics/test/NAME.json, data/predictions/NAME.npz, and for reviewers its
-confusion matrix, classification report and grid of predictions.
+Reads data/test.npz, models/NAME.keras and the params `seed`, `threads` and `scoring`; writes metrics/test/NAME.json,
+data/predictions/NAME.npz, plots/confusion/NAME.csv and plots/predictions/NAME.png.
 """
 
 import sys
 
-from stages.lib import errors, evaluation, files, params
-from stages.lib.errors import UserError
+from study import runtime
+from study.models import keras_file
+from study.params.load import load
+from study.review import evaluation
+from study.runtime import UserError
 
 
 def main(*names: str) -> None:
     if len(names) != 1:
         raise UserError("evaluate takes the name of one model: python -m stages.evaluate cnn2")
-    name = names[0]
-    seed, scoring = params.load("seed", "scoring")
-    evaluation.evaluate(name, files.read_model(f"models/{name}.keras"), scoring, seed)
+    params = load("seed", "threads", "scoring")
+    runtime.use_threads(params.threads)
+    model = keras_file.read(f"models/{names[0]}.keras")
+    evaluation.evaluate(names[0], model, params.scoring, params.seed)
 
 
 if __name__ == "__main__":
-    errors.run(main, *sys.argv[1:])
+    runtime.run(main, *sys.argv[1:])

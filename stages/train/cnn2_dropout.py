@@ -3,10 +3,11 @@
 Reads data/prepared.npz; writes models/cnn2_dropout.keras, its validation scores and its learning curves.
 """
 
-from stages.lib import cnn, errors, training
+from study import runtime
+from study.models.cnn.build import cnn
+from study.training import stage
 
-build = cnn.builder(64, 128)
-
+architecture = cnn(64, 128)
 
 if __name__ == "__main__":
-    errors.run(training.stage, "cnn2_dropout", build)
+    runtime.run(stage.train, "cnn2_dropout", architecture)

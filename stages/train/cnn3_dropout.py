@@ -1,12 +1,13 @@
-"""train@cnn3_dropout: three blocks (64, 128, 64 filters).
+"""train@cnn3_dropout: three convolutional blocks (64, 128, 64 filters) with dropout.
 
 Reads data/prepared.npz; writes models/cnn3_dropout.keras, its validation scores and its learning curves.
 """
 
-from stages.lib import cnn, errors, training
+from study import runtime
+from study.models.cnn.build import cnn
+from study.training import stage
 
-build = cnn.builder(64, 128, 64)
-
+architecture = cnn(64, 128, 64)
 
 if __name__ == "__main__":
-    errors.run(training.stage, "cnn3_dropout", build)
+    runtime.run(stage.train, "cnn3_dropout", architecture)

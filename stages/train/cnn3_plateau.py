@@ -3,10 +3,11 @@
 Reads data/prepared.npz; writes models/cnn3_plateau.keras, its validation scores and its learning curves.
 """
 
-from stages.lib import cnn, errors, training
+from study import runtime
+from study.models.cnn.build import cnn
+from study.training import stage
 
-build = cnn.builder(32, 64, 128)
-
+architecture = cnn(32, 64, 128)
 
 if __name__ == "__main__":
-    errors.run(training.stage, "cnn3_plateau", build)
+    runtime.run(stage.train, "cnn3_plateau", architecture)

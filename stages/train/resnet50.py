@@ -3,14 +3,13 @@
 Reads data/prepared.npz; writes models/resnet50.keras, its validation scores and its learning curves.
 """
 
-from functools import partial
+from keras.applications import ResNet50
 
-import keras
+from study import runtime
+from study.models.resnet.build import resnet
+from study.training import stage
 
-from stages.lib import errors, resnet, training
-
-build = partial(resnet.build, keras.applications.ResNet50)
-
+architecture = resnet(ResNet50)
 
 if __name__ == "__main__":
-    errors.run(training.stage, "resnet50", build)
+    runtime.run(stage.train, "resnet50", architecture)

@@ -1,0 +1,64 @@
+"""What a data set is and what is wrong with it."""
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from study.data import duplicates
+from study.data.arrays import Split
+
+COUNTED_AT_ONCE = 1024  # images: NumPy counts in 64-bit copies of their pixels
+
+
+class SplitSummary(TypedDict):
+    images_shape: list[int]
+
+
+class Eda(TypedDict):
+    """metrics/eda.json, as far as other stages read it."""
+
+    classes: list[str]
+    train: SplitSummary
+    test: SplitSummary
+    exact_duplicates: dict[str, int]
+
+
+def summary(train: Split, test: Split, class_names: list[str], shares: dict[str, np.ndarray]) -> dict:
+    """The record of metrics/eda.json; `shares` are the `pixel_shares` of both splits, by name."""
+    in_test, repeated, conflicting = duplicates.faults(train, test)
+    within_test = len(test) - len(np.unique(duplicates.groups(test.images)))
+    record = {"classes": class_names}
+    for name, split in (("train", train), ("test", test)):
+        mean = shares[name] @ np.arange(256)
+        deviation = np.sqrt(shares[name] @ np.arange(256) ** 2 - mean**2)
+        counts = np.bincount(split.labels, minlength=len(class_names))
+        record[name] = {
+            "images_shape": list(split.images.shape),
+            "images_dtype": str(split.images.dtype),
+            "labels_shape": list(split.labels.shape),
+            "labels_dtype": str(split.labels.dtype),
+            "missing_values": missing_values(split.images) + missing_values(split.labels),
+            "label_counts": dict(zip(class_names, counts.tolist(), strict=True)),
+            "pixel_mean_rgb": [round(float(value), 3) for value in mean],
+            "pixel_std_rgb": [round(float(value), 3) for value in deviation],
+        }
+    record["exact_duplicates"] = {
+        "within_train": int(repeated.sum()),
+        "within_test": within_test,
+        "train_images_in_test": int(in_test.sum()),
+        "train_images_with_conflicting_labels": int(conflicting.sum()),
+    }
+    return record
+
+
+def pixel_shares(split: Split) -> np.ndarray:
+    """Share of pixels that hold each value 0 .. 255, by colour: (3, 256) float64."""
+    counts = np.zeros((3, 256))
+    for start in range(0, len(split), COUNTED_AT_ONCE):
+        part = split.images[start : start + COUNTED_AT_ONCE]
+        counts += [np.bincount(part[..., channel].ravel(), minlength=256) for channel in range(3)]
+    return counts / split.images[..., 0].size
+
+
+def missing_values(values: np.ndarray) -> int:
+    """How many are NaN; whole numbers never are."""
+    return int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0

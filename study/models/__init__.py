@@ -1,0 +1,1 @@
+"""The networks, one folder per family, and their files."""

@@ -1,0 +1,1 @@
+"""The family `cnn`: convolutional networks trained from scratch."""

@@ -1,0 +1,1 @@
+"""The family `resnet`: ResNets of keras.applications."""

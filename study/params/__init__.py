@@ -1,0 +1,1 @@
+"""params.yaml: its schema, its reading, and the wording of its faults."""

@@ -1,0 +1,65 @@
+"""params.yaml, read and checked whole before a stage does any work."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from study.params import messages, reader
+from study.params.schema import Params
+from study.runtime import UserError
+
+FILE = "params.yaml"
+GRAPH = "dvc.yaml"
+
+
+def load(*sections: str) -> Params:
+    """The params of which only the named sections can be used: what is asked for is what dvc.yaml declares.
+
+    A section is a key, `seed` say, or the block of one model, `models.cnn2`. Raises UserError with one line that names
+    the key, the value found and what is allowed.
+    """
+    params = parse(_read())
+    check_models(params)
+    values: dict[str, Any] = {}
+    for section in sections:
+        key, _, model = section.partition(".")
+        value = getattr(params, key)
+        if model and model not in value:
+            raise UserError(f"{FILE}: {section} does not exist; allowed: {', '.join(value)}")
+        values[key] = {model: value[model]} if model else value
+    return Params.model_construct(**values)
+
+
+def parse(raw: Any) -> Params:
+    """Check the content of params.yaml. Raises UserError for the first fault."""
+    if not isinstance(raw, dict):
+        raise UserError(f"{FILE}: holds no mapping of sections; allowed: {', '.join(Params.model_fields)}")
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{FILE}: {messages.fault(error, raw)}") from None
+
+
+def check_models(params: Params) -> None:
+    """Raise UserError where a model has no script, or where dvc.yaml does not list it yet."""
+    graph = Path(GRAPH).read_text(encoding="utf-8").split("\n")
+    listed = {line.strip() for line in graph}
+    for name in params.models:
+        script = Path(f"stages/train/{name}.py")
+        if not script.is_file():
+            raise UserError(f"{FILE}: models.{name} has no script {script}")
+        if f"- metrics/validation/{name}.json" not in listed:
+            raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; run `python -m study deps`")
+
+
+def _read() -> Any:
+    try:
+        return reader.read(Path(FILE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{FILE}: is missing from this folder; run stages from the repository's root") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{FILE}: is not UTF-8 text") from None
+    except reader.YamlError as error:
+        line = f", line {error.line}" if error.line else ""
+        raise UserError(f"{FILE}{line}: is not valid YAML ({error})") from None

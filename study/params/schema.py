@@ -1,0 +1,166 @@
+"""params.yaml as a typed model, with the rules that hold between its values."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+
+from study.models.cnn.schema import Cnn
+from study.models.resnet.schema import Resnet
+from study.models.schema import Block, Count, CountOrZero, Section
+from study.params import messages
+
+BEST = "best"  # the tuned winner's name
+FAMILIES: dict[str, type[Block]] = {"cnn": Cnn, "resnet": Resnet}
+Model = Annotated[Cnn | Resnet, Field(discriminator="family")]
+
+
+class Synthetic(Section):
+    train_images: Count
+    test_images: Count
+    noise: Annotated[float, Field(ge=0, le=255)]
+    duplicates: CountOrZero
+    leaks: CountOrZero
+
+    @model_validator(mode="after")
+    def _planted_images_fit_in(self) -> "Synthetic":
+        if self.train_images < 20 + self.duplicates + self.leaks:
+            raise ValueError("train_images must be at least 20 + duplicates + leaks")
+        if self.test_images < max(10, self.leaks):
+            raise ValueError("test_images must be at least 10 and at least leaks")
+        if 2 * self.duplicates > self.train_images - self.leaks:
+            raise ValueError("duplicates must be at most half of train_images without leaks")
+        return self
+
+
+class Data(Section):
+    source: Literal["synthetic", "cifar10", "npz"]
+    path: str | None
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    synthetic: Synthetic
+
+    @model_validator(mode="after")
+    def _npz_is_pinned(self) -> "Data":
+        if self.source == "npz" and (self.path is None or self.sha256 is None):
+            raise ValueError("source npz needs path and sha256")
+        return self
+
+
+class Prepare(Section):
+    validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Scoring(Section):
+    bootstrap_replicates: Annotated[int, Field(ge=100, le=100_000)]
+
+
+class Range(Section):
+    low: int | float
+    high: int | float
+    log: bool
+
+    @model_validator(mode="after")
+    def _low_is_below_high(self) -> "Range":
+        if not self.low < self.high or (self.log and self.low <= 0):
+            raise ValueError("low must be below high, and above 0 where log is true")
+        return self
+
+
+Choices = list[int | float | str | bool | None]
+Values = Annotated[
+    Annotated[Range, Tag("range")] | Annotated[Choices, Tag("choices")],
+    Discriminator(lambda values: "range" if isinstance(values, dict | Range) else "choices"),
+]
+Space = dict[str, Values]
+
+
+class Spaces(Section):
+    cnn: Space
+    resnet: Space
+
+
+class Tune(Section):
+    models: Annotated[
+        Annotated[Count, Tag("count")] | Annotated[list[str], Tag("names")],
+        Discriminator(lambda chosen: "names" if isinstance(chosen, list) else "count"),
+    ]
+    sampler: Literal["tpe", "grid"]
+    trials: Count
+    epochs: Count | None
+    startup_trials: CountOrZero
+    pruner: Literal["median", "hyperband", "none"]
+    space: Spaces
+
+
+class Params(Section):
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    threads: Annotated[int, Field(ge=1, le=1024)] | None
+    data: Data
+    prepare: Prepare
+    scoring: Scoring
+    models: dict[str, Model]
+    tune: Tune
+
+    @model_validator(mode="after")
+    def _models_have_names(self) -> "Params":
+        if not self.models:
+            raise ValueError("models must hold at least one model")
+        for name in self.models:
+            if len(name) > 64:
+                raise ValueError(
+                    f"models.{messages.shown(name)} is a name of {len(name)} characters; allowed: 64 or less"
+                )
+            if name == BEST:
+                raise ValueError(f"models.{BEST} is the name of the tuned winner; choose another")
+            if not name.isidentifier():
+                raise ValueError(f"models.{name} is no name; allowed: letters, digits and _, not a digit first")
+        return self
+
+    @model_validator(mode="after")
+    def _tuned_models_exist(self) -> "Params":
+        chosen = self.tune.models
+        if isinstance(chosen, int):
+            if chosen > len(self.models):
+                raise ValueError(f"tune.models is {chosen}; allowed: 1 to {len(self.models)}, or a list of names")
+            return self
+        for name in chosen:
+            if name not in self.models:
+                raise ValueError(f"tune.models names {name}; allowed: {', '.join(self.models)}")
+        if not chosen:
+            raise ValueError("tune.models is an empty list; allowed: a count, or names of models")
+        return self
+
+    @model_validator(mode="after")
+    def _space_fits_the_tuned_models(self) -> "Params":
+        named = self.tune.models if isinstance(self.tune.models, list) else self.models
+        for family, schema in FAMILIES.items():
+            tuned = {name: self.models[name] for name in named if self.models[name].family == family}
+            for key, values in getattr(self.tune.space, family).items():
+                where = f"tune.space.{family}.{key}"
+                if key not in schema.model_fields or key == "family":
+                    suggestion = messages.suggestion(key, schema.model_fields)
+                    raise ValueError(f"{where} is no param of a {family} block{suggestion}")
+                self._check_values(where, key, values, tuned)
+        return self
+
+    def _check_values(self, where: str, key: str, values: Range | Choices, tuned: dict[str, Block]) -> None:
+        ends = [values.low, values.high] if isinstance(values, Range) else values
+        if not ends:
+            raise ValueError(f"{where} is an empty list; allowed: values to choose from")
+        if self.tune.sampler == "grid" and isinstance(values, Range) and tuned:
+            raise ValueError(f"{where} is a range; allowed with tune.sampler grid: a list of values")
+        for name, block in tuned.items():
+            own = getattr(block, key)
+            if isinstance(values, Range) and (isinstance(own, bool) or not isinstance(own, int | float)):
+                raise ValueError(f"{where} is a range, but {name} has {own}; allowed: a list of values")
+            for value in ends:
+                override(block, {key: value}, f"{where}, of {name}")
+
+
+def override(block: Block, changes: dict[str, Any], where: str) -> Block:
+    """A checked copy of a model's block with some params changed. Raises ValueError that names `where`."""
+    try:
+        return type(block).model_validate(block.model_dump() | changes)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        value = fault["input"] if fault["loc"] else changes  # not the whole block, where its params do not fit together
+        raise ValueError(f"{where}: {messages.shown(value)} is refused; {messages.allowed(fault)}") from None

@@ -1,0 +1,1 @@
+"""The pipeline as a whole: its declared dependencies, its graph, where its time goes."""

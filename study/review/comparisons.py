@@ -1,0 +1,143 @@
+"""What the recorded scores and predictions support, as records: no words, no figures."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import classification_report
+from typing_extensions import TypedDict
+
+from study import files
+from study.params.schema import BEST, Model
+from study.runtime import UserError
+from study.scoring import image_scores, intervals
+from study.scoring.image_scores import ImageScores
+from study.scoring.scores import Scores
+from study.search import winner
+
+RATES = np.linspace(0, 1, 101)  # false positive rates at which ROC curves are written
+
+
+class Best(TypedDict):
+    """metrics/best.json."""
+
+    model: str
+    validation: Scores
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A model and its scores."""
+
+    name: str
+    test: Scores
+    validation: Scores
+    images: ImageScores
+
+
+@dataclass(frozen=True)
+class Difference:
+    """ROC-AUC of one model less that of another on the same test images, with its paired 95 % interval."""
+
+    one: str
+    other: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True)
+class ClassScores:
+    """Test scores of one class, or their average over the classes."""
+
+    name: str
+    roc_auc: float
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The models by test ROC-AUC, the first against each other one, and what tuning changed."""
+
+    ranking: list[Ranked]
+    from_first: list[Difference]
+    tuned: winner.Winner
+    tuning: Difference
+    tuning_on_validation: float
+    own_block_won: bool  # the search kept the model's own block: best is that model once more
+
+
+def compare(models: dict[str, Model], classes: int) -> Comparison:
+    """Read what stages recorded of each model, all of it tracked by git, and rank and compare them.
+
+    Raises UserError where a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
+    """
+    tuned = files.read_json(winner.FILE, winner.Winner)
+    if tuned["model"] not in models:
+        raise UserError(f"{winner.FILE}: {tuned['model']} is no model of params.yaml; {files.RESTORE}")
+    validation = {name: files.read_json(f"metrics/validation/{name}.json", Scores) for name in models}
+    validation[BEST] = files.read_json("metrics/best.json", Best)["validation"]
+    ranked = {
+        name: Ranked(
+            name,
+            files.read_json(f"metrics/test/{name}.json", Scores),
+            validation[name],
+            image_scores.read(name, classes),
+        )
+        for name in validation
+    }
+    ranking = sorted(ranked.values(), key=lambda model: model.test["roc_auc"], reverse=True)
+    for model in ranking[1:]:
+        if model.images.test_sha256 != ranking[0].images.test_sha256:
+            both = f"{image_scores.path(model.name)} and {image_scores.path(ranking[0].name)}"
+            raise UserError(f"{both}: are scores of different test splits; run `dvc repro`")
+
+    def difference(one: str, other: str) -> Difference:
+        value = ranked[one].test["roc_auc"] - ranked[other].test["roc_auc"]
+        less = ranked[other].images.shortfall - ranked[one].images.shortfall
+        return Difference(one, other, value, *intervals.around(value, less, ranked[one].images.labels))
+
+    base = tuned["model"]
+    return Comparison(
+        ranking=ranking,
+        from_first=[difference(ranking[0].name, model.name) for model in ranking[1:]],
+        tuned=tuned,
+        tuning=difference(BEST, base),
+        tuning_on_validation=validation[BEST]["roc_auc"] - validation[base]["roc_auc"],
+        own_block_won=tuned["block"] == models[base],
+    )
+
+
+def class_scores(model: Ranked, class_names: list[str]) -> list[ClassScores]:
+    """ROC-AUC, precision, recall and F1 of each class, then their averages."""
+    images = model.images
+    rates = classification_report(
+        images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
+    )
+    areas = [
+        1 - images.false_positive_rate[images.labels == label].mean(dtype=np.float64)
+        for label in range(len(class_names))
+    ]
+    rows = [(name, area, rates[str(label)]) for label, (name, area) in enumerate(zip(class_names, areas, strict=True))]
+    rows.append(("macro avg", float(np.mean(areas)), rates["macro avg"]))
+    return [
+        ClassScores(name, area, row["precision"], row["recall"], row["f1-score"], int(row["support"]))
+        for name, area, row in rows
+    ]
+
+
+def roc_curve(model: Ranked) -> list[tuple[float, float]]:
+    """False positive rate, and the mean over the classes of the true positive rate at that rate.
+
+    The true positive rate of a class at a rate is the share of its images that are found at a lower one.
+    """
+    images, classes = model.images, int(model.images.labels.max()) + 1
+    found = [np.sort(images.false_positive_rate[images.labels == label]) for label in range(classes)]
+    curve = np.mean([np.searchsorted(rates, RATES, "right") / len(rates) for rates in found], axis=0)
+    return list(zip(RATES.tolist(), curve.tolist(), strict=True))

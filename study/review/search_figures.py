@@ -1,0 +1,39 @@
+"""Figures of a search, drawn by Optuna."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import optuna
+from matplotlib.figure import Figure
+
+from study.review import figures
+
+
+@contextmanager
+def _drawing() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
+
+
+def history(studies: dict[str, optuna.Study]) -> Figure:
+    """Validation ROC-AUC of each trial, and the best so far."""
+    with _drawing():
+        axes = optuna.visualization.matplotlib.plot_optimization_history(
+            list(studies.values()), target_name="validation ROC-AUC"
+        )
+    return axes.figure
+
+
+def importance(study: optuna.Study, seed: int) -> Figure:
+    """Share of the trials' variance that each param explains (fANOVA); a sentence where there is none to explain."""
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    try:
+        with _drawing():
+            return optuna.visualization.matplotlib.plot_param_importances(study, evaluator=evaluator).figure
+    except (RuntimeError, ValueError):  # fewer than two complete trials
+        figure, axis = figures.subplots(figsize=(7, 1.2))
+        axis.axis("off")
+        axis.text(0.5, 0.5, "fewer than two complete trials: no importance of a param", ha="center", va="center")
+        return figure

@@ -1,0 +1,130 @@
+"""How every program of this project starts and ends: environment, threads, signals, one-line errors.
+
+`stages/__init__.py`, `study/__main__.py` and `benchmarks/__init__.py` call `set_up` before anything else is imported,
+since TensorFlow and pyplot read the environment when they are. No other import in the project does more than define.
+"""
+
+import contextlib
+import gc
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+NETWORK_TIMEOUT_SECONDS = 30
+# Variables that would cut trainings short.
+REFUSED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
+STDERR = 2
+# Six lines that TensorFlow prints as its libraries are loaded, whatever TF_CPP_MIN_LOG_LEVEL says.
+NOISE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\] "
+)
+
+_stderr: int | None = None  # a copy of the descriptor, while a child process filters it
+_filter: int | None = None  # that process
+
+
+class UserError(Exception):
+    """A fault that the user can mend: one line with the param or file, what was found, what is allowed, what to do."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's text, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def set_up() -> None:
+    """Prepare the process. Exits with one line where the environment would change results."""
+    sys.excepthook = _stop_on_ctrl_c
+    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
+    if backend != "tensorflow":
+        sys.exit(f"error: KERAS_BACKEND is {backend!r}; allowed: tensorflow, the one backend of this project; unset it")
+    for name in REFUSED:
+        if name in os.environ:
+            sys.exit(f"error: {name} is set and would cut trainings short; unset it")
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
+    os.environ["MPLBACKEND"] = "agg"  # figures go to files
+    gc.disable()  # a fifth of the time of `import keras`; `end_imports` turns it on again
+    _filter_stderr()
+
+
+def end_imports() -> None:
+    """Take back what `set_up` did for the time of the imports."""
+    global _stderr, _filter
+    gc.enable()
+    if _filter is None:
+        return
+    sys.stderr.flush()
+    os.dup2(_stderr, STDERR)
+    os.close(_stderr)
+    os.waitpid(_filter, 0)  # it ends with the pipe's last writer
+    _stderr = _filter = None
+
+
+def use_threads(threads: int | None) -> None:
+    """Let TensorFlow compute with so many threads; None: one per core. Call it before TensorFlow's first operation.
+
+    The number decides how sums are split, and so the bytes of a result. Operations run one at a time: each takes all
+    threads anyway, and two at once would hold the memory of both.
+    """
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or 0)
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+
+def run(main: Callable[..., None], *args: str) -> None:
+    """Call `main(*args)`; end with exit code 1 and one line for a fault of the user's or the system's."""
+    end_imports()
+    socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
+    sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that lack a character of a table
+    try:
+        main(*args)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
+        sys.exit(f"error: {error.filename or 'input or output'}: {reason}; mend that, then run `dvc repro` again")
+    except Exception as error:
+        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+            raise
+        sys.exit("error: out of memory; a smaller batch_size or image_size needs less")
+
+
+def _stop_on_ctrl_c(kind, value, traceback) -> None:
+    """Ctrl-C, during imports too: one line and exit code 130, as shells have it."""
+    if not issubclass(kind, KeyboardInterrupt):
+        return sys.__excepthook__(kind, value, traceback)
+    with contextlib.suppress(OSError):  # the reader of either stream may be gone
+        print("stopped; `dvc repro` goes on after the last whole epoch", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+    os._exit(130)
+
+
+def _filter_stderr() -> None:
+    """Let a child process pass on what is written to stderr, but for NOISE, until `end_imports`.
+
+    It is no thread, so that it passes on the last words of a process that crashes, too.
+    """
+    global _stderr, _filter
+    with contextlib.suppress(OSError):  # a closed stderr is left closed
+        _stderr = os.dup(STDERR)
+    if _stderr is None:
+        return
+    reading, writing = os.pipe()
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # for the child: Ctrl-C is not for it
+    _filter = os.fork()
+    if _filter == 0:
+        os.close(writing)
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                if not NOISE.match(line):
+                    os.write(_stderr, line)
+        os._exit(0)
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    os.dup2(writing, STDERR)
+    os.close(writing)
+    os.close(reading)

@@ -1,0 +1,109 @@
+"""The search: trials of one model's block, each a training of its own, told to Optuna in order."""
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from study import files
+from study.data.arrays import Prepared
+from study.models import scripts
+from study.models.schema import Block
+from study.params.schema import Tune, override
+from study.scoring.predict import predict
+from study.scoring.scores import point
+from study.search import space
+from study.training.checkpoint import Row
+from study.training.fit import DivergedError, Run, fit, start
+
+LEAST_EPOCHS = 2  # of a trial, before it may be pruned
+SAMPLERS = {
+    "tpe": lambda tune, _, seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.startup_trials),
+    "grid": lambda _, values, seed: optuna.samplers.GridSampler(values, seed=seed),
+}
+PRUNERS = {
+    "median": lambda: optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=LEAST_EPOCHS),
+    "hyperband": lambda: optuna.pruners.HyperbandPruner(min_resource=LEAST_EPOCHS),
+    "none": optuna.pruners.NopPruner,
+}
+
+
+def search(model: str, block: Block, tune: Tune, prepared: Prepared, seed: int) -> optuna.Study:
+    """Maximise the validation ROC-AUC of `block` over its family's space; trial 0 of `tpe` is the block, or next to it.
+
+    A killed search, called again, takes the trials that were finished as they were, and ends with the same study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # else it prints the traceback of what ends a trial
+    values = getattr(tune.space, block.family)
+    study = optuna.create_study(
+        study_name=model,  # the hyperband pruner draws from it
+        direction="maximize",
+        sampler=SAMPLERS[tune.sampler](tune, values, seed),
+        pruner=PRUNERS[tune.pruner](),
+    )
+    if tune.sampler == "tpe":
+        study.enqueue_trial(space.nearest(block, values))
+
+    def objective(trial: optuna.Trial) -> float:
+        changed = override(block, space.suggested(trial, values), "tune")
+        epochs = min(tune.epochs or changed.epochs, changed.epochs)
+        run = start(f"tune/{model}-{trial.number}", changed, seed, prepared, epochs, search=tune.model_dump())
+        return run_trial(trial, model, run)
+
+    study.optimize(objective, n_trials=tune.trials if tune.sampler == "tpe" else None)  # a grid ends by itself
+    return study
+
+
+def run_trial(trial: optuna.Trial, model: str, run: Run) -> float:
+    """Train once, or take what an earlier process finished; the validation ROC-AUC. Raises TrialPruned."""
+    history: list[tuple[int, float]] = []
+
+    def report(epoch: int, roc_auc: float) -> None:
+        history.append((epoch, roc_auc))
+        trial.report(roc_auc, epoch)
+        if epoch < run.epochs and trial.should_prune():
+            raise optuna.TrialPruned
+
+    def on_epoch(row: Row) -> None:
+        report(row["epoch"], row["val_roc_auc"])
+
+    result = run.checkpoint.result()
+    print(f"trial {trial.number} of {model}: {trial.params}{' (finished before)' if result else ''}", flush=True)
+    if result:  # told to Optuna as it was, so that what follows is the same
+        for epoch, roc_auc in result["history"]:
+            report(epoch, roc_auc)
+    else:
+        result = {"history": history, "roc_auc": None}
+        try:
+            trained, _ = fit(scripts.architecture(model), run, on_epoch)
+            validation = run.prepared.validation
+            result["roc_auc"] = point(validation.labels, predict(trained, validation.images))["roc_auc"]
+        except (optuna.TrialPruned, DivergedError):
+            pass
+        run.checkpoint.finish(result)
+    if result["roc_auc"] is None:
+        raise optuna.TrialPruned
+    return result["roc_auc"]
+
+
+def completed(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials that have a score."""
+    return study.get_trials(states=[TrialState.COMPLETE])
+
+
+def epochs_run(trial: FrozenTrial) -> int:
+    return max(trial.intermediate_values, default=0)
+
+
+def write_table(studies: dict[str, optuna.Study], path: str) -> None:
+    """A row per trial: model, number, state, epochs run, validation ROC-AUC (empty where it was pruned), and params."""
+    keys = sorted({key for study in studies.values() for trial in study.trials for key in trial.params})
+    rows = []
+    for model, study in studies.items():
+        for trial in study.trials:
+            score = "" if trial.value is None else f"{trial.value:.6f}"
+            row = [model, trial.number, trial.state.name.lower(), epochs_run(trial), score]
+            rows.append(row + [_shown(trial.params.get(key, "")) for key in keys])
+    files.write_csv(path, ["model", "trial", "state", "epochs_run", "validation_roc_auc", *keys], rows)
+
+
+def _shown(value) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,145 @@
+"""What a killed stage goes on from: the state after each epoch, in checkpoints/, which git and DVC ignore.
+
+A checkpoint serves the exact inputs that it was made from: data, params, the project's code and the versions of what
+computes. Its key is a hash of them all; each file carries the key inside and is refused under another. The folder stays
+until the stage `report` ends, since DVC may not have recorded before what a stage wrote.
+(keras.callbacks.BackupAndRestore keeps neither history nor the state of early stopping and schedules, and no key.)
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from study import files
+from study.runtime import UserError
+
+PACKAGES = ("keras", "numpy", "optuna", "scikit-learn", "tensorflow")
+PROJECT = ("stages", "study")
+# What Keras' own callbacks learn from one epoch for the next.
+CALLBACK_STATE = {
+    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+}
+
+Row = dict[str, float]
+
+
+class Checkpoint:
+    """The folder checkpoints/NAME of one training; `inputs` is all that its result depends on besides the code."""
+
+    def __init__(self, name: str, **inputs: Any):
+        self.folder = files.CHECKPOINTS / name
+        packages = {package: importlib.metadata.version(package) for package in PACKAGES}
+        content = json.dumps([inputs, packages, _code()], sort_keys=True, default=repr)
+        self.key = hashlib.sha256(content.encode()).hexdigest()
+
+    def write(self, name: str, **arrays: Any) -> None:
+        """Keep arrays, or what NumPy makes an array of, one copy at a time."""
+        files.write_npz(self.folder / f"{name}.npz", key=self.key, **arrays)
+
+    def read(self, name: str) -> dict[str, np.ndarray] | None:
+        """The arrays kept under this name for these inputs, if any; a file that is damaged or of other inputs is none."""
+        try:
+            arrays = files.read_npz(self.folder / f"{name}.npz")
+        except UserError:
+            return None
+        return arrays if str(arrays.pop("key", "")) == self.key else None
+
+    def finish(self, result: dict) -> None:
+        """Keep the result of a training, drop its states."""
+        files.write_json(self.folder / "result.json", {"key": self.key, "result": result})
+        for path in self.folder.glob("*.npz"):
+            path.unlink()
+
+    def result(self) -> dict | None:
+        """What `finish` was given for these inputs, if it was."""
+        try:
+            record = files.read_json(self.folder / "result.json", dict)
+        except UserError:
+            return None
+        return record["result"] if record.get("key") == self.key else None
+
+
+class Phase(keras.callbacks.Callback):
+    """One `Model.fit` that a killed process can go on with; the last of its callbacks.
+
+    As training begins it restores the state that is kept under `name`, if any, and gives `on_epoch` the rows of the
+    epochs that were done; after each epoch it gives `on_epoch` the epoch's row, then keeps the state. What `on_epoch`
+    raises ends the training. `callbacks` are those whose state belongs to the training's.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        name: str,
+        callbacks: list[keras.callbacks.Callback] = [],  # noqa: B006 (never changed)
+        on_epoch: Callable[[Row], None] = lambda row: None,
+    ):
+        super().__init__()
+        self.checkpoint, self.name, self.callbacks, self.on_epoch = checkpoint, name, callbacks, on_epoch
+        self.history: list[Row] = []
+        self.stopped = False
+        self._arrays = checkpoint.read(name) or {}
+        if self._arrays:
+            state = json.loads(str(self._arrays.pop("state")))
+            self.history, self.stopped, self._callback_states = state["history"], state["stopped"], state["callbacks"]
+
+    def next_epoch(self, epochs: int) -> int:
+        """The epoch to go on with, from 0; `epochs`, if none is left."""
+        return epochs if self.stopped else len(self.history)
+
+    def on_train_begin(self, logs: Row | None = None) -> None:
+        for row in self.history:
+            self.on_epoch(row)
+        self.restore(self.model)
+
+    def on_epoch_end(self, epoch: int, logs: Row) -> None:
+        row = {"epoch": epoch + 1} | {key: float(value) for key, value in logs.items()}
+        self.on_epoch(row)
+        self.history.append(row)
+        self._save()
+
+    def restore(self, model: keras.Model) -> None:
+        """Put the kept state into the model, its optimizer and the callbacks; nothing, if none is kept."""
+        if not self._arrays:
+            return
+        for key, variable in _variables(model).items():
+            variable.assign(self._arrays.pop(key))
+        for number, (callback, state) in enumerate(zip(self.callbacks, self._callback_states, strict=True)):
+            for name, value in state.items():
+                setattr(callback, name, value)
+            best = [self._arrays[key] for key in sorted(self._arrays) if key.startswith(f"best/{number}/")]
+            if best:
+                callback.best_weights = best
+        self._arrays = {}
+
+    def _save(self) -> None:
+        arrays, states = _variables(self.model), []
+        for number, callback in enumerate(self.callbacks):
+            states.append({name: getattr(callback, name) for name in CALLBACK_STATE.get(type(callback), ())})
+            for index, weights in enumerate(getattr(callback, "best_weights", None) or []):
+                arrays[f"best/{number}/{index:05d}"] = weights
+        state = {"history": self.history, "stopped": bool(self.model.stop_training), "callbacks": states}
+        self.checkpoint.write(self.name, state=json.dumps(state), **arrays)
+
+
+def _code() -> dict[str, str]:
+    """SHA-256 of every module of the project that is loaded."""
+    specs = (getattr(module, "__spec__", None) for module in list(sys.modules.values()))
+    return {
+        spec.name: files.sha256(spec.origin)
+        for spec in specs
+        if spec and spec.name.partition(".")[0] in PROJECT and spec.origin
+    }
+
+
+def _variables(model: keras.Model) -> dict[str, keras.Variable]:
+    """Weights, statistics, seeds of random layers, and the optimizer's state, each with a name."""
+    groups = {"model": model.variables, "optimizer": model.optimizer.variables}
+    return {f"{group}/{index:05d}": v for group, variables in groups.items() for index, v in enumerate(variables)}

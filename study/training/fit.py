@@ -1,0 +1,121 @@
+"""Training of one model by its param block."""
+
+import gc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from study import files
+from study.data import arrays
+from study.data.arrays import Prepared, Split
+from study.models.architecture import Architecture
+from study.models.schema import Block
+from study.scoring import scores
+from study.scoring.predict import predict
+from study.training import batches, batchnorm, optimizer, transfer
+from study.training.checkpoint import Checkpoint, Phase, Row
+from study.training.loop import DivergedError, Run, fit_epochs
+
+
+def start(
+    name: str, block: Block, seed: int, prepared: Prepared, epochs: int | None = None, **further_inputs: Any
+) -> Run:
+    """The training of `block` on data/prepared.npz with the checkpoint `name`, for `epochs` in place of the block's.
+
+    `further_inputs` is what else the checkpoint belongs to.
+    """
+    epochs = epochs or block.epochs
+    inputs = {
+        "block": block.model_dump(),
+        "seed": seed,
+        "epochs": epochs,
+        "data": files.sha256(arrays.PREPARED),
+    } | further_inputs
+    if block.is_pretrained and Path(block.weights).is_file():
+        inputs["weights"] = files.sha256(block.weights)
+    return Run(block, prepared, seed, epochs, Checkpoint(name, **inputs))
+
+
+def fit(
+    architecture: Architecture, run: Run, on_epoch: Callable[[Row], None] = lambda row: None
+) -> tuple[keras.Model, list[Row]]:
+    """Build and train a model; return it, averaging over mirror images if the block says so, and its history.
+
+    The history has a row per epoch: epoch, loss, accuracy, learning_rate, and validation's loss, accuracy and roc_auc
+    of single images. `on_epoch(row)` is called after each; what it raises ends the training. A killed training goes on
+    after its last whole epoch, whose rows `on_epoch` is given again. The same run gives the same weights, bit for bit.
+    Raises DivergedError where the loss is not finite.
+    """
+    model = _new_model(architecture, run)
+    history = _train(model, run, on_epoch)
+    gc.collect()  # the model that was trained, its optimizer's state and its graphs hold each other
+    return (mirror_averaged(model) if run.block.mirror_average else model), history
+
+
+def _new_model(architecture: Architecture, run: Run) -> keras.Model:
+    """The network under the run's seed and precision, in a fresh Keras session, pretrained where it is to be."""
+    keras.utils.clear_session()
+    keras.config.set_floatx("float32")  # whatever ~/.keras/keras.json says
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.utils.set_random_seed(run.seed)
+    keras.config.set_dtype_policy(run.block.precision)
+    model = architecture.build(run.block, run.prepared.image_shape, len(run.prepared.class_names))
+    if run.block.is_pretrained:
+        transfer.fit_head(model, run)
+    return model
+
+
+def _train(model: keras.Model, run: Run, on_epoch: Callable[[Row], None]) -> list[Row]:
+    """Train the model's weights by the block; return the history."""
+    block, train, classes = run.block, run.prepared.train, len(run.prepared.class_names)
+    batch_size = min(block.batch_size, len(train))
+    steps = len(train) // batch_size
+    trained = optimizer.compiled(
+        batchnorm.fused(model), optimizer.of_block(block, steps, run.epochs), block.label_smoothing
+    )
+    callbacks = [ValidationScores(run.prepared.validation), *optimizer.callbacks(block)]
+    phase = Phase(run.checkpoint, "model", callbacks, on_epoch)
+
+    def batches_from(epoch: int) -> Iterator[batches.Batch]:
+        return batches.augmented(train, classes, batch_size, block.augmentation, run.seed, epoch)
+
+    fit_epochs(trained, batches_from, steps, run.epochs, phase)
+    if not np.isfinite(phase.history[-1]["loss"]):
+        raise DivergedError(
+            f"params.yaml: the loss of a training is not finite; its learning_rate {block.learning_rate} is too high"
+        )
+    return phase.history
+
+
+def mirror_averaged(model: keras.Model) -> keras.Model:
+    """A model of the same weights that gives the mean of `model`'s probabilities for an image and its mirror image."""
+    inputs = keras.Input(model.input_shape[1:], dtype=model.input.dtype)
+    network = keras.Model(model.input, model.output, name="network")  # without the optimizer, which would be saved
+    both = keras.ops.concatenate([inputs, keras.ops.flip(inputs, axis=2)], axis=0)  # one batch: half the tracing
+    views = keras.ops.split(network(both), 2, axis=0)
+    return keras.Model(inputs, keras.layers.Average(dtype="float32")(views))
+
+
+class ValidationScores(keras.callbacks.Callback):
+    """Adds val_loss, val_accuracy and val_roc_auc to the logs that callbacks after it see, from one prediction."""
+
+    def __init__(self, validation: Split):
+        super().__init__()
+        self.validation = validation
+
+    def on_epoch_end(self, epoch: int, logs: Row) -> None:
+        probabilities = predict(self.model, self.validation.images)
+        if not np.isfinite(probabilities).all():
+            self.model.stop_training = True
+            logs |= {"loss": np.nan, "val_loss": np.nan, "val_accuracy": 0.0, "val_roc_auc": 0.5}
+            return
+        point = scores.point(self.validation.labels, probabilities)
+        logs["val_loss"] = point["log_loss"]
+        logs["val_accuracy"] = point["accuracy"]
+        logs["val_roc_auc"] = point["roc_auc"]
+        rate = self.model.optimizer.learning_rate
+        logs["learning_rate"] = float(keras.ops.convert_to_numpy(rate))

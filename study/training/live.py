@@ -1,0 +1,70 @@
+"""What a running training shows: DVCLive's record for `dvc exp show`, and its progress with the time left."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+from dvclive import Live
+from scmrepo.exceptions import SCMError
+from tqdm import tqdm
+
+from study.runtime import UserError
+from study.training.checkpoint import Row
+
+FOLDER = Path("dvclive")
+
+
+@contextmanager
+def metrics(model: str) -> Iterator[Callable[[Row], None]]:
+    """Yield a function that shows a row of history as metrics MODEL/… of the running experiment; removed at the end."""
+    try:
+        with Live(str(FOLDER), dvcyaml=str(FOLDER / "dvc.yaml"), report=None, save_dvc_exp=False) as live:
+
+            def log(row: Row) -> None:
+                for key, value in row.items():
+                    if key != "epoch":
+                        live.log_metric(f"{model}/{key}", value)
+                live.next_step()
+
+            yield log
+    except SCMError as error:
+        raise UserError(f"git: {error}; DVC experiments need a first commit") from None
+    finally:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar in a terminal, one line per epoch in a log, each with the time that is left at most."""
+
+    def on_train_begin(self, logs: Row | None = None) -> None:
+        self.terminal = sys.stdout.isatty()
+        self.bar = tqdm(total=self.params["steps"], file=sys.stdout, leave=False, disable=not self.terminal)
+        self.started, self.epochs_here = time.monotonic(), 0
+
+    def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        self.bar.reset()
+        self.bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}")
+
+    def on_train_batch_end(self, batch: int, logs: Row | None = None) -> None:
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: Row) -> None:
+        self.epochs_here += 1
+        seconds = (time.monotonic() - self.started) / self.epochs_here * (self.params["epochs"] - epoch - 1)
+        scores = ", ".join(f"{key} {value:.4g}" for key, value in logs.items())
+        self.bar.clear()
+        print(f"epoch {epoch + 1}/{self.params['epochs']}: {scores}; at most {duration(seconds)} left", flush=True)
+
+    def on_train_end(self, logs: Row | None = None) -> None:
+        self.bar.close()
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 5 s` or `2 h 10 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

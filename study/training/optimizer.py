@@ -1,0 +1,73 @@
+"""The optimizer of a block, its schedule, and the compiled model."""
+
+import keras
+
+from study.models.schema import Block
+
+
+def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float) -> keras.Model:
+    """The model, compiled for class probabilities and one-hot labels.
+
+    The optimizer is built here: Keras would create its variables within the first training step, and trace that twice.
+    """
+    model.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
+        metrics=["accuracy"],
+    )
+    optimizer.build(model.trainable_variables)
+    return model
+
+
+def of_block(block: Block, steps: int, epochs: int) -> keras.optimizers.Optimizer:
+    """The block's optimizer and schedule for `epochs` of `steps` batches. Weight decay spares biases and batch norm."""
+    rate = learning_rate(block, steps * epochs)
+    decay = block.weight_decay or None
+    match block.optimizer:
+        case "adam":
+            optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
+        case "rmsprop":
+            optimizer = keras.optimizers.RMSprop(rate, weight_decay=decay)
+        case "sgd":
+            optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=decay)
+    if decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def learning_rate(block: Block, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The block's rate over so many steps: linear from 0, then a cosine to 0; or constant, for a plateau to lower."""
+    if block.schedule.name != "cosine":
+        return block.learning_rate
+    warmup = min(round(block.schedule.warmup_fraction * steps), steps - 1)
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else block.learning_rate,
+        decay_steps=steps - warmup,
+        warmup_target=block.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def callbacks(block: Block) -> list[keras.callbacks.Callback]:
+    """The block's schedule and early stopping on validation accuracy, where they are callbacks of Keras."""
+    chosen = []
+    if block.schedule.name == "plateau":
+        chosen.append(
+            keras.callbacks.ReduceLROnPlateau(
+                monitor="val_accuracy",
+                mode="max",
+                factor=block.schedule.factor,
+                patience=block.schedule.patience,
+                min_lr=block.schedule.minimum_learning_rate,
+            )
+        )
+    if block.early_stopping_patience:
+        chosen.append(
+            keras.callbacks.EarlyStopping(
+                monitor="val_accuracy",
+                mode="max",
+                patience=block.early_stopping_patience,
+                restore_best_weights=True,
+            )
+        )
+    return chosen

@@ -1,0 +1,42 @@
+"""The stage train@NAME, and what `best` shares with it."""
+
+import keras
+
+from study import files, runtime
+from study.data import arrays
+from study.models import keras_file
+from study.models.architecture import Architecture
+from study.params.load import load
+from study.params.schema import Scoring
+from study.scoring.predict import predict
+from study.scoring.scores import Scores, scores
+from study.training import live
+from study.training.checkpoint import Row
+from study.training.fit import Run, fit, start
+
+
+def train(name: str, architecture: Architecture) -> None:
+    """Fit the model of `models.NAME`; write it, its validation scores and its learning curves."""
+    params = load("seed", "threads", "scoring", f"models.{name}")
+    runtime.use_threads(params.threads)
+    run = start(name, params.models[name], params.seed, arrays.read_prepared())
+    with live.metrics(name) as log:
+        model, history = fit(architecture, run, log)
+    record = validation_scores(model, run, params.scoring)
+    write(name, model, history)
+    files.write_json(f"metrics/validation/{name}.json", record)
+    print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
+
+
+def validation_scores(model: keras.Model, run: Run, scoring: Scoring) -> Scores:
+    """The scores by which a model is chosen."""
+    validation = run.prepared.validation
+    probabilities = predict(model, validation.images)
+    return scores(validation.labels, probabilities, scoring.bootstrap_replicates, run.seed)
+
+
+def write(name: str, model: keras.Model, history: list[Row]) -> None:
+    """Write a trained model and its learning curves, a row per epoch."""
+    keras_file.write(f"models/{name}.keras", model)
+    rows = ([f"{value:.6g}" for value in row.values()] for row in history)
+    files.write_csv(f"plots/training/{name}.csv", list(history[0]), rows)
