@@ -22,9 +22,6 @@ NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\] "
 )
 
-_stderr: int | None = None  # a copy of the descriptor, while a child process filters it
-_filter: int | None = None  # that process
-
 
 class UserError(Exception):
     """A fault that the user can mend: one line with the param or file, what was found, what is allowed, what to do."""
@@ -49,21 +46,14 @@ def set_up() -> None:
             sys.exit(f"error: {name} is set and would cut trainings short; unset it")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
-    gc.disable()  # a fifth of the time of `import keras`; `end_imports` turns it on again
-    _filter_stderr()
+    gc.disable()  # a fifth of the time of `import keras`
+    _stderr_filter.start()
 
 
 def end_imports() -> None:
     """Take back what `set_up` did for the time of the imports."""
-    global _stderr, _filter
     gc.enable()
-    if _filter is None:
-        return
-    sys.stderr.flush()
-    os.dup2(_stderr, STDERR)
-    os.close(_stderr)
-    os.waitpid(_filter, 0)  # it ends with the pipe's last writer
-    _stderr = _filter = None
+    _stderr_filter.stop()
 
 
 def use_threads(threads: int | None) -> None:
@@ -104,27 +94,44 @@ def _stop_on_ctrl_c(kind, value, traceback) -> None:
     os._exit(130)
 
 
-def _filter_stderr() -> None:
-    """Let a child process pass on what is written to stderr, but for NOISE, until `end_imports`.
+class _StderrFilter:
+    """A child process that passes on what is written to stderr, but for NOISE.
 
-    It is no thread, so that it passes on the last words of a process that crashes, too.
+    It is a process and no thread, so that it passes on the last words of one that crashes.
     """
-    global _stderr, _filter
-    with contextlib.suppress(OSError):  # a closed stderr is left closed
-        _stderr = os.dup(STDERR)
-    if _stderr is None:
-        return
-    reading, writing = os.pipe()
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # for the child: Ctrl-C is not for it
-    _filter = os.fork()
-    if _filter == 0:
+
+    def __init__(self):
+        self.stderr: int | None = None  # a copy of the descriptor, while the filter runs
+        self.child: int | None = None
+
+    def start(self) -> None:
+        try:
+            self.stderr = os.dup(STDERR)
+        except OSError:  # it is closed, and stays so
+            return
+        reading, writing = os.pipe()
+        allowed = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # Ctrl-C is not for the child
+        self.child = os.fork()
+        if self.child == 0:
+            os.close(writing)
+            with os.fdopen(reading, "rb") as lines:
+                for line in lines:
+                    if not NOISE.match(line):
+                        os.write(self.stderr, line)
+            os._exit(0)
+        signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
+        os.dup2(writing, STDERR)
         os.close(writing)
-        with os.fdopen(reading, "rb") as lines:
-            for line in lines:
-                if not NOISE.match(line):
-                    os.write(_stderr, line)
-        os._exit(0)
-    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-    os.dup2(writing, STDERR)
-    os.close(writing)
-    os.close(reading)
+        os.close(reading)
+
+    def stop(self) -> None:
+        if self.child is None:
+            return
+        sys.stderr.flush()
+        os.dup2(self.stderr, STDERR)
+        os.close(self.stderr)
+        os.waitpid(self.child, 0)  # it ends with the last writer of its pipe
+        self.child = None
+
+
+_stderr_filter = _StderrFilter()

@@ -48,9 +48,10 @@ def shortfall(labels: np.ndarray, missed: np.ndarray) -> np.ndarray:
     """What each image (N,) takes from the macro ROC-AUC, as a positive and as a negative, times its class's images.
 
     With n images of class c, N in all and C classes, an image of c adds missed_c / C as a positive of c, and as a
-    negative of another class d missed_d · n / (N − n_d) / C. These sums are the linear part of 1 − ROC-AUC: the variance
-    of the area is the sum over the classes of var(shortfall) / n (DeLong et al. 1988; Sun and Xu, Fast implementation
-    of DeLong's algorithm, IEEE Signal Processing Letters 21, 2014), the images of each class drawn by themselves.
+    negative of another class d missed_d · n / (N − n_d) / C. These sums are the linear part of 1 − ROC-AUC: with the
+    images of each class drawn by themselves, the variance of the area is the sum over the classes of
+    var(shortfall) / n (DeLong et al. 1988; Sun and Xu, Fast implementation of DeLong's algorithm, IEEE Signal
+    Processing Letters 21, 2014).
     """
     count = np.bincount(labels, minlength=missed.shape[1])
     weights = count[labels][:, None] / (len(labels) - count)[None, :]

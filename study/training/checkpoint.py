@@ -44,7 +44,7 @@ class Checkpoint:
         files.write_npz(self.folder / f"{name}.npz", key=self.key, **arrays)
 
     def read(self, name: str) -> dict[str, np.ndarray] | None:
-        """The arrays kept under this name for these inputs, if any; a file that is damaged or of other inputs is none."""
+        """The arrays kept under this name for these inputs, if any; a damaged file or one of other inputs is none."""
         try:
             arrays = files.read_npz(self.folder / f"{name}.npz")
         except UserError:

@@ -1,7 +1,7 @@
 """Training of a head on the frozen backbone with given weights, before the whole network is fine-tuned.
 
-This is the usual schedule of transfer learning (https://keras.io/guides/transfer_learning): the last layer learns on the
-frozen backbone's features, then the whole network but for batch norm is fine-tuned at a small rate.
+This is the usual schedule of transfer learning (https://keras.io/guides/transfer_learning): the last layer learns on
+the frozen backbone's features, then the whole network but for batch norm is fine-tuned at a small rate.
 """
 
 from collections.abc import Iterator
