@@ -29,16 +29,20 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def image_grid(images: np.ndarray, titles: list[str], colours: list[str], columns: int, heading: str) -> Figure:
-    """Images (N, H, W, 3) uint8 in rows of `columns`, each under its title in its colour."""
-    rows = -(-len(images) // columns)
-    figure, axes = subplots(rows, columns, figsize=(1.45 * columns, 1.6 * rows), squeeze=False)
-    for axis in axes.flat:
-        axis.axis("off")
-    for axis, image, title, colour in zip(axes.flat, images, titles, colours, strict=False):
-        axis.imshow(image, interpolation="nearest")
-        axis.set_title(title, fontsize=8, color=colour)
-    figure.suptitle(heading)
-    figure.tight_layout()
+    """Images (N, H, W, 3) uint8 in rows of `columns`, each under its title of one or two lines in its colour.
+
+    All stand in one axes, one unit wide, since axes of their own would take five times as long to draw.
+    """
+    rows, above = -(-len(images) // columns), 0.42
+    height = images.shape[1] / images.shape[2] + above
+    width_inches = 1.45 * columns
+    figure, axis = subplots(figsize=(width_inches, width_inches * (rows * height + 0.3) / (1.1 * columns)))
+    for number, (image, title, colour) in enumerate(zip(images, titles, colours, strict=True)):
+        left, top = 1.1 * (number % columns), (number // columns) * height + above
+        axis.imshow(image, extent=(left, left + 1, (number // columns + 1) * height, top), interpolation="nearest")
+        axis.text(left + 0.5, top - 0.04, title, fontsize=8, color=colour, ha="center", va="bottom")
+    axis.set(xlim=(-0.1, 1.1 * columns), ylim=(rows * height + 0.1, -0.2), title=heading)
+    axis.axis("off")
     return figure
 
 
