@@ -51,7 +51,8 @@ def set_up() -> None:
 
 
 def end_imports() -> None:
-    """Take back what `set_up` did for the time of the imports."""
+    """Take back what `set_up` did for the time of the imports; what they left stays out of later collections."""
+    gc.freeze()
     gc.enable()
     _stderr_filter.stop()
 
@@ -82,6 +83,8 @@ def run(main: Callable[..., None], *args: str) -> None:
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
             raise
         sys.exit("error: out of memory; a smaller batch_size or image_size needs less")
+    finally:
+        gc.freeze()  # the interpreter's last collection would take a second for what TensorFlow holds
 
 
 def _stop_on_ctrl_c(kind, value, traceback) -> None:

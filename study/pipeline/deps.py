@@ -5,6 +5,7 @@ second and replaces it each time: one line per file of a model, by the table PER
 with `- stages/` or `- study/`. Imports are read from the source text, by grimp; no stage and no Keras is imported.
 """
 
+import ast
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Code:
         """The files that running a module executes or reads.
 
         They are the module, what it imports anywhere in its text, what UNSEEN adds, the packages around each, and so on
-        from there. Raises UserError where the module does not exist.
+        from there; but for files of a docstring alone. Raises UserError where the module does not exist.
         """
         found, seen, pending = set(), set(), {module}
         while pending:
@@ -77,7 +78,8 @@ class Code:
             if module not in self.graph.modules:
                 raise UserError(f"{load.GRAPH}: a stage runs the module {module}, which does not exist")
             seen.add(module)
-            found.add(_file(module))
+            if not _only_describes(_file(module)):
+                found.add(_file(module))
             unseen = self._unseen(module)
             found |= unseen
             reached = self.graph.find_modules_directly_imported_by(module)
@@ -208,6 +210,12 @@ def _code(module: str, models: dict[str, str], files_of: Callable[[str], set[str
 def _file(module: str) -> str:
     path = Path(*module.split("."))
     return (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).as_posix()
+
+
+def _only_describes(file: str) -> bool:
+    """Whether a module has a docstring and no statement, as most packages' __init__.py: it changes no result."""
+    body = ast.parse(Path(file).read_text(encoding="utf-8")).body
+    return all(isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) for node in body)
 
 
 def _module(file: str) -> str:

@@ -139,5 +139,6 @@ def roc_curve(model: Ranked) -> list[tuple[float, float]]:
     """
     images, classes = model.images, int(model.images.labels.max()) + 1
     found = [np.sort(images.false_positive_rate[images.labels == label]) for label in range(classes)]
-    curve = np.mean([np.searchsorted(rates, RATES, "right") / len(rates) for rates in found], axis=0)
+    at = RATES.astype(np.float32)  # as the images' rates are rounded
+    curve = np.mean([np.searchsorted(rates, at, "right") / len(rates) for rates in found], axis=0)
     return list(zip(RATES.tolist(), curve.tolist(), strict=True))

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import matplotlib
 import optuna
 from matplotlib.figure import Figure
 
@@ -12,6 +13,7 @@ from study.review import figures
 
 @contextmanager
 def _drawing() -> Iterator[None]:
+    matplotlib.rcdefaults()  # whatever a matplotlibrc says
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield

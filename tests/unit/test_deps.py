@@ -117,7 +117,7 @@ def test_a_new_model_adds_its_lines_and_no_other(new_model):
     added = {
         "tune": ["metrics/validation/added.json", "stages/train/added.py"],
         "best": ["stages/train/added.py"],
-        "report": ["metrics/validation/added.json", "metrics/test/added.json", "data/predictions/added.npz"],
+        "report": ["metrics/validation/added.json", "metrics/test/added.json", "metrics/images/added.npz"],
     }
     for stage, lines in added.items():
         assert Counter(deps_of(new_model, stage)) == Counter(deps_of(ROOT, stage) + lines)
@@ -147,6 +147,14 @@ def test_a_new_import_adds_its_module(tree, statement):
     assert set(deps_of(tree, "prepare")) - set(deps_of(ROOT, "prepare")) == {"study/data/synthetic.py"}
 
 
+def test_an_init_is_listed_once_it_holds_a_statement(tree):
+    assert not [path for path in deps_of(ROOT, "eda") if path == "study/data/__init__.py"]
+    with (tree / "study/data/__init__.py").open("a", encoding="utf-8") as module:
+        module.write("\nLIMIT = 1\n")
+    assert study(tree, "deps").returncode == 0
+    assert set(deps_of(tree, "eda")) - set(deps_of(ROOT, "eda")) == {"study/data/__init__.py"}
+
+
 def test_a_folder_without_init_ends_the_command_with_one_line(tree):
     (tree / "study/data/__init__.py").unlink()
     done = study(tree, "deps")
@@ -157,13 +165,13 @@ def test_a_folder_without_init_ends_the_command_with_one_line(tree):
 
 @pytest.mark.parametrize("stage", ["tune", "best"])
 def test_a_stage_that_imports_scripts_by_name_depends_on_all_of_them(stage):
-    scripts = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stages/train").glob("*.py")}
+    scripts = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stages/train").glob("[!_]*.py")}
     assert scripts <= set(deps_of(ROOT, stage))
 
 
 def test_a_training_stage_depends_on_its_own_script_and_the_builder_of_its_family_only():
     own = {path for path in deps_of(ROOT, "train") if path.startswith("stages/train/") or path.endswith("build.py")}
-    assert own == {"stages/train/__init__.py", "stages/train/${key}.py", "study/models/${item.family}/build.py"}
+    assert own == {"stages/train/${key}.py", "study/models/${item.family}/build.py"}
 
 
 def test_the_report_depends_on_each_template():
