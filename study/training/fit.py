@@ -1,7 +1,7 @@
 """Training of one model by its param block."""
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +40,21 @@ def start(
 
 
 def fit(
-    architecture: Architecture, run: Run, on_epoch: Callable[[Row], None] = lambda row: None
+    architecture: Architecture,
+    run: Run,
+    on_epoch: Callable[[Row], None] = lambda row: None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> tuple[keras.Model, list[Row]]:
     """Build and train a model; return it, averaging over mirror images if the block says so, and its history.
 
     The history has a row per epoch: epoch, loss, accuracy, learning_rate, and validation's loss, accuracy and roc_auc
     of single images. `on_epoch(row)` is called after each; what it raises ends the training. A killed training goes on
     after its last whole epoch, whose rows `on_epoch` is given again. The same run gives the same weights, bit for bit.
+    `callbacks` are called before those of the block, and before validation.
     Raises DivergedError where the loss is not finite.
     """
     model = _new_model(architecture, run)
-    history = _train(model, run, on_epoch)
+    history = _train(model, run, on_epoch, callbacks)
     gc.collect()  # the model that was trained, its optimizer's state and its graphs hold each other
     return (mirror_averaged(model) if run.block.mirror_average else model), history
 
@@ -69,7 +73,9 @@ def _new_model(architecture: Architecture, run: Run) -> keras.Model:
     return model
 
 
-def _train(model: keras.Model, run: Run, on_epoch: Callable[[Row], None]) -> list[Row]:
+def _train(
+    model: keras.Model, run: Run, on_epoch: Callable[[Row], None], callbacks: Sequence[keras.callbacks.Callback]
+) -> list[Row]:
     """Train the model's weights by the block; return the history."""
     block, train, classes = run.block, run.prepared.train, len(run.prepared.class_names)
     batch_size = min(block.batch_size, len(train))
@@ -77,7 +83,7 @@ def _train(model: keras.Model, run: Run, on_epoch: Callable[[Row], None]) -> lis
     trained = optimizer.compiled(
         batchnorm.fused(model), optimizer.of_block(block, steps, run.epochs), block.label_smoothing
     )
-    callbacks = [ValidationScores(run.prepared.validation), *optimizer.callbacks(block)]
+    callbacks = [*callbacks, ValidationScores(run.prepared.validation), *optimizer.callbacks(block)]
     phase = Phase(run.checkpoint, "model", callbacks, on_epoch)
 
     def batches_from(epoch: int) -> Iterator[batches.Batch]:
