@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+PYTEST := python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup repro cifar10 test verify bench bench-cost bench-transfer bench-tuning lint lock
+.PHONY: help setup repro cifar10 test test-quick test-long verify lint lock bench bench-cost bench-transfer bench-tuning
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,17 +26,36 @@ repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
 
 cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
 	dvc exp run -S data.source=cifar10 \
-	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 \
+	  -S models.cnn2.epochs=20 -S models.cnn2_dropout.epochs=20 \
+	  -S models.cnn3_dropout.epochs=20 -S models.cnn3_plateau.epochs=20 \
+	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=16 \
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
-	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 \
+	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=4 \
 	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001 \
-	  -S models.resnet101.batch_size=4
+	  -S tune.trials=6 -S tune.startup_trials=4 \
+	  -S 'tune.space.cnn.epochs=[24]' -S '+tune.space.cnn.convolutions_per_block=[2]'
 
-test: $(READY)  ## Run the tests
-	python -m pytest
+test: $(READY)  ## Run the tests, but for the long ones
+	$(PYTEST) -m 'not long'
+
+test-quick: $(READY)  ## Run the tests that start no stage
+	$(PYTEST) -m 'not slow and not long'
+
+test-long: $(READY)  ## Run the long tests: many kills at random instants
+	$(PYTEST) -m long
 
 verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, against REF's metrics
 	python .ci/verify.py $(AGAINST)
+
+lint: $(READY)  ## Check style, format, import contracts, and what is generated
+	ruff check . && ruff format --check .
+	lint-imports --no-cache --no-logo
+	python -m study deps --check
+	python -m study graph --check
+
+lock:  ## Renew requirements.txt from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
+	  --python-version 3.11 --custom-compile-command "make lock" --output-file requirements.txt
 
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")
@@ -48,10 +68,3 @@ bench-transfer: $(READY)  ## Measure what pretrained weights gain, and the featu
 
 bench-tuning: $(READY)  ## Compare the search with the study's grid of nine, in epochs and in what they find; DATA as above
 	python -m benchmarks.tuning $(if $(DATA),--data "$(DATA)")
-
-lint: $(READY)  ## Check style and format
-	ruff check . && ruff format --check .
-
-lock:  ## Renew requirements.txt from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
-	  --python-version 3.11 --custom-compile-command "make lock" --output-file requirements.txt

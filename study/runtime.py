@@ -13,6 +13,8 @@ import socket
 import sys
 from collections.abc import Callable
 
+from study import progress
+
 NETWORK_TIMEOUT_SECONDS = 30
 # Variables that would cut trainings short.
 REFUSED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
@@ -72,6 +74,8 @@ def run(main: Callable[..., None], *args: str) -> None:
     end_imports()
     socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
     sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that lack a character of a table
+    if stage := progress.stage_of_stages():
+        print(stage, flush=True)
     try:
         main(*args)
     except UserError as error:

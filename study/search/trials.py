@@ -1,5 +1,7 @@
 """The search: trials of one model's block, each a training of its own, told to Optuna in order."""
 
+import math
+
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -8,6 +10,7 @@ from study.data.arrays import Prepared
 from study.models import scripts
 from study.models.schema import Block
 from study.params.schema import Tune, override
+from study.progress import Estimate
 from study.scoring.predict import predict
 from study.scoring.scores import point
 from study.search import space
@@ -42,13 +45,19 @@ def search(model: str, block: Block, tune: Tune, prepared: Prepared, seed: int) 
     if tune.sampler == "tpe":
         study.enqueue_trial(space.nearest(block, values))
 
+    count = tune.trials if tune.sampler == "tpe" else math.prod(map(len, values.values()))
+    estimate = Estimate(count)
+
     def objective(trial: optuna.Trial) -> float:
         changed = override(block, space.suggested(trial, values), "tune")
         epochs = min(tune.epochs or changed.epochs, changed.epochs)
         run = start(f"tune/{model}-{trial.number}", changed, seed, prepared, epochs, search=tune.model_dump())
         return run_trial(trial, model, run)
 
-    study.optimize(objective, n_trials=tune.trials if tune.sampler == "tpe" else None)  # a grid ends by itself
+    def show_time_left(study: optuna.Study, trial: FrozenTrial) -> None:
+        print(f"{trial.number + 1}/{count} trials; about {estimate.finish_one()} left", flush=True)
+
+    study.optimize(objective, n_trials=count, callbacks=[show_time_left])
     return study
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from dvclive import Live
 from scmrepo.exceptions import SCMError
 from tqdm import tqdm
 
+from study.progress import Estimate
 from study.runtime import UserError
 from study.training.checkpoint import Row
 
@@ -38,14 +38,14 @@ def metrics(model: str) -> Iterator[Callable[[Row], None]]:
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar in a terminal, one line per epoch in a log, each with the time that is left at most."""
+    """A bar in a terminal, one line per finished epoch in a log, each with the time that is left at most."""
 
     def on_train_begin(self, logs: Row | None = None) -> None:
-        self.terminal = sys.stdout.isatty()
-        self.bar = tqdm(total=self.params["steps"], file=sys.stdout, leave=False, disable=not self.terminal)
-        self.started, self.epochs_here = time.monotonic(), 0
+        self.bar = tqdm(total=self.params["steps"], file=sys.stdout, leave=False, disable=not sys.stdout.isatty())
+        self.estimate: Estimate | None = None
 
     def on_epoch_begin(self, epoch: int, logs: Row | None = None) -> None:
+        self.estimate = self.estimate or Estimate(self.params["epochs"] - epoch)
         self.bar.reset()
         self.bar.set_description(f"epoch {epoch + 1}/{self.params['epochs']}")
 
@@ -53,18 +53,10 @@ class Progress(keras.callbacks.Callback):
         self.bar.update()
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
-        self.epochs_here += 1
-        seconds = (time.monotonic() - self.started) / self.epochs_here * (self.params["epochs"] - epoch - 1)
         scores = ", ".join(f"{key} {value:.4g}" for key, value in logs.items())
         self.bar.clear()
-        print(f"epoch {epoch + 1}/{self.params['epochs']}: {scores}; at most {duration(seconds)} left", flush=True)
+        left = self.estimate.finish_one()
+        print(f"epoch {epoch + 1}/{self.params['epochs']}: {scores}; at most {left} left", flush=True)
 
     def on_train_end(self, logs: Row | None = None) -> None:
         self.bar.close()
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `3 min 5 s` or `2 h 10 min`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
