@@ -32,7 +32,7 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
 	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=4 \
 	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001 \
-	  -S tune.trials=6 -S tune.startup_trials=4 \
+	  -S tune.trials=6 -S tune.epochs=3 -S tune.startup_trials=4 -S tune.pruner=median \
 	  -S 'tune.space.cnn.epochs=[24]' -S '+tune.space.cnn.convolutions_per_block=[2]'
 
 test: $(READY)  ## Run the tests, but for the long ones

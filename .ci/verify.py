@@ -75,7 +75,7 @@ def run_stages(folder: Path, world: dict[str, str], *only: str) -> None:
 
 def take_winner(ref: str, folder: Path) -> bool:
     """Put the winner that REF records into `folder`, if the same code and params chose another there."""
-    if git(ROOT, "diff", "--name-only", ref, "HEAD", "--", "params.yaml", "dvc.yaml", "stages"):
+    if git(ROOT, "diff", "--name-only", ref, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
         return False
     path = folder / "metrics/tune.json"
     content = git(ROOT, "show", f"{ref}:metrics/tune.json")

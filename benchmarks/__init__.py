@@ -1,5 +1,3 @@
 """Measurements that take minutes to hours; see README.md beside this file."""
 
-from study import runtime
-
-runtime.set_up()
+import stages  # noqa: F401 (it sets the process up; done here too, that would be done twice)

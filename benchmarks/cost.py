@@ -7,12 +7,13 @@ import argparse
 from pathlib import Path
 
 from benchmarks import workspace
-from stages.lib import errors, files, scoring
-from stages.lib.errors import UserError
+from study import files, runtime
+from study.runtime import UserError
+from study.scoring import predict
 
 ALL, PART = "all.npz", "part.npz"
 LEAST = 400  # images: enough for every class to stand in the validation split of half of them
-LEAST_TEST = 2 * scoring.PREDICT_BATCH  # a prediction's memory grows with the images up to a batch
+LEAST_TEST = 2 * predict.BATCH  # a prediction's memory grows with the images up to a batch
 IMAGE_SIZE = 160
 Stages = tuple[tuple[str, ...], ...]
 STAGES: Stages = (
@@ -22,7 +23,7 @@ STAGES: Stages = (
     ("train@cnn2", "stages.train.cnn2"),
     ("evaluate@cnn2", "stages.evaluate", "cnn2"),
 )
-RESNETS: dict[str, dict[str, int]] = {"resnet50": {}, "resnet101": {"batch_size": 4}}  # as `make cifar10` has them
+RESNETS = {"resnet50": {"batch_size": 16}, "resnet101": {"batch_size": 4}}  # as `make cifar10` has them
 BEFORE = ("stages.download", "stages.prepare")
 FIRST_STEPS = 30  # of a ResNet on all images: its memory, without the time of a whole epoch
 VALIDATION_IMAGES = 500  # at most, that such a run validates on
@@ -30,8 +31,6 @@ VALIDATION_IMAGES = 500  # at most, that such a run validates on
 
 def main() -> None:
     options = parse()
-    if options.model:
-        return train_first_steps(options.model)
     with workspace.workspace(one_epoch) as folder:
         workspace.apart(write_images, options.data, folder)
         images = len(files.read_npz(folder / ALL, "y_train")["y_train"])
@@ -47,7 +46,9 @@ def main() -> None:
             stages = ((f"train@{name}", f"stages.train.{name}"), (f"evaluate@{name}", "stages.evaluate", name))
             rows += table(most, *(measure(folder, count, BEFORE, stages) for count in (most // 2, most)))
         workspace.change_params(folder, lambda content: cut(content, options.image_size, images))
-        first = tuple((f"train@{name}, {FIRST_STEPS} steps", "benchmarks.cost", name) for name in RESNETS)
+        first = tuple(
+            (f"train@{name}, {FIRST_STEPS} steps", "benchmarks.first_steps", name, str(FIRST_STEPS)) for name in RESNETS
+        )
         rows += table(images, *(measure(folder, count, BEFORE, first) for count in (images // 2, images)))
     print("| stage | images | seconds | peak MB | twice: seconds | twice: more MB |\n|---|---|---|---|---|---|")
     print("\n".join(rows))
@@ -55,7 +56,6 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.splitlines()[0])
-    parser.add_argument("model", nargs="?", choices=list(RESNETS), help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
     parser.add_argument("--resnet-images", type=int, default=400, metavar="N", help="for the ResNets (%(default)s)")
     parser.add_argument("--image-size", type=int, default=IMAGE_SIZE, metavar="PX", help="of the ResNets (%(default)s)")
@@ -78,16 +78,6 @@ def cut(content: dict, image_size: int, images: int) -> None:
     content["prepare"]["validation_fraction"] = min(fraction, VALIDATION_IMAGES / images)
     for name, knobs in RESNETS.items():
         content["models"][name].update(image_size=image_size, weights=None, **knobs)
-
-
-def train_first_steps(name: str) -> None:
-    """The stage train@NAME with all images in memory, its epoch cut short."""
-    import keras
-
-    from stages.lib import architectures, training
-
-    keras.config.set_max_steps_per_epoch(FIRST_STEPS)
-    training.stage(name, architectures.build_of(name))
 
 
 def write_weights(name: str, image_size: int, folder: Path) -> None:
@@ -128,4 +118,4 @@ def table(count: int, half: dict[str, workspace.Usage], whole: dict[str, workspa
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    runtime.run(main)

@@ -9,9 +9,17 @@ import contextlib
 import time
 from pathlib import Path
 
+import keras
+
 from benchmarks import workspace
-from stages.lib import errors, files, scoring
-from stages.lib.errors import UserError
+from study import files, runtime
+from study.data.arrays import read_prepared
+from study.models import keras_file, scripts
+from study.params.load import load
+from study.runtime import UserError
+from study.scoring.scores import Scores
+from study.training import batches, optimizer, transfer
+from study.training.fit import start
 
 MODEL = "resnet50"
 OTHERS = 2000
@@ -26,6 +34,7 @@ def main() -> None:
         raise UserError(f"{options.data} has {count} training images; allowed: more than {OTHERS}")
     if not 0 < options.images <= count - OTHERS:
         raise UserError(f"--images is {options.images}; allowed: 1 to {count - OTHERS}, {OTHERS} less than there are")
+    runtime.use_threads(load("threads").threads)
     with workspace.workspace() as folder:
         weights = pretrain(folder, arrays, options)
         others = workspace.write_share(
@@ -81,47 +90,44 @@ def pretrain(folder: Path, arrays: dict, options: argparse.Namespace) -> Path:
     for module in ("stages.download", "stages.prepare", f"stages.train.{MODEL}"):
         workspace.run(folder, module)
     weights = folder / "backbone.weights.h5"
-    model = files.read_model(folder / f"models/{MODEL}.keras")
+    model = keras_file.read(folder / f"models/{MODEL}.keras")
     model.get_layer("features").get_layer("backbone").save_weights(weights)
     return weights
 
 
-def scores(folder: Path) -> scoring.Scores:
+def scores(folder: Path) -> Scores:
     """Train and evaluate by the stages; the scores on the test split."""
     workspace.run(folder, f"stages.train.{MODEL}")
     workspace.run(folder, "stages.evaluate", MODEL)
-    return files.read_json(folder / f"metrics/test/{MODEL}.json", scoring.Scores)
+    return files.read_json(folder / f"metrics/test/{MODEL}.json", Scores)
 
 
 def frozen_phase() -> tuple[float, float]:
     """Seconds of the head's epochs on the kept features, and of as many with the backbone run each time."""
-    import keras
-
-    from stages.lib import batches, params, resnet, training
-
-    seed, block = params.load("seed", f"models.{MODEL}")
-    keras.utils.set_random_seed(seed)
-    run = training.start("frozen", block, seed)
+    params = load("seed", f"models.{MODEL}")
+    block = params.models[MODEL]
+    run = start("frozen", block, params.seed, read_prepared())
     train, classes = run.prepared.train, len(run.prepared.class_names)
-    model = resnet.network(keras.applications.ResNet50, block, run.prepared.image_shape, classes)
+    keras.utils.set_random_seed(run.seed)
+    model = scripts.architecture(MODEL).build(block, run.prepared.image_shape, classes)
 
-    start = time.perf_counter()
-    resnet.fit_head(model, run)
-    kept = time.perf_counter() - start
+    started = time.perf_counter()
+    transfer.fit_head(model, run)
+    kept = time.perf_counter() - started
 
     model.get_layer("features").trainable = False
-    model.compile(keras.optimizers.Adam(block.head.learning_rate), "categorical_crossentropy")
-    images = batches.augmented(train, classes, block.batch_size, block.augmentation, seed)
+    optimizer.compiled(model, keras.optimizers.Adam(block.head.learning_rate), block.label_smoothing)
+    images = batches.augmented(train, classes, block.batch_size, block.augmentation, run.seed)
     steps = 2 * len(train) // block.batch_size  # each image and a mirror image, as above
-    start = time.perf_counter()
+    started = time.perf_counter()
     model.fit(batches.stream(images), steps_per_epoch=steps, epochs=block.head.epochs, verbose=0)
-    return kept, time.perf_counter() - start
+    return kept, time.perf_counter() - started
 
 
-def row(name: str, scored: scoring.Scores) -> str:
-    low, high = scored["roc_auc_low"], scored["roc_auc_high"]
-    return f"| {name} | {scored['roc_auc']:.4f} | {low:.4f} – {high:.4f} | {scored['accuracy']:.3f} |"
+def row(name: str, scores: Scores) -> str:
+    low, high = scores["roc_auc_low"], scores["roc_auc_high"]
+    return f"| {name} | {scores['roc_auc']:.4f} | {low:.4f} – {high:.4f} | {scores['accuracy']:.3f} |"
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    runtime.run(main)

@@ -7,8 +7,9 @@ import argparse
 from pathlib import Path
 
 from benchmarks import workspace
-from stages.lib import errors, files
-from stages.lib.errors import UserError
+from study import files, runtime
+from study.runtime import UserError
+from study.search import winner
 
 MODEL = "cnn2_dropout"
 EPOCHS = 10
@@ -75,14 +76,14 @@ def row(folder: Path, name: str, tune: dict) -> str:
     workspace.change_params(folder, change)
     search, training = (workspace.run(folder, stage).seconds for stage in ("stages.tune", "stages.best"))
     short = tune["epochs"] < EPOCHS
-    found = files.read_json(folder / "metrics/tune.json", dict)
-    scored = files.read_json(folder / "metrics/best.json", dict)["validation"]
-    winner = ", ".join(f"{knob} {value:.3g}" for knob, value in found["values"].items())
+    tuned = files.read_json(folder / winner.FILE, winner.Winner)
+    scores = files.read_json(folder / "metrics/best.json", dict)["validation"]
+    values = ", ".join(f"{key} {value:.3g}" for key, value in tuned["values"].items())
     return (
-        f"| {name} | {found['trials']} | {found['epochs'] + short * EPOCHS} | {winner} | {scored['roc_auc']:.4f} "
-        f"| {scored['roc_auc_low']:.4f} – {scored['roc_auc_high']:.4f} | {search + short * training:,.0f} |"
+        f"| {name} | {tuned['trials']} | {tuned['epochs'] + short * EPOCHS} | {values} | {scores['roc_auc']:.4f} "
+        f"| {scores['roc_auc_low']:.4f} – {scores['roc_auc_high']:.4f} | {search + short * training:,.0f} |"
     )
 
 
 if __name__ == "__main__":
-    errors.run(main)
+    runtime.run(main)

@@ -14,11 +14,14 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from stages import download
-from stages.lib import dataset, errors, files, params, synthetic
-from stages.lib.errors import UserError
+from study import files, runtime
+from study.data import sources, synthetic
+from study.data.arrays import check
+from study.params.load import load
+from study.runtime import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
+LINKED = ("benchmarks", "dvc.yaml", "stages", "study")  # what stages need of the repository, besides params.yaml
 # The kernel counts memory in KiB, macOS in bytes.
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
@@ -34,10 +37,10 @@ class Usage:
 @contextmanager
 def workspace(change: Callable[[dict], object] = lambda content: None) -> Iterator[Path]:
     """A temporary folder that looks like the repository, with params.yaml as `change` leaves it and no outputs."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for part in ("benchmarks", "stages"):
-            (folder / part).symlink_to(ROOT / part)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name in LINKED:
+            (folder / name).symlink_to(ROOT / name)
         (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
         change_params(folder, change)
         yield folder
@@ -74,7 +77,7 @@ def run(folder: Path, *module: str) -> Usage:
 
 def apart(function: Callable, *arguments) -> None:
     """Call a function of a module in a process of its own. Ends this process where it fails."""
-    child = multiprocessing.get_context("spawn").Process(target=errors.run, args=(function, *arguments))
+    child = multiprocessing.get_context("spawn").Process(target=runtime.run, args=(function, *arguments))
     child.start()
     child.join()
     if child.exitcode:
@@ -84,11 +87,11 @@ def apart(function: Callable, *arguments) -> None:
 def images(data: Path | None) -> dict[str, np.ndarray]:
     """The arrays of an .npz, or the images that data.synthetic of params.yaml describes, drawn by code; checked."""
     if data is None:
-        drawn = params.load("data.synthetic")
-        return dataset.check(synthetic.draw(**drawn.model_dump(), seed=params.load("seed")), "synthetic")
+        params = load("seed", "data")
+        return check(synthetic.draw(**params.data.synthetic.model_dump(), seed=params.seed), "synthetic")
     if not data.is_file():
         raise UserError(f"--data {data} is no file; allowed: an .npz of x_train, y_train, x_test, y_test")
-    return dataset.check(download.npz(str(data), files.sha256(data)), data.name)
+    return check(sources.npz(str(data), files.sha256(data)), data.name)
 
 
 def write_share(path: Path, arrays: dict[str, np.ndarray], train: slice, test: slice) -> Path:

@@ -19,8 +19,9 @@ def main() -> None:
     params = load("seed", "threads", "scoring")
     runtime.use_threads(params.threads)
     tuned = files.read_json(winner.FILE, winner.Winner)
+    architecture = scripts.architecture(tuned["model"])  # its code belongs to the checkpoint's key: before `start`
     run = start(BEST, tuned["block"], params.seed, arrays.read_prepared())
-    model, history = fit(scripts.architecture(tuned["model"]), run)
+    model, history = fit(architecture, run)
     validation = stage.validation_scores(model, run, params.scoring)
     stage.write(BEST, model, history)
     files.write_json("metrics/best.json", {"model": tuned["model"], "validation": validation})

@@ -6,6 +6,7 @@ since TensorFlow and pyplot read the environment when they are. No other import 
 
 import contextlib
 import gc
+import logging
 import os
 import re
 import signal
@@ -73,6 +74,7 @@ def run(main: Callable[..., None], *args: str) -> None:
     """Call `main(*args)`; end with exit code 1 and one line for a fault of the user's or the system's."""
     end_imports()
     socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of networks that are traced and used a few times
     sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that lack a character of a table
     if stage := progress.stage_of_stages():
         print(stage, flush=True)

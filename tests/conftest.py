@@ -1,12 +1,14 @@
-import copy
+"""What tests of all folders share: repositories that were run once, for all workers of pytest-xdist."""
+
+import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
+import forked
 import project
 import pytest
-from project import ROOT
-from ruamel.yaml import YAML
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A shell's background jobs ignore Ctrl-C, and so would the stages that the tests start and stop.
@@ -14,57 +16,61 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory) -> tuple[Path, str]:
-    """A repository with `project.small` params, run, committed and left alone; and what `dvc repro` said."""
-    folder = project.copy(tmp_path_factory.mktemp("small"), project.small)
-    said = project.shell(folder, "dvc", "repro", PYTHONHASHSEED="1", LC_ALL="C", TZ="UTC").stdout
-    project.commit(folder, "results")
-    return folder, said
+def shared(tmp_path_factory, worker_id) -> Path:
+    """The folder for what one worker builds and all use, by `project.once`."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> tuple[Path, Path]:
-    """A repository with `project.tiny` params, run and committed; and the folder where tests/audit wrote down what its
-    stages opened."""
-    opened = tmp_path_factory.mktemp("opened")
-    folder = project.copy(tmp_path_factory.mktemp("tiny"), project.tiny)
-    project.shell(folder, "dvc", "repro", AUDIT=str(opened), PYTHONPATH=str(ROOT / "tests/audit"))
-    project.commit(folder, "results")
-    return folder, opened
+def server(tmp_path_factory) -> Iterator[forked.Server]:
+    """Runs stages in forks of one process, which spares them their imports."""
+    with forked.Server(tmp_path_factory.mktemp("forked")) as server:
+        yield server
 
 
-@pytest.fixture
-def raw_params() -> dict:
-    """params.yaml as committed, free to change."""
-    return copy.deepcopy(YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8")))
+@pytest.fixture(scope="session")
+def small_run(shared, server) -> tuple[Path, str]:
+    """A repository with `project.small` params, run, committed and left alone; and what `dvc repro` printed."""
+
+    def build(folder: Path) -> None:
+        repository = project.copy(folder / "repository", project.small)
+        printed = project.shell(repository, "dvc", "repro", **server.environment).stdout
+        (folder / "printed.txt").write_text(printed)
+        project.commit(repository, "results")
+
+    folder = project.once(shared / "small", build)
+    return folder / "repository", (folder / "printed.txt").read_text()
 
 
-@pytest.fixture
-def as_run(monkeypatch, tmp_path):
-    """Make a `training.Run` of a block and data, with its checkpoint in a folder of the test's own."""
-    from stages.lib import checkpoint, training
+@pytest.fixture(scope="session")
+def tiny_run(shared, server) -> tuple[Path, Path]:
+    """A repository with `project.tiny` params, run, committed and left alone; and the folder where
+    promises/audit wrote down what its stages opened."""
 
-    monkeypatch.setattr(checkpoint, "FOLDER", tmp_path / "checkpoints")
+    def build(folder: Path) -> None:
+        repository, opened = project.copy(folder / "repository", project.tiny), folder / "opened"
+        opened.mkdir()
+        audit = {"AUDIT": str(opened), "PYTHONPATH": str(project.ROOT / "tests/promises/audit")}
+        project.shell(repository, "dvc", "repro", **audit, **server.environment)
+        project.commit(repository, "results")
 
-    def make(block, prepared, seed: int = 0, **inputs) -> training.Run:
-        kept = checkpoint.Checkpoint("test", block=block.model_dump(), seed=seed, **inputs)
-        return training.Run(block, prepared, seed, block.epochs, kept)
-
-    return make
+    folder = project.once(shared / "tiny", build)
+    return folder / "repository", folder / "opened"
 
 
-@pytest.fixture
-def prepared():
-    """Forty tiny training images of two classes that differ in brightness, twelve for validation."""
-    import numpy as np
+@pytest.fixture(scope="session")
+def recorded_run(shared) -> Path:
+    """A repository with the committed params, left alone, whose dvc.lock has all stages done; each of their outputs
+    holds nothing but its name."""
 
-    from stages.lib.dataset import Prepared, Split
+    def build(folder: Path) -> None:
+        project.copy(folder, lambda params: params)
+        status = json.loads(project.shell(folder, "dvc", "status", "--json").stdout)
+        for out in {out for changes in status.values() for out in project.changed(changes, "outs")}:
+            path = folder / out if Path(out).suffix else folder / out / "figure.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(out)
+        project.shell(folder, "dvc", "commit", "--force")
 
-    rng = np.random.default_rng(0)
-
-    def split(count: int) -> Split:
-        labels = (np.arange(count) % 2).astype(np.uint8)
-        images = rng.integers(0, 128, (count, 32, 32, 3)) + 127 * labels[:, None, None, None]
-        return Split(images.astype(np.uint8), labels)
-
-    return Prepared(split(40), split(12), ["dark", "light"])
+    return project.once(shared / "recorded", build)

@@ -1,7 +1,11 @@
 """Copies of the project in repositories of their own, driven by the commands that a user types."""
 
+import contextlib
+import fcntl
 import hashlib
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,29 +14,49 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from study.pipeline import deps
+
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = {"metrics", "plots", "reports", "dvc.lock"}
 TINY_MODELS = ["cnn2", "cnn2_dropout", "cnn3_dropout", "cnn3_plateau", "resnet50"]
 OUTPUTS = ("data", "models", "metrics", "plots", "reports", "dvc.lock")
+SECONDS = 500  # no command takes so long
+# What an outer pipeline, or the packages that a test imports, may have set.
+UNSET = ("DVC_", "KERAS_", "MPL", "TF_")
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This interpreter's commands first in PATH, without the DVC variables of an outer pipeline."""
-    outer = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")}
+    """This interpreter's commands first in PATH, and no setting of DVC, Keras, matplotlib or TensorFlow."""
+    outer = {key: value for key, value in os.environ.items() if not key.startswith(UNSET)}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     return outer | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"} | changes
 
 
-def shell(folder: Path, *command: str, check: bool = True, **changes: str) -> subprocess.CompletedProcess:
+def shell(folder: Path, *command: str | Path, check: bool = True, **changes: str) -> subprocess.CompletedProcess:
+    """Run a command with some environment variables changed; fail where it fails, unless `check` is false."""
     done = subprocess.run(
-        command, cwd=folder, env=environment(**changes), capture_output=True, text=True, timeout=500, check=False
+        command, cwd=folder, env=environment(**changes), capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert not check or done.returncode == 0, f"{command}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done
 
 
+def once(folder: Path, build: Callable[[Path], None]) -> Path:
+    """The folder as `build` leaves it; built by the first process that asks for it, while the others wait."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        built = folder.with_suffix(".built")
+        if not built.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            build(folder)
+            built.touch()
+    return folder
+
+
 def copy(folder: Path, change: Callable[[dict], dict]) -> Path:
-    """A repository in `folder` with this working tree, params.yaml changed, and no results."""
+    """A repository in `folder` with this working tree, params.yaml changed, dvc.yaml's deps renewed, and no results."""
+    folder.mkdir(exist_ok=True)
     listed = shell(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file() and Path(name).parts[0] not in RECORD:
@@ -42,6 +66,8 @@ def copy(folder: Path, change: Callable[[dict], dict]) -> Path:
     params = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(change(params), file)
+    with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        deps.main(check=False)
     shell(folder, "git", "init", "--quiet")
     shell(folder, "git", "config", "user.name", "test")
     shell(folder, "git", "config", "user.email", "test@localhost")
@@ -51,14 +77,14 @@ def copy(folder: Path, change: Callable[[dict], dict]) -> Path:
 
 def small(params: dict) -> dict:
     """Params of a graph with one model that has dropout, early stopping and a plateau schedule, and three trials."""
-    params["data"]["synthetic"] |= {"train_images": 400, "test_images": 60, "duplicates": 4, "leaks": 3}
+    params["data"]["synthetic"] |= {"train_images": 240, "test_images": 60, "duplicates": 4, "leaks": 3}
     params["scoring"]["bootstrap_replicates"] = 100
     block = params["models"]["cnn3_plateau"]
-    block |= {"epochs": 8, "batch_size": 16, "early_stopping_patience": 3}
+    block |= {"epochs": 6, "batch_size": 16, "early_stopping_patience": 2}
     block["schedule"] |= {"patience": 1}
     params["models"] = {"cnn3_plateau": block}
     params["tune"] |= {"trials": 3, "epochs": 3, "startup_trials": 1, "models": 1}
-    params["tune"]["space"]["cnn"]["epochs"] = [8]
+    params["tune"]["space"]["cnn"]["epochs"] = [6]
     return params
 
 
@@ -87,3 +113,50 @@ def outputs(folder: Path) -> dict[str, str]:
         for path in sorted(paths)
         if path.is_file() and path.name != ".gitignore" and path.suffix != ".partial"
     }
+
+
+def lock(folder: Path) -> dict[str, dict]:
+    """What dvc.lock records of each stage: `cmd`, `deps` and `outs` with their paths, `params` with their values."""
+    return YAML(typ="safe").load((folder / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+
+
+def paths(entry: dict, section: str) -> set[str]:
+    """The paths in the `deps` or `outs` of a stage in dvc.lock."""
+    return {file["path"] for file in entry[section]}
+
+
+def changed(status: list, section: str) -> dict[str, str]:
+    """The `deps` or `outs` that `dvc status --json` calls changed in a stage, each with how it was."""
+    return {
+        path: how
+        for part in status
+        if isinstance(part, dict)
+        for path, how in part.get(f"changed {section}", {}).items()
+    }
+
+
+def epochs(printed: str, stage: str = "") -> list[str]:
+    """The epochs that a run finished, as `train@cnn2 3` or `tune trial 0 3`: each prints its line once it is saved.
+
+    `stage` is the one that runs as the text begins; DVC names those that follow.
+    """
+    finished, trial = [], ""
+    for line in printed.splitlines():
+        if running := re.match(r"Running stage '(.+)':", line):
+            stage, trial = running[1], ""
+        elif next_trial := re.match(r"trial \d+ of ", line):
+            trial = next_trial[0].removesuffix("of ")
+        elif epoch := re.match(r"epoch (\d+)/\d+: ", line):
+            finished.append(f"{stage} {trial}{epoch[1]}")
+    return finished
+
+
+def assert_trained_once(needed: list[str], runs: list[list[str]]) -> None:
+    """Assert that runs, all but the last of them stopped at some instant, finished the needed epochs, none twice.
+
+    A process that is stopped between saving an epoch and printing its line costs that line.
+    """
+    finished = [epoch for run in runs for epoch in run]
+    assert [epoch for epoch in sorted(set(finished)) if finished.count(epoch) > 1] == []
+    assert set(finished) <= set(needed)
+    assert len(finished) > len(needed) - len(runs), set(needed) - set(finished)

@@ -35,6 +35,7 @@ def search(model: str, block: Block, tune: Tune, prepared: Prepared, seed: int) 
     A killed search, called again, takes the trials that were finished as they were, and ends with the same study.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # else it prints the traceback of what ends a trial
+    scripts.architecture(model)  # loads its code, which belongs to the key of every trial's checkpoint
     values = getattr(tune.space, block.family)
     study = optuna.create_study(
         study_name=model,  # the hyperband pruner draws from it

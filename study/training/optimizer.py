@@ -8,12 +8,13 @@ from study.models.schema import Block
 def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float) -> keras.Model:
     """The model, compiled for class probabilities and one-hot labels.
 
-    The optimizer is built here: Keras would create its variables within the first training step, and trace that twice.
+    The optimizer and the metric are built here: Keras would create their variables within the first training step, and
+    trace that twice.
     """
     model.compile(
         optimizer,
         keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing),
-        metrics=["accuracy"],
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     optimizer.build(model.trainable_variables)
     return model

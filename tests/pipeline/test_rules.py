@@ -2,132 +2,105 @@
 
 import ast
 import json
-from pathlib import Path
+import re
+from collections.abc import Iterator
 
+import declared
+import project
 import pytest
 from project import ROOT
 from ruamel.yaml import YAML
 
-DVC = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
-DYNAMIC = "stages/lib/architectures.py"  # imports a training script by the name of its model
+PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SCRIPTS = sorted(path for path in (ROOT / "stages/train").glob("*.py") if path.stem != "__init__")
+SOURCES = sorted(path for package in ("stages", "study") for path in (ROOT / package).rglob("*.py"))
+REFUSED = {"cloudpickle", "dill", "jax", "joblib", "marshal", "pickle", "shelve", "torch"}
 
 
-def resolved() -> dict[str, dict]:
-    """Stages by name as DVC sees them, the templates of `foreach` filled in."""
-    from dvc.repo import Repo
-
-    with Repo(str(ROOT)) as repo:
-        stages = {}
-        for stage in repo.index.stages:
-            names = {
-                str(Path(dep.fs_path).relative_to(ROOT))
-                for dep in stage.deps
-                if dep.protocol == "local" and hasattr(dep, "fs_path")
-            }
-            declared = {key for dep in stage.deps for key in getattr(dep, "params", [])}
-            stages[stage.name] = {"cmd": stage.cmd, "deps": names - {"params.yaml"}, "params": declared}
-    return stages
+@pytest.fixture(scope="module")
+def stages(recorded_run) -> dict[str, dict]:
+    """The stages as DVC records them, with the templates of `foreach` filled in."""
+    return project.lock(recorded_run)
 
 
-STAGES = resolved()
+def test_a_stage_declares_the_params_that_its_code_loads_and_no_other(stages):
+    assert {name: set(stage["params"]["params.yaml"]) for name, stage in stages.items()} == {
+        name: declared.sections(name) for name in declared.code()
+    }
 
 
-def script(cmd: str) -> Path:
-    module = cmd.split()[2]
-    return Path(*module.split(".")).with_suffix(".py")
+@pytest.mark.parametrize(
+    ("path", "readers"),
+    [
+        pytest.param(
+            "data/test.npz", {"best", *(f"evaluate@{model}" for model in PARAMS["models"])}, id="the test split"
+        ),
+        pytest.param("data/raw.npz", {"eda", "prepare"}, id="the file that holds it before the split"),
+    ],
+)
+def test_the_test_split_is_declared_by_the_stages_that_may_read_it_and_no_other(path, readers, stages):
+    assert {name for name, stage in stages.items() if path in project.paths(stage, "deps")} == readers
 
 
-def imports(path: Path) -> set[Path]:
-    """Project modules that a file imports itself, the packages they lie in included."""
-    found = set()
-    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "stages":
-            base = Path(*node.module.split("."))
-            modules = [base / alias.name for alias in node.names] if (ROOT / base).is_dir() else [base]
-            found |= {module.with_suffix(".py") for module in modules}
-    return found
+def test_nothing_that_is_chosen_depends_on_test_scores(stages):
+    scores = {
+        out
+        for name, stage in stages.items()
+        if name == "best" or name.startswith("evaluate@")
+        for out in project.paths(stage, "outs")
+    }
+    assert {name for name, stage in stages.items() if project.paths(stage, "deps") & scores} == {"report"}
 
 
-def closure(path: Path) -> set[Path]:
-    """All project files that running a script can execute."""
-    seen, pending = set(), {path, Path("stages/__init__.py")}
-    while pending:
-        file = pending.pop()
-        seen.add(file)
-        reached = imports(file)
-        if str(file) == DYNAMIC:
-            reached |= {p.relative_to(ROOT) for p in (ROOT / "stages/train").glob("*.py")}
-        pending |= reached - seen
-    return seen
+def test_nothing_depends_on_the_report(stages):
+    outs = project.paths(stages["report"], "outs")
+    assert {name for name, stage in stages.items() if project.paths(stage, "deps") & outs} == set()
 
 
-def params_read(files: set[Path], model: str | None) -> set[str]:
-    """The sections that params.load is called with; f"models.{name}" is the stage's own model."""
-    found = set()
-    for file in files:
-        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "params.load":
-                for argument in node.args:
-                    found.add(f"models.{model}" if isinstance(argument, ast.JoinedStr) else ast.literal_eval(argument))
-    return found
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_training_script_trains_the_model_that_it_is_named_after(path):
+    (run,) = declared.calls(path, "runtime.run")
+    assert ast.unparse(run) == f"runtime.run(stage.train, '{path.stem}', architecture)"
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_declares_the_code_it_runs_and_no_other(name):
-    stage = STAGES[name]
-    run = closure(script(stage["cmd"]))
-    declared = {Path(dep) for dep in stage["deps"] if dep.startswith("stages")}
-    folders = {dep for dep in declared if dep.suffix != ".py"}
-    assert folders <= {Path("stages/train")}
-    for folder in folders:
-        declared = declared - {folder} | {p.relative_to(ROOT) for p in (ROOT / folder).glob("*.py")}
-    family = {Path(f"stages/lib/{name}.py") for name in ("cnn", "resnet")} if name.startswith("train@") else set()
-    assert run <= declared <= run | family
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_module_imports_pickle_or_another_backend(path):
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module or "")
+    assert {name.split(".")[0] for name in names} & REFUSED == set()
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_a_stage_declares_the_params_it_reads_and_no_other(name):
-    stage = STAGES[name]
-    model = name.partition("@")[2] or None
-    files = closure(script(stage["cmd"]))
-    if not name.startswith("train@"):
-        files -= {Path("stages/lib/training.py")}  # its `stage` is called by the training scripts alone
-    assert stage["params"] == params_read(files, model)
+def leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in section.items():
+        yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
 
 
-def test_the_test_split_is_opened_by_evaluate_and_best_alone():
-    readers = {name.partition("@")[0] for name, stage in STAGES.items() if "data/test.npz" in stage["deps"]}
-    assert readers == {"evaluate", "best"}
-    raw = {name for name, stage in STAGES.items() if "data/raw.npz" in stage["deps"]}
-    assert raw == {"eda", "prepare"}
+@pytest.fixture(scope="module")
+def params_of_models() -> dict[str, str]:
+    """The list in the comment above the models: what it says of each param of a block."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    entries = re.findall(r"^#   (\w+) {2,}(.+(?:\n# {29}.+)*)", text[: text.index("\nmodels:")], flags=re.MULTILINE)
+    assert len(dict(entries)) == len(entries)
+    return dict(entries)
 
 
-def test_code_that_opens_the_test_split_is_run_by_evaluate_and_best_alone():
-    for name, stage in STAGES.items():
-        calls = set()
-        for file in closure(script(stage["cmd"])):
-            for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
-                if isinstance(node, ast.Call):
-                    calls.add(ast.unparse(node.func))
-        assert ("dataset.read_test" in calls) == (name.partition("@")[0] in {"evaluate", "best"}), name
+def test_the_params_of_models_are_listed_above_them_and_no_other(params_of_models):
+    assert params_of_models.keys() == {key for block in PARAMS["models"].values() for key in block}
 
 
-def test_nothing_that_is_chosen_depends_on_test_scores():
-    for name, stage in STAGES.items():
-        if any(dep.startswith(("metrics/test", "data/predictions")) for dep in stage["deps"]):
-            assert name == "report"
+@pytest.mark.parametrize("model", PARAMS["models"])
+def test_a_param_within_a_param_of_a_model_is_described_with_it(model, params_of_models):
+    for key, *within in leaves(PARAMS["models"][model]):
+        assert [part for part in within if part not in params_of_models[key]] == [], key
 
 
-def test_a_training_script_trains_the_model_that_it_is_named_after():
-    for path in (ROOT / "stages/train").glob("*.py"):
-        calls = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
-        (run,) = (call for call in calls if ast.unparse(call.func) == "errors.run")
-        assert ast.unparse(run) == f"errors.run(training.stage, '{path.stem}', build)"
-
-
-def test_every_param_is_described():
-    """By a comment above it or above the mapping that it stands in; in a model's block, or in an earlier one."""
+def test_every_other_param_is_described():
+    """By a comment above it, or above the mapping that it stands in."""
     described, path, comment = set(), [], False
     for line in (ROOT / "params.yaml").read_text(encoding="utf-8").splitlines():
         text = line.lstrip()
@@ -136,46 +109,28 @@ def test_every_param_is_described():
             if comment:
                 described.add(tuple(path))
         comment = text.startswith("#") and "----" not in text
-
-    def leaves(section, path=()):
-        for key, value in section.items():
-            yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
-
-    blocks = list(PARAMS["models"])
-    for section, *key in leaves(PARAMS):
-        places = [(section, *key)]
-        if section == "models":
-            places = [(section, block, *key[1:]) for block in blocks[: blocks.index(key[0]) + 1]]
-        least = 3 if section == "models" else 2 if section in {"data", "tune"} else 1
-        above = {place[:length] for place in places for length in range(least, len(place) + 1)}
-        assert above & described, ".".join((section, *key))
+    for place in leaves({section: value for section, value in PARAMS.items() if section != "models"}):
+        least = 2 if place[0] in {"data", "tune"} else 1
+        assert {place[:length] for length in range(least, len(place) + 1)} & described, ".".join(place)
 
 
-def test_no_file_of_the_project_uses_pickle_or_a_backend_itself():
-    """But for the fused batch norm and the way of batches into Model.fit, which other backends do without."""
-    for file in (ROOT / "stages").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            names = []
-            if isinstance(node, ast.Import):
-                names = [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom):
-                names = [node.module or ""]
-            refused = {"pickle", "joblib", "jax", "torch"}
-            if file.stem not in {"batchnorm", "batches"}:
-                refused.add("tensorflow")
-            assert not {name.split(".")[0] for name in names} & refused, file
-
-
-def test_the_readme_shows_the_committed_metrics_and_the_flags_of_the_real_study():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme[readme.index("| Path ") :].split("\n\n")[0].splitlines()
-    header, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table if "---" not in line)
+def test_the_readme_shows_the_committed_metrics():
+    """In the table that `dvc metrics show --md` prints."""
+    tables = re.findall(r"(?m)(?:^\|.*\n)+", README)
+    (table,) = (
+        table for table in tables if {"Path", "roc_auc_low"} <= set(re.split(r"\s*\|\s*", table.split("\n")[0]))
+    )
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines())
     shown = {row[0]: {name: float(cell) for name, cell in zip(header[1:], row[1:], strict=True)} for row in rows}
-    paths = [*(ROOT / "metrics/test").glob("*.json"), *(ROOT / "metrics/validation").glob("*.json")]
-    assert {str(path.relative_to(ROOT)) for path in paths} == set(shown)
-    for path in paths:
-        assert json.loads(path.read_text()) == pytest.approx(shown[str(path.relative_to(ROOT))], rel=1e-4)
+    recorded = [*(ROOT / "metrics/test").glob("*.json"), *(ROOT / "metrics/validation").glob("*.json")]
+    assert shown == {
+        path.relative_to(ROOT).as_posix(): pytest.approx(json.loads(path.read_text(encoding="utf-8")), rel=1e-4)
+        for path in recorded
+    }
+
+
+def test_the_readme_shows_the_flags_of_the_real_study():
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("cifar10: ")[1].split("\n\n")[0]
     flags = [word for word in recipe.split() if "=" in word]
-    assert len(flags) == 10
-    assert all(flag in readme for flag in flags)
+    assert "data.source=cifar10" in flags
+    assert [flag for flag in flags if flag not in README] == []

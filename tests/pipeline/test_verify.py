@@ -44,7 +44,7 @@ def test_a_file_that_differs_is_named_with_its_stage(folders):
     assert verify.differences(one, other) == [("models/cnn2.keras", "train@cnn2"), ("dvc.lock", "all")]
 
 
-def test_of_a_directory_the_files_that_differ_are_named(folders):
+def test_the_files_that_differ_within_a_directory_are_named(folders):
     one = run(folders[0], {"same.png": "s", "differs.png": "1", "sub/only_in_one.png": "o"})
     other = run(folders[1], {"same.png": "s", "differs.png": "2", "only_in_other.png": "o"})
     assert verify.differences(one, other) == [
@@ -102,7 +102,10 @@ def test_a_roc_auc_outside_whose_interval_overlaps_passes(recorded, capsys):
     assert [" overlaps " in line for line in capsys.readouterr().out.splitlines()] == [False, True]
 
 
-@pytest.mark.parametrize(("low", "roc_auc", "high"), [(0.86, 0.87, 0.8799), (0.9201, 0.93, 0.94)])
+@pytest.mark.parametrize(
+    ("low", "roc_auc", "high"),
+    [pytest.param(0.86, 0.87, 0.8799, id="below"), pytest.param(0.9201, 0.93, 0.94, id="above")],
+)
 def test_a_roc_auc_whose_interval_is_apart_fails(recorded, capsys, low, roc_auc, high):
     write(recorded, "resnet50", roc_auc=roc_auc, roc_auc_low=low, roc_auc_high=high)
     with pytest.raises(SystemExit, match="^error: interval apart from the recorded one: resnet50$"):
@@ -116,7 +119,7 @@ WINNER = {
     "block": {"epochs": 4, "dropout": 0.1},
     "validation_roc_auc": 0.9,
 }
-OTHERS = [{"values": {"dropout": 0.3}, "block": {"epochs": 4, "dropout": 0.3}}, {"model": "cnn3_dropout"}]
+OTHER_VALUES = {"values": {"dropout": 0.3}, "block": {"epochs": 4, "dropout": 0.3}}
 
 
 @pytest.fixture
@@ -133,7 +136,10 @@ def test_the_recorded_winner_of_the_search_is_left(tuned):
     assert not verify.take_winner("HEAD", tuned)
 
 
-@pytest.mark.parametrize("other", OTHERS)
+@pytest.mark.parametrize(
+    "other",
+    [pytest.param(OTHER_VALUES, id="other values"), pytest.param({"model": "cnn3_dropout"}, id="another model")],
+)
 def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown(tuned, capsys, other):
     (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | other))
     assert verify.take_winner("HEAD", tuned)
@@ -144,14 +150,19 @@ def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown
     assert score.startswith("test ROC-AUC of the winner here: 0.900000")
 
 
-def test_another_winner_by_other_params_stays(tuned):
-    (tuned / "params.yaml").write_text("seed: 2")
-    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | OTHERS[0]))
-    project.commit(tuned, "another seed")
+@pytest.mark.parametrize("path", ["params.yaml", "dvc.yaml", "stages/tune.py", "study/search/space.py"])
+def test_another_winner_by_other_params_or_code_stays(tuned, path):
+    (tuned / path).parent.mkdir(parents=True, exist_ok=True)
+    (tuned / path).write_text("another")
+    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | OTHER_VALUES))
+    project.commit(tuned, "another")
     assert not verify.take_winner("HEAD~1", tuned)
 
 
-@pytest.mark.parametrize(("another", "stages"), [(False, [()]), (True, [(), ("best",)])])
+@pytest.mark.parametrize(
+    ("another", "stages"),
+    [pytest.param(False, [()], id="the same winner"), pytest.param(True, [(), ("best",)], id="another winner")],
+)
 def test_best_is_trained_again_where_another_winner_gave_way(recorded, monkeypatch, another, stages):
     run = []
     monkeypatch.setattr(verify, "clone", lambda folder: None)

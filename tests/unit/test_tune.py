@@ -2,10 +2,10 @@
 
 import optuna
 import pytest
+from stages.lib.dataset import PREPARED
 
 from stages import tune
 from stages.lib import checkpoint, params, training
-from stages.lib.dataset import PREPARED
 
 
 @pytest.mark.parametrize(
