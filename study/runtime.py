@@ -49,12 +49,17 @@ def set_up() -> None:
             sys.exit(f"error: {name} is set and would cut trainings short; unset it")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
+    begin_imports()
+
+
+def begin_imports() -> None:
+    """Until `end_imports`, collect no garbage and keep TensorFlow's start-up lines off stderr."""
     gc.disable()  # a fifth of the time of `import keras`
     _stderr_filter.start()
 
 
 def end_imports() -> None:
-    """Take back what `set_up` did for the time of the imports; what they left stays out of later collections."""
+    """End what `begin_imports` began. What was imported stays out of later collections."""
     gc.freeze()
     gc.enable()
     _stderr_filter.stop()

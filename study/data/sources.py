@@ -1,10 +1,11 @@
 """Where the images come from: drawn by code, CIFAR-10 by Keras, or an archive."""
 
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
-from study import files
+from study import files, runtime
 from study.data import arrays, synthetic
 from study.params.schema import Data
 from study.runtime import UserError, first_line
@@ -25,8 +26,7 @@ def get(data: Data, seed: int) -> dict[str, np.ndarray]:
 
 def cifar10() -> dict[str, np.ndarray]:
     """CIFAR-10 through Keras, which downloads the archive once, checks its hash and caches it."""
-    import keras
-
+    keras = _keras()
     try:
         (x_train, y_train), (x_test, y_test) = keras.datasets.cifar10.load_data()
     except Exception as error:  # Keras wraps what the network raises into a plain Exception
@@ -47,8 +47,7 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
     """The arrays of a local archive or, through Keras' download cache, of an http(s) URL. Never unpickled."""
     file = Path(path)
     if path.startswith(("http://", "https://")):
-        import keras
-
+        keras = _keras()
         try:
             file = Path(keras.utils.get_file(f"{sha256}.npz", origin=path, file_hash=sha256, cache_subdir="datasets"))
         except Exception as error:  # as above
@@ -69,3 +68,12 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
         if key not in entries:
             raise UserError(f"data.path {path} has no array {key}; found: {', '.join(entries) or 'none'}")
     return entries
+
+
+def _keras() -> ModuleType:
+    """Keras, loaded only where something is downloaded: it takes seconds."""
+    runtime.begin_imports()
+    import keras
+
+    runtime.end_imports()
+    return keras
