@@ -21,7 +21,7 @@ def stage_of_stages() -> str:
         for stage, content in stages["stages"].items():
             names += [f"{stage}@{model}" for model in params["models"]] if "foreach" in content else [stage]
         return f"stage {names.index(name) + 1} of {len(names)}"
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, yaml.YAMLError):
         return ""
 
 

@@ -119,6 +119,8 @@ class _StderrFilter:
         self.child: int | None = None
 
     def start(self) -> None:
+        if self.child is not None:
+            return
         try:
             self.stderr = os.dup(STDERR)
         except OSError:  # it is closed, and stays so

@@ -1,13 +1,12 @@
 """What a killed stage goes on from: the state after each epoch, in checkpoints/, which git and DVC ignore.
 
-A checkpoint serves the exact inputs that it was made from: data, params, the project's code and the versions of what
-computes. Its key is a hash of them all; each file carries the key inside and is refused under another. The folder stays
-until the stage `report` ends, since DVC may not have recorded before what a stage wrote.
+A checkpoint serves the exact inputs that it was made from: data, params, the project's code, and what decides the
+arithmetic. Its key is a hash of them all; each file carries the key inside and is refused under another. The folder
+stays until the stage `report` ends, since DVC may not have recorded before what a stage wrote.
 (keras.callbacks.BackupAndRestore keeps neither history nor the state of early stopping and schedules, and no key.)
 """
 
 import hashlib
-import importlib.metadata
 import json
 import sys
 from collections.abc import Callable
@@ -18,8 +17,8 @@ import numpy as np
 
 from study import files
 from study.runtime import UserError
+from study.training.arithmetic import arithmetic
 
-PACKAGES = ("keras", "numpy", "optuna", "scikit-learn", "tensorflow")
 PROJECT = ("stages", "study")
 # What Keras' own callbacks learn from one epoch for the next.
 CALLBACK_STATE = {
@@ -35,8 +34,7 @@ class Checkpoint:
 
     def __init__(self, name: str, **inputs: Any):
         self.folder = files.CHECKPOINTS / name
-        packages = {package: importlib.metadata.version(package) for package in PACKAGES}
-        content = json.dumps([inputs, packages, _code()], sort_keys=True, default=repr)
+        content = json.dumps([inputs, arithmetic(), _code()], sort_keys=True, default=repr)
         self.key = hashlib.sha256(content.encode()).hexdigest()
 
     def write(self, name: str, **arrays: Any) -> None:

@@ -29,7 +29,8 @@ def network(block: Resnet, image_shape: tuple[int, int, int], classes: int, back
     size = block.image_size
     body = load(backbone, block, (size, size, 3))
     inputs = keras.Input(image_shape, dtype="uint8")
-    x = layers.Resizing(size, size, interpolation="bilinear", dtype="float32")(inputs, training=False)
+    x = keras.ops.cast(inputs, "float32")  # else Resizing rounds to whole numbers, but not within a graph
+    x = layers.Resizing(size, size, interpolation="bilinear", dtype="float32")(x, training=False)
     x = keras.applications.resnet.preprocess_input(x)
     features = keras.Model(inputs, body(x), name="features")
     head = keras.Sequential(

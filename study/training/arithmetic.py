@@ -1,0 +1,34 @@
+"""What decides how numbers are rounded, besides the inputs of a training: two runs of one key give the same bytes."""
+
+import importlib.metadata
+import os
+import platform
+import re
+from pathlib import Path
+
+PACKAGES = ("h5py", "keras", "numpy", "optuna", "scikit-learn", "scipy", "tensorflow")
+# Variables of TensorFlow (its threads among them), oneDNN, OpenMP and the libraries of linear algebra.
+VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "KMP_", "MKL_", "OPENBLAS_")
+NOT_ARITHMETIC = ("TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTEROP_THREADS")
+
+
+def arithmetic() -> dict[str, dict[str, str] | str]:
+    """The processor's kind, the versions of Python and of what computes, and the environment that they read."""
+    return {
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "environment": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.startswith(VARIABLES) and name not in NOT_ARITHMETIC
+        },
+    }
+
+
+def _processor() -> str:
+    """Its model and instruction sets, as Linux names them; the architecture alone elsewhere."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text(encoding="utf-8") if info.is_file() else ""
+    found = [re.search(rf"^{field}\s*: (.*)$", lines, re.MULTILINE) for field in ("vendor_id", "model", "flags")]
+    return " ".join([platform.machine(), *(match.group(1) for match in found if match)])
