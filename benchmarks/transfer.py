@@ -6,6 +6,7 @@ model on 2,000 other images twice, from these weights and from none. Prints Mark
 
 import argparse
 import contextlib
+import sys
 import time
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def main() -> None:
         none = scores(folder)
         start_from(weights)
         transferred = scores(folder)
-        with contextlib.chdir(folder):
+        with contextlib.chdir(folder), contextlib.redirect_stdout(sys.stderr):
             kept, repeated = frozen_phase()
     print(f"""| {MODEL} on {OTHERS:,} images | test ROC-AUC | 95 % interval | accuracy |
 |---|---|---|---|
@@ -120,7 +121,7 @@ def frozen_phase() -> tuple[float, float]:
     images = batches.augmented(train, classes, block.batch_size, block.augmentation, run.seed)
     steps = 2 * len(train) // block.batch_size  # each image and a mirror image, as above
     started = time.perf_counter()
-    model.fit(batches.stream(images), steps_per_epoch=steps, epochs=block.head.epochs, verbose=0)
+    model.fit(batches.stream(images), steps_per_epoch=steps, epochs=block.head.epochs, shuffle=False, verbose=0)
     return kept, time.perf_counter() - started
 
 

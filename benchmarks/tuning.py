@@ -24,6 +24,7 @@ SEARCHES = {
     "search over the grid's ranges": {
         "sampler": "tpe",
         "trials": 4,
+        "startup_trials": 4,
         "epochs": 3,
         "pruner": "none",
         "space": {

@@ -39,7 +39,9 @@ def first_line(error: BaseException) -> str:
 
 
 def set_up() -> None:
-    """Prepare the process. Exits with one line where the environment would change results."""
+    """Prepare the process, once. Exits with one line where the environment would change results."""
+    if sys.excepthook is _stop_on_ctrl_c:
+        return
     sys.excepthook = _stop_on_ctrl_c
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
     if backend != "tensorflow":
