@@ -1,6 +1,7 @@
 """The arrays that stages pass on: images (N, H, W, 3) uint8, labels (N,) uint8, class names (C,) str."""
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 
@@ -56,54 +57,78 @@ def read_prepared() -> Prepared:
 
 
 def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-    """Return the arrays with labels as (N,) uint8 and class names filled in, or raise UserError.
+    """The arrays with labels as (N,) uint8 and class names filled in. Raises UserError that names `source`.
 
-    Images must be (N, H, W, 3) uint8, of one size in both splits; labels integers 0 .. C-1, shape (N,) or (N, 1);
-    every class stands in both splits, at least twice in training (one to learn from, one to validate with).
+    Images must be (N, H, W, 3) uint8, of one size in both splits; labels integers 0 .. C-1, shape (N,) or (N, 1). Every
+    class needs a test image and two training images: one to learn from, one to validate with.
     """
-
-    def refuse(key: str, found: str, allowed: str):
-        raise UserError(f"{source}: {key} is {found}; allowed: {allowed}")
-
+    refuse = Refusal(source)
     checked = {}
     for split in ("train", "test"):
         images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        if images.dtype != np.uint8:
-            refuse(f"x_{split}", f"of dtype {images.dtype}", "uint8, pixel values 0 to 255")
-        if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
-            refuse(f"x_{split}", f"of shape {images.shape}", "(images, height, width, 3 colours), none of them 0")
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        if labels.shape != (len(images),):
-            refuse(f"y_{split}", f"of shape {labels.shape}", f"one label an image, ({len(images)},)")
-        if labels.dtype.kind not in "iu":
-            refuse(f"y_{split}", f"of dtype {labels.dtype}", "integers from 0")
-        checked[f"x_{split}"], checked[f"y_{split}"] = images, labels
-    if checked["x_train"].shape[1:] != checked["x_test"].shape[1:]:
-        refuse(
-            "x_test", f"of image shape {checked['x_test'].shape[1:]}", f"{checked['x_train'].shape[1:]} as in x_train"
-        )
+        _check_images(images, f"x_{split}", refuse)
+        checked[f"x_{split}"] = images
+        checked[f"y_{split}"] = _checked_labels(labels, len(images), f"y_{split}", refuse)
+    size, test_size = checked["x_train"].shape[1:], checked["x_test"].shape[1:]
+    if size != test_size:
+        refuse("x_test", f"of image shape {test_size}", f"{size} as in x_train")
+    names = _checked_names(arrays.get("class_names"), int(checked["y_train"].max()) + 1, refuse)
+    for split, least in (("train", 2), ("test", 1)):
+        _check_classes(checked[f"y_{split}"], len(names), least, f"y_{split}", refuse)
+        checked[f"y_{split}"] = checked[f"y_{split}"].astype(np.uint8)
+    return checked | {"class_names": names}
 
-    names = arrays.get("class_names")
+
+@dataclass(frozen=True)
+class Refusal:
+    """Raises the UserError of an array that does not fit."""
+
+    source: str
+
+    def __call__(self, key: str, found: str, allowed: str) -> NoReturn:
+        raise UserError(f"{self.source}: {key} is {found}; allowed: {allowed}")
+
+
+def _check_images(images: np.ndarray, key: str, refuse: Refusal) -> None:
+    if images.dtype != np.uint8:
+        refuse(key, f"of dtype {images.dtype}", "uint8, pixel values 0 to 255")
+    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
+        refuse(key, f"of shape {images.shape}", "(images, height, width, 3 colours), none of them 0")
+
+
+def _checked_labels(labels: np.ndarray, images: int, key: str, refuse: Refusal) -> np.ndarray:
+    """One integer per image."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (images,):
+        refuse(key, f"of shape {labels.shape}", f"one label per image, ({images},)")
+    if labels.dtype.kind not in "iu":
+        refuse(key, f"of dtype {labels.dtype}", "integers from 0")
+    return labels
+
+
+def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> np.ndarray:
+    """The class names; numbers, where there are none for the `labelled` classes."""
     if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
-        refuse("class_names", f"of shape {names.shape} and dtype {names.dtype}", "one string a class, (classes,)")
-    count = int(checked["y_train"].max()) + 1 if names is None else len(names)
+        refuse("class_names", f"of shape {names.shape} and dtype {names.dtype}", "one string per class, (classes,)")
+    count = labelled if names is None else len(names)
     if not 2 <= count <= 256:
         refuse("the number of classes", str(count), "2 to 256")
-    for split, least in (("train", 2), ("test", 1)):
-        labels = checked[f"y_{split}"]
-        if labels.min() < 0 or labels.max() >= count:
-            refuse(f"y_{split}", f"{labels.min()} to {labels.max()}", f"0 to {count - 1}")
-        images_a_class = np.bincount(labels, minlength=count)
-        if images_a_class.min() < least:
-            rare = int(images_a_class.argmin())
-            refuse(f"y_{split}", f"{images_a_class[rare]} images of class {rare}", f"at least {least} of every class")
-        checked[f"y_{split}"] = labels.astype(np.uint8)
-    checked["class_names"] = np.array([str(name) for name in (range(count) if names is None else names)])
-    for name in checked["class_names"].tolist():
+    checked = [str(name) for name in (range(count) if names is None else names)]
+    for name in checked:
         if not name.strip() or not name.isprintable() or "|" in name or len(name) > 64:
-            allowed = "printable names of at most 64 characters without |, which parts the cells of tables"
+            allowed = "printable names of at most 64 characters without |, which separates the cells of tables"
             refuse("class_names", f"of {name[:80]!r}", allowed)
-    if len(set(checked["class_names"].tolist())) < count:
-        refuse("class_names", "not distinct", "one name a class")
-    return checked
+    if len(set(checked)) < count:
+        refuse("class_names", "not distinct", "one name per class")
+    return np.array(checked)
+
+
+def _check_classes(labels: np.ndarray, classes: int, least: int, key: str, refuse: Refusal) -> None:
+    """Labels 0 .. classes - 1, each at least `least` times."""
+    if labels.min() < 0 or labels.max() >= classes:
+        refuse(key, f"{labels.min()} to {labels.max()}", f"0 to {classes - 1}")
+    images_per_class = np.bincount(labels, minlength=classes)
+    if images_per_class.min() < least:
+        rare = int(images_per_class.argmin())
+        refuse(key, f"{images_per_class[rare]} images of class {rare}", f"at least {least} of every class")
