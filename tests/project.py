@@ -18,7 +18,9 @@ from study.pipeline import deps
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = {"metrics", "plots", "reports", "dvc.lock"}
+SMALL_MODEL = "cnn3_plateau"
 TINY_MODELS = ["cnn2", "cnn2_dropout", "cnn3_dropout", "cnn3_plateau", "resnet50"]
+TINY_TUNED = "cnn3_plateau"
 OUTPUTS = ("data", "models", "metrics", "plots", "reports", "dvc.lock")
 SECONDS = 500  # no command takes so long
 # What an outer pipeline, or the packages that a test imports, may have set.
@@ -54,6 +56,11 @@ def once(folder: Path, build: Callable[[Path], None]) -> Path:
     return folder
 
 
+def params(folder: Path = ROOT) -> dict:
+    """params.yaml, as committed or as in a copy, free to change."""
+    return YAML(typ="safe").load((folder / "params.yaml").read_text(encoding="utf-8"))
+
+
 def copy(folder: Path, change: Callable[[dict], dict]) -> Path:
     """A repository in `folder` with this working tree, params.yaml changed, dvc.yaml's deps renewed, and no results."""
     folder.mkdir(exist_ok=True)
@@ -62,10 +69,9 @@ def copy(folder: Path, change: Callable[[dict], dict]) -> Path:
         if (ROOT / name).is_file() and Path(name).parts[0] not in RECORD:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    yaml = YAML(typ="safe")
-    params = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))
+    changed = change(params(folder))
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
-        yaml.dump(change(params), file)
+        YAML(typ="safe").dump(changed, file)
     with contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
         deps.main(check=False)
     shell(folder, "git", "init", "--quiet")
@@ -79,10 +85,10 @@ def small(params: dict) -> dict:
     """Params of a graph with one model that has dropout, early stopping and a plateau schedule, and three trials."""
     params["data"]["synthetic"] |= {"train_images": 240, "test_images": 60, "duplicates": 4, "leaks": 3}
     params["scoring"]["bootstrap_replicates"] = 100
-    block = params["models"]["cnn3_plateau"]
+    block = params["models"][SMALL_MODEL]
     block |= {"epochs": 6, "batch_size": 16, "early_stopping_patience": 2}
     block["schedule"] |= {"patience": 1}
-    params["models"] = {"cnn3_plateau": block}
+    params["models"] = {SMALL_MODEL: block}
     params["tune"] |= {"trials": 3, "epochs": 3, "startup_trials": 1, "models": 1}
     params["tune"]["space"]["cnn"]["epochs"] = [6]
     return params
@@ -95,7 +101,7 @@ def tiny(params: dict) -> dict:
     params["models"] = {name: params["models"][name] for name in TINY_MODELS}
     for block in params["models"].values():
         block |= {"epochs": 1, "batch_size": 64}
-    params["tune"] |= {"trials": 2, "epochs": 1, "startup_trials": 1, "models": ["cnn3_plateau"]}
+    params["tune"] |= {"trials": 2, "epochs": 1, "startup_trials": 1, "models": [TINY_TUNED]}
     params["tune"]["space"]["cnn"] = {"dropout": {"low": 0.0, "high": 0.5, "log": False}}
     return params
 
@@ -113,6 +119,14 @@ def outputs(folder: Path) -> dict[str, str]:
         for path in sorted(paths)
         if path.is_file() and path.name != ".gitignore" and path.suffix != ".partial"
     }
+
+
+def before_the_run(repository: Path, folder: Path) -> Path:
+    """A clone in `folder` of what `copy` made, as it was before it was run and its results were committed."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    shell(repository, "git", "clone", "--quiet", ".", str(folder))
+    shell(folder, "git", "reset", "--quiet", "--hard", "HEAD~1")
+    return folder
 
 
 def lock(folder: Path) -> dict[str, dict]:

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import project
 import pytest
-from ruamel.yaml import YAML
 
 from benchmarks import cost
-from stages.lib import params
+from study import runtime
+from study.params import load
 
 pytestmark = pytest.mark.slow
-
-STUDY_LOOP = ["--images=200", "--epochs=2", "--notebook-epochs=2", "--target=0"]
+runtime.end_imports()  # benchmarks prepares the process as a stage does
+BENCH = ["-m", "benchmarks.bench", "--images=200", "--epochs=2", "--notebook-epochs=2"]
 
 
 def few(params: dict) -> dict:
@@ -25,49 +25,74 @@ def few(params: dict) -> dict:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
-    return project.copy(tmp_path_factory.mktemp("benchmarks"), few)
+    return project.copy(tmp_path_factory.mktemp("benchmarks") / "copy", few)
 
 
-def test_the_loops_are_timed_and_compared(copy, tmp_path):
-    command = [sys.executable, "-m", "benchmarks.bench", *STUDY_LOOP, "--bfloat16"]
-    said = project.shell(copy, *command, TMPDIR=str(tmp_path)).stdout
-    record = json.loads((copy / "benchmarks/last.json").read_text())
-    limit, notebook = record["limit"], record["notebook"]
-    for name, rate in (("ours", "gflop_per_second"), ("bfloat16", "bfloat16_gflop_per_second")):
-        way, ratio = record[name], record[name]["ratio"]
-        faster, sooner = (
-            way["images_per_second"] / notebook["images_per_second"],
-            notebook["seconds_to_target"] / way["seconds_to_target"],
-        )
-        assert (ratio["images_per_second"], ratio["seconds_to_target"]) == pytest.approx((faster, sooner), abs=0.01)
-        used = way["images_per_second"] * limit["training_gflop_per_image"]
-        assert way["share_of_limit"] == pytest.approx(used / limit[rate], abs=1e-3)
-        assert len(way["validation_roc_auc"]) == 2
-        assert 100 < way["peak_memory_mb"] < 4000
-    assert said.startswith("| (times better than notebook) | ours | ours, bfloat16 | notebook |")
-    assert list(tmp_path.iterdir()) == []
-    assert project.shell(copy, "git", "status", "--porcelain").stdout == ""
+@pytest.fixture(scope="module")
+def benchmark(shared) -> tuple[Path, dict, str]:
+    """A copy in which `bench` was run with both precisions, its record, and what it printed."""
+
+    def build(folder: Path) -> None:
+        (folder / "tmp").mkdir()
+        repository = project.copy(folder / "copy", few)
+        command = [sys.executable, *BENCH, "--target=0", "--bfloat16"]
+        (folder / "printed.txt").write_text(project.shell(repository, *command, TMPDIR=str(folder / "tmp")).stdout)
+
+    folder = project.once(shared / "benchmark", build)
+    record = json.loads((folder / "copy/benchmarks/last.json").read_text())
+    return folder, record, (folder / "printed.txt").read_text()
 
 
-def test_a_target_that_is_not_reached_has_no_time_and_no_ratio(copy):
-    options = [option for option in STUDY_LOOP if "target" not in option]
-    said = project.shell(copy, sys.executable, "-m", "benchmarks.bench", *options, "--target=1.5").stdout
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("ours", "gflop_per_second"), ("bfloat16", "bfloat16_gflop_per_second")],
+    ids=["ours", "bfloat16"],
+)
+def test_the_loops_are_timed_and_compared(name, rate, benchmark):
+    _, record, _ = benchmark
+    way, limit, notebook = record[name], record["limit"], record["notebook"]
+    faster = way["images_per_second"] / notebook["images_per_second"]
+    sooner = notebook["seconds_to_target"] / way["seconds_to_target"]
+    assert way["ratio"]["images_per_second"] == pytest.approx(faster, abs=0.01)
+    assert way["ratio"]["seconds_to_target"] == pytest.approx(sooner, abs=0.01)
+    used = way["images_per_second"] * limit["training_gflop_per_image"]
+    assert way["share_of_limit"] == pytest.approx(used / limit[rate], abs=1e-3)
+    assert len(way["validation_roc_auc"]) == 2
+    assert 100 < way["peak_memory_mb"] < 4000
+
+
+def test_bench_prints_a_table(benchmark):
+    _, _, printed = benchmark
+    assert printed.startswith("| (times better than notebook) | ours | ours, bfloat16 | notebook |")
+
+
+def test_bench_leaves_nothing_behind_but_its_record(benchmark):
+    folder, _, _ = benchmark
+    assert list((folder / "tmp").iterdir()) == []
+    assert project.shell(folder / "copy", "git", "status", "--porcelain").stdout == ""
+
+
+def test_a_target_that_is_not_reached_has_no_time_and_no_ratio(copy, server):
+    printed = project.shell(copy, "python", *BENCH, "--target=1.5", **server.environment).stdout
     record = json.loads((copy / "benchmarks/last.json").read_text())
     assert record["ours"]["seconds_to_target"] is None
     assert record["ours"]["ratio"]["seconds_to_target"] is None
     assert "bfloat16" not in record
-    assert "not reached in 2 epochs" in said
+    assert "not reached in 2 epochs" in printed
 
 
-@pytest.mark.parametrize(("images", "fraction"), [(50_000, 0.01), (1000, 0.2)])
+@pytest.mark.parametrize(
+    ("images", "fraction"),
+    [pytest.param(50_000, 0.01, id="500 of many"), pytest.param(1000, 0.2, id="the committed share of few")],
+)
 def test_first_steps_validate_on_at_most_500_images_and_on_no_larger_share_than_committed(images, fraction):
-    content = YAML(typ="safe").load((project.ROOT / "params.yaml").read_text(encoding="utf-8"))
-    content["prepare"]["validation_fraction"] = 0.2
-    cost.cut(content, 160, images)
-    found = params.parse(content)
-    assert found.prepare.validation_fraction == fraction
+    raw_params = project.params()
+    raw_params["prepare"]["validation_fraction"] = 0.2
+    cost.cut(raw_params, 160, images)
+    params = load.parse(raw_params)
+    assert params.prepare.validation_fraction == fraction
     for name in cost.RESNETS:
-        assert (found.models[name].image_size, found.models[name].weights) == (160, None)
+        assert (params.models[name].image_size, params.models[name].weights) == (160, None)
 
 
 def test_cost_measures_the_resnets_in_the_batches_of_the_real_study():
@@ -77,19 +102,23 @@ def test_cost_measures_the_resnets_in_the_batches_of_the_real_study():
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "part"),
     [
-        (["bench", "--epochs=0"], "error: --epochs, --notebook-epochs and --images allow 1 or more"),
-        (["bench", "--data=none.npz"], "none.npz is no file"),
-        (["cost"], "error: there are 300 training images; allowed: 400 or more"),
-        (["tuning", "--images=5"], "error: --images is 5; allowed: 200 to 300"),
-        (["transfer", "--data=none.npz"], "none.npz is no file"),
+        pytest.param(
+            ["bench", "--epochs=0"],
+            "error: --epochs, --notebook-epochs and --images allow 1 or more",
+            id="bench, no epoch",
+        ),
+        pytest.param(["bench", "--data=none.npz"], "none.npz is no file", id="bench, no file"),
+        pytest.param(["cost"], "error: there are 300 training images; allowed: 400 or more", id="cost, few images"),
+        pytest.param(["tuning", "--images=5"], "error: --images is 5; allowed: 200 to 300", id="tuning, few images"),
+        pytest.param(["transfer", "--data=none.npz"], "none.npz is no file", id="transfer, no file"),
     ],
 )
-def test_a_wrong_option_is_refused_in_one_line(command, said, copy):
+def test_a_wrong_option_is_refused_in_one_line(command, part, copy):
     module, *options = command
     done = project.shell(copy, sys.executable, "-m", f"benchmarks.{module}", *options, check=False)
     assert done.returncode == 1
     lines = [line for line in done.stderr.splitlines() if not line.startswith("---")]
-    assert said in lines[-1]
+    assert part in lines[-1]
     assert "Traceback" not in done.stderr

@@ -9,9 +9,8 @@ import declared
 import project
 import pytest
 from project import ROOT
-from ruamel.yaml import YAML
 
-PARAMS = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+PARAMS = project.params()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCRIPTS = sorted(path for path in (ROOT / "stages/train").glob("*.py") if path.stem != "__init__")
 SOURCES = sorted(path for package in ("stages", "study") for path in (ROOT / package).rglob("*.py"))

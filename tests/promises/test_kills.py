@@ -1,7 +1,7 @@
 """Killed at any instant, `dvc repro` goes on from the last whole epoch or trial and ends with the same bytes.
 
 Two kills come in a training and in the search, wherever those fall; others at random instants. SEED in the environment
-sets at which, KILLS how many there are in the long test: KILLS=200 python -m pytest -m long tests/promises/test_kills.py
+sets at which, KILLS how many there are in the long test: KILLS=200 python -m pytest -m long -k killed
 """
 
 import collections
@@ -76,7 +76,7 @@ def run_until_killed(folder: Path, seconds: float, moment: str = "") -> tuple[in
 )
 def test_a_run_killed_at_any_instant_ends_with_the_same_bytes(kills, small_run, tmp_path):
     expected, needed = project.outputs(small_run[0]), project.epochs(small_run[1])
-    clone = project.copy(tmp_path / "another path", project.small)
+    clone = project.before_the_run(small_run[0], tmp_path / "another" / "path")
     draw = random.Random(SEED)
     killed: list[str] = []
     runs: list[list[str]] = []
@@ -113,8 +113,8 @@ def test_a_run_killed_at_any_instant_ends_with_the_same_bytes(kills, small_run, 
 
 
 @pytest.mark.parametrize("name", CUT_BY_DVC)
-def test_a_file_that_dvc_left_cut_is_named_and_can_be_deleted(name, server, tmp_path):
-    clone = project.copy(tmp_path / "clone", project.small)
+def test_a_file_that_dvc_left_cut_is_named_and_can_be_deleted(name, small_run, server, tmp_path):
+    clone = project.before_the_run(small_run[0], tmp_path / "clone")
     project.shell(clone, "dvc", "repro", "download", **server.environment)
     whole = project.outputs(clone)
     (clone / name).write_text("")

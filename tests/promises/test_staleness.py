@@ -1,68 +1,61 @@
 """Staleness is honest: a stage is stale exactly when something has changed that can change its outputs."""
 
+import ast
 import functools
 import json
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import chdir
 from copy import deepcopy
+from itertools import groupby, zip_longest
 from pathlib import Path, PurePath
 
+import declared
 import project
 import pytest
-from dvc.repo import Repo
-from dvc.utils.serialize import _yaml
-from project import ROOT, TINY_MODELS
-from ruamel.yaml import YAML
-from test_rules import PARAMS, STAGES, closure, params_read, script
+from project import TINY_MODELS, TINY_TUNED
 
 pytestmark = pytest.mark.slow
-CODE = {name: {str(file) for file in closure(script(stage["cmd"]))} for name, stage in STAGES.items()}
-FAMILIES = {"stages/lib/cnn.py", "stages/lib/resnet.py"}
-# What the tiny params leave unopened: the family that is not tuned, and the scores by which no model has to be chosen.
-SPARED = {"tune": FAMILIES | {"metrics/validation"}, "best": FAMILIES}
+PARAMS = project.params()
+AUDITED = [
+    *("download", "eda", "prepare", "tune", "best", "report"),
+    *(f"{stage}@{model}" for stage in ("train", "evaluate") for model in TINY_MODELS),
+]
 SCRATCH = "checkpoints"  # what a killed stage goes on from; removed by one that ends
-AUDITED = [name for name in STAGES if name.partition("@")[2] in {"", *TINY_MODELS}]
+# They decide whether a stage starts and what it prints, but no output; the values in params.yaml are declared each.
+NO_DEPS = {"params.yaml", "dvc.yaml"}
+# What the tiny params leave unread: the code of models that are not tuned, and scores by which none has to be chosen.
+UNTUNED = {f"stages/train/{model}.py" for model in TINY_MODELS if model != TINY_TUNED} | {
+    "study/models/resnet/build.py"
+}
+SPARED = {"tune": UNTUNED | {f"metrics/validation/{model}.json" for model in TINY_MODELS}, "best": UNTUNED}
 
 
-def sections(name: str) -> set[str]:
-    """The sections of params.yaml that the code of a stage asks for."""
-    called = CODE[name] if name.startswith("train@") else CODE[name] - {"stages/lib/training.py"}  # for its `stage`
-    return params_read({Path(file) for file in called}, name.partition("@")[2])
+@pytest.fixture
+def repository(recorded_run, tmp_path) -> Path:
+    """A copy of a repository in which no stage is stale, to be changed."""
+    return Path(shutil.copytree(recorded_run, tmp_path / "repository", symlinks=True))
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory) -> Iterator[Repo]:
-    """A copy of the project with a dvc.lock that has all stages done; their outputs hold nothing but their names."""
-    folder = project.copy(tmp_path_factory.mktemp("recorded"), lambda params: params)
-    parse = functools.cache(_yaml.parse_yaml)
-    with pytest.MonkeyPatch.context() as patch, chdir(folder), Repo() as repo:
-        # Each text is parsed once, not once for every stage, which takes nine tenths of the time of a status.
-        patch.setattr(_yaml, "parse_yaml", lambda *arguments, **named: deepcopy(parse(*arguments, **named)))
-        for out in map(str, repo.index.outs):
-            path = Path(out) if Path(out).suffix else Path(out, "figure.png")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(out)
-        repo.commit(force=True)
-        assert repo.status() == {}
-        yield repo
-        assert repo.status() == {}
+def changed_deps(repository: Path) -> dict[str, dict]:
+    """By stage, the deps that DVC calls changed; those of params.yaml are its sections."""
+    status = json.loads(project.shell(repository, "dvc", "status", "--json").stdout)
+    return {name: project.changed(changes, "deps") for name, changes in status.items()}
 
 
-def stale(repo: Repo, file: str, change: Callable[[str], str]) -> set[str]:
-    """The stages that DVC calls stale while the text of a file is changed."""
-    path = Path(repo.root_dir, file)
-    before = path.read_text(encoding="utf-8")
-    path.write_text(change(before), encoding="utf-8")
-    try:
-        return set(repo.status())
-    finally:
-        path.write_text(before, encoding="utf-8")
+def test_without_a_change_no_stage_is_stale(repository):
+    assert changed_deps(repository) == {}
 
 
-def test_a_changed_module_makes_stale_the_stages_that_import_it_and_no_other(recorded):
-    modules = [str(path.relative_to(ROOT)) for path in (ROOT / "stages").rglob("*.py")]
-    found = {module: stale(recorded, module, lambda text: text + "# changed\n") for module in modules}
-    assert found == {module: {name for name, code in CODE.items() if module in code} for module in modules}
+def test_a_changed_module_makes_stale_the_stages_that_run_it_and_no_other(repository):
+    """All are changed at once: DVC names, for each stage, those that it depends on."""
+    code = [path for package in ("stages", "study") for path in (repository / package).rglob("*.*")]
+    for path in code:
+        path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    modules = {path.relative_to(repository).as_posix() for path in code}
+    stale = changed_deps(repository)
+    assert {module: {name for name, deps in stale.items() if module in deps} for module in modules} == {
+        module: {name for name, files in declared.code().items() if module in files} for module in modules
+    }
 
 
 def leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -70,23 +63,42 @@ def leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
         yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
 
 
-def changed(path: tuple[str, ...]) -> str:
-    """params.yaml, as JSON, with another value at a path."""
+def owner(path: tuple[str, ...]) -> tuple[str, ...]:
+    """The least section that a stage can declare of those that hold a param: a key, or the block of a model."""
+    return path[:2] if path[0] == "models" else path[:1]
+
+
+def rounds() -> Iterator[list[tuple[str, ...]]]:
+    """Every param once, in rounds of one param of each section."""
+    sections = [list(paths) for _, paths in groupby(leaves(PARAMS), owner)]
+    for params in zip_longest(*sections):
+        yield [path for path in params if path]
+
+
+def write_changed(repository: Path, paths: list[tuple[str, ...]]) -> None:
+    """Write params.yaml, as JSON, with other values at these paths."""
     params = deepcopy(PARAMS)
-    *sections, key = path
-    section = functools.reduce(dict.__getitem__, sections, params)
-    section[key] = f"not {section[key]}"
-    return json.dumps(params)
+    for *above, key in paths:
+        section = functools.reduce(dict.__getitem__, above, params)
+        section[key] = f"not {section[key]}"
+    (repository / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
 
 
-def test_a_changed_param_makes_stale_the_stages_that_read_it_and_no_other(recorded):
-    read = {name: sections(name) for name in STAGES}
-    found, expected = {}, {}
-    for path in leaves(PARAMS):
-        above = {".".join(path[:length]) for length in range(1, len(path) + 1)}
-        expected[".".join(path)] = {name for name in STAGES if above & read[name]}
-        found[".".join(path)] = stale(recorded, "params.yaml", lambda _, path=path: changed(path))
-    assert found == expected
+def test_a_changed_param_makes_stale_the_stages_that_load_its_section_and_no_other(repository):
+    loaded = {name: declared.sections(name) for name in declared.code()}
+    for paths in rounds():
+        write_changed(repository, paths)
+        changed = {".".join(path[:length]) for path in paths for length in (1, 2)}
+        assert {name: set(deps.pop("params.yaml")) for name, deps in changed_deps(repository).items()} == {
+            name: sections & changed for name, sections in loaded.items() if sections & changed
+        }, paths
+
+
+def test_dvc_compares_each_section_with_all_of_its_params(recorded_run):
+    """A changed value, however deep, is one that differs from what dvc.lock records."""
+    for name, stage in project.lock(recorded_run).items():
+        for section, recorded in stage["params"]["params.yaml"].items():
+            assert recorded == functools.reduce(dict.__getitem__, section.split("."), PARAMS), (name, section)
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +108,8 @@ def opened(tiny_run) -> Callable[[str, str], set[str]]:
 
     def what(name: str, verb: str) -> set[str]:
         lines = (folder / name).read_text(encoding="utf-8").splitlines()
-        found = {line.removeprefix(f"{verb} ") for line in lines if line.startswith(f"{verb} ")}
-        return {path for path in found if PurePath(path).parts[0] != SCRATCH}
+        paths = {line.removeprefix(f"{verb} ") for line in lines if line.startswith(f"{verb} ")}
+        return {path for path in paths if PurePath(path).parts[0] != SCRATCH}
 
     return what
 
@@ -105,24 +117,43 @@ def opened(tiny_run) -> Callable[[str, str], set[str]]:
 @pytest.fixture(scope="module")
 def lock(tiny_run) -> dict[str, dict]:
     """The stages of the tiny run as dvc.lock records them."""
-    return YAML(typ="safe").load((tiny_run[0] / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    return project.lock(tiny_run[0])
 
 
-def outside(paths: set[str], declared: set[str]) -> set[str]:
-    """The paths that are not declared themselves, nor lie in a declared folder."""
-    return {path for path in paths if not {path, *map(str, PurePath(path).parents)} & declared}
+@pytest.fixture(scope="module")
+def without_statements(tiny_run) -> set[str]:
+    """Modules of a docstring alone, which change no output: most __init__.py."""
+    return {
+        path.relative_to(tiny_run[0]).as_posix()
+        for package in ("stages", "study")
+        for path in (tiny_run[0] / package).rglob("*.py")
+        if len(ast.parse(path.read_text(encoding="utf-8")).body) == 1 and ast.get_docstring(ast.parse(path.read_text()))
+    }
+
+
+def outside(paths: set[str], allowed: set[str]) -> set[str]:
+    """The paths that are not allowed themselves, nor lie in an allowed folder."""
+    return {path for path in paths if not {path, *map(str, PurePath(path).parents)} & allowed}
+
+
+def unused(allowed: set[str], paths: set[str]) -> set[str]:
+    """What is allowed and neither among the paths nor a folder around one of them."""
+    return {path for path in allowed if len(outside(paths, {path})) == len(paths)}
 
 
 @pytest.mark.parametrize("name", AUDITED)
-def test_a_stage_opens_what_it_declares_and_no_other(name, opened, lock):
-    deps, outs = ({entry["path"] for entry in lock[name][key]} for key in ("deps", "outs"))
-    read = opened(name, "read")
-    assert outside(read, deps | {"params.yaml"}) == set()
-    unused = {dep for dep in deps if len(outside(read, {dep})) == len(read)}
-    assert unused <= SPARED.get(name, set())
+def test_a_stage_reads_what_it_declares_and_no_other(name, opened, lock, without_statements):
+    deps, read = project.paths(lock[name], "deps"), opened(name, "read")
+    assert outside(read, deps | NO_DEPS | without_statements) == set()
+    assert unused(deps, read) - SPARED.get(name, set()) == set()
+
+
+@pytest.mark.parametrize("name", AUDITED)
+def test_a_stage_writes_what_it_declares_and_no_other(name, opened, lock):
+    outs = project.paths(lock[name], "outs")
     written = {path.removesuffix(".partial") for path in opened(name, "written")}
     assert outside(written, outs) == set()
-    assert {out for out in outs if len(outside(written, {out})) == len(written)} == set()
+    assert unused(outs, written) == set()
 
 
 @pytest.mark.parametrize("name", AUDITED)

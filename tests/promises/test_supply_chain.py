@@ -12,9 +12,10 @@ import pytest
 from project import ROOT
 from ruamel.yaml import YAML
 
-from stages import download
-from stages.lib import files
-from stages.lib.errors import UserError
+from study import files
+from study.data import sources
+from study.models import keras_file
+from study.runtime import UserError
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
@@ -50,7 +51,14 @@ def test_there_is_a_workflow():
     assert WORKFLOWS
 
 
-@pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "folder/inner"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("../outside", id="above"),
+        pytest.param("/tmp/outside", id="absolute"),
+        pytest.param("folder/inner", id="below"),
+    ],
+)
 def test_an_npz_entry_with_a_path_is_refused_and_not_written(tmp_path, name):
     arrays = {"x_train": np.zeros((2, 8, 8, 3), np.uint8), name: np.zeros(1)}
     path = tmp_path / "folder" / "own.npz"
@@ -61,7 +69,7 @@ def test_an_npz_entry_with_a_path_is_refused_and_not_written(tmp_path, name):
             np.save(buffer, array)
             archive.writestr(f"{key}.npy", buffer.getvalue())
     with pytest.raises(UserError, match="holds an entry"):
-        download.npz(str(path), files.sha256(path))
+        sources.npz(str(path), files.sha256(path))
     assert [found.name for found in tmp_path.rglob("*") if found.is_file()] == ["own.npz"]
 
 
@@ -84,7 +92,7 @@ def test_a_cifar10_archive_that_leaves_its_folder_is_refused(tmp_path, monkeypat
 
     monkeypatch.setattr(cifar10, "get_file", local)
     with pytest.raises(UserError, match="data.source cifar10 cannot be"):
-        download.cifar10()
+        sources.cifar10()
     assert list(home.rglob("data_batch_1"))
     assert not list(tmp_path.rglob("outside"))
 
@@ -102,14 +110,14 @@ def test_a_cifar10_archive_of_another_hash_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cifar10, "get_file", local)
     with pytest.raises(UserError, match="data.source cifar10 cannot be .* file hash does not match"):
-        download.cifar10()
+        sources.cifar10()
 
 
 def test_a_model_with_a_lambda_layer_is_refused(tmp_path):
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x * 2)])
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match=r"model\.keras: cannot be loaded"):
-        files.read_model(tmp_path / "model.keras")
+        keras_file.read(tmp_path / "model.keras")
 
 
 def test_a_model_that_asks_for_a_function_of_another_module_is_refused(tmp_path):
@@ -124,7 +132,7 @@ def test_a_model_that_asks_for_a_function_of_another_module_is_refused(tmp_path)
                 content = content.replace('"activation": "relu"', f'"activation": {evil}')
             target.writestr(name, content.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=r"evil\.keras: cannot be loaded"):
-        files.read_model(tmp_path / "evil.keras")
+        keras_file.read(tmp_path / "evil.keras")
 
 
 def test_files_are_hashed_as_sha256sum_does(tmp_path):

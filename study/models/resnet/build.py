@@ -1,6 +1,7 @@
 """ResNets of keras.applications as classifiers of small images, from random or from pretrained weights."""
 
 import os
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -56,7 +57,8 @@ def load(backbone: Backbone, block: Resnet, input_shape: tuple[int, int, int]) -
     if block.weights != "imagenet" and not Path(block.weights).is_file():
         raise UserError(f"params.yaml: weights {block.weights} is no file; allowed: null, imagenet or a .weights.h5")
     try:
-        body = backbone(weights=block.weights, **options)
+        with warnings.catch_warnings(action="ignore"):  # Keras warns of what does not fit, then raises
+            body = backbone(weights=block.weights, **options)
     except Exception as error:  # Keras and h5py raise many types for a failed download or an unfit file
         reason = first_line(error)[:300]
         if block.weights != "imagenet":

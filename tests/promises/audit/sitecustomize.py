@@ -2,7 +2,8 @@
 
 A line is `read PATH` or `written PATH` for a file of the repository, or `loaded SECTION` for a section of params.yaml.
 DVC gives stage and repository in DVC_STAGE and DVC_ROOT. Not seen is what compiled libraries open by themselves. Not
-written down is what DVCLive opens to report on a training: git, the graph, its own folder.
+written down is what is opened to show how the work goes on: by DVCLive git, the graph and a folder of its own, by
+study.progress the graph and the names of the models.
 """
 
 import os
@@ -11,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-LOADER = "stages.lib.params"
+LOADER = "study.params.load"
+SHOWING = ("dvclive", "study.progress")
 
 
 def audit(record: Path, root: Path) -> None:
@@ -28,7 +30,7 @@ def audit(record: Path, root: Path) -> None:
             return
         path, _, flags = arguments
         path = Path(os.fsdecode(path)).resolve()
-        if not path.is_relative_to(root) or any(module(frame).partition(".")[0] == "dvclive" for frame in callers()):
+        if not path.is_relative_to(root) or any(module(frame).startswith(SHOWING) for frame in callers()):
             return
         name = path.relative_to(root)
         if flags & (os.O_WRONLY | os.O_RDWR):
