@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -59,6 +59,12 @@ def once(folder: Path, build: Callable[[Path], None]) -> Path:
 def params(folder: Path = ROOT) -> dict:
     """params.yaml, as committed or as in a copy, free to change."""
     return YAML(typ="safe").load((folder / "params.yaml").read_text(encoding="utf-8"))
+
+
+def leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of each param below a section."""
+    for key, value in section.items():
+        yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
 
 
 def copy(folder: Path, change: Callable[[dict], dict]) -> Path:

@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
 
 import declared
 import project
@@ -74,11 +73,6 @@ def test_no_module_imports_pickle_or_another_backend(path):
     assert {name.split(".")[0] for name in names} & REFUSED == set()
 
 
-def leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for key, value in section.items():
-        yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
-
-
 @pytest.fixture(scope="module")
 def params_of_models() -> dict[str, str]:
     """The list in the comment above the models: what it says of each param of a block."""
@@ -94,7 +88,7 @@ def test_the_params_of_models_are_listed_above_them_and_no_other(params_of_model
 
 @pytest.mark.parametrize("model", PARAMS["models"])
 def test_a_param_within_a_param_of_a_model_is_described_with_it(model, params_of_models):
-    for key, *within in leaves(PARAMS["models"][model]):
+    for key, *within in project.leaves(PARAMS["models"][model]):
         assert [part for part in within if part not in params_of_models[key]] == [], key
 
 
@@ -108,7 +102,7 @@ def test_every_other_param_is_described():
             if comment:
                 described.add(tuple(path))
         comment = text.startswith("#") and "----" not in text
-    for place in leaves({section: value for section, value in PARAMS.items() if section != "models"}):
+    for place in project.leaves({section: value for section, value in PARAMS.items() if section != "models"}):
         least = 2 if place[0] in {"data", "tune"} else 1
         assert {place[:length] for length in range(least, len(place) + 1)} & described, ".".join(place)
 

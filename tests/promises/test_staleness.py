@@ -58,11 +58,6 @@ def test_a_changed_module_makes_stale_the_stages_that_run_it_and_no_other(reposi
     }
 
 
-def leaves(section: dict, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for key, value in section.items():
-        yield from leaves(value, (*path, key)) if isinstance(value, dict) else [(*path, key)]
-
-
 def owner(path: tuple[str, ...]) -> tuple[str, ...]:
     """The least section that a stage can declare of those that hold a param: a key, or the block of a model."""
     return path[:2] if path[0] == "models" else path[:1]
@@ -70,7 +65,7 @@ def owner(path: tuple[str, ...]) -> tuple[str, ...]:
 
 def rounds() -> Iterator[list[tuple[str, ...]]]:
     """Every param once, in rounds of one param of each section."""
-    sections = [list(paths) for _, paths in groupby(leaves(PARAMS), owner)]
+    sections = [list(paths) for _, paths in groupby(project.leaves(PARAMS), owner)]
     for params in zip_longest(*sections):
         yield [path for path in params if path]
 

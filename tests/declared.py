@@ -1,0 +1,48 @@
+"""What each stage of dvc.yaml runs and asks for, by the text of its code."""
+
+import ast
+from contextlib import chdir
+from functools import cache
+from pathlib import Path
+
+from project import ROOT
+
+from study.pipeline import deps
+
+LOADING = "from study.params.load import load\n"
+# Its function `train`, which loads params, is called by training scripts only; `best` calls others of its functions.
+TRAINING = "study/training/stage.py"
+
+
+@cache
+def code() -> dict[str, frozenset[str]]:
+    """The files that running a stage executes or reads, by stage; the templates of `foreach` are filled in."""
+    with chdir(ROOT):
+        models, pipeline = deps.read_models(), deps.read_yaml("dvc.yaml")
+        graph, found = deps.Code(models), {}
+        for stage in deps.stages(Path("dvc.yaml").read_text(encoding="utf-8")):
+            (module,) = stage.modules
+            if "foreach" in pipeline["stages"][stage.name]:
+                found |= {f"{stage.name}@{model}": graph.files(module.replace("${key}", model)) for model in models}
+            else:
+                found[stage.name] = graph.files(module)
+        return {name: frozenset(files) for name, files in found.items()}
+
+
+def sections(name: str) -> set[str]:
+    """The sections of params.yaml that the code of a stage gives to `load`."""
+    stage, _, model = name.partition("@")
+    called = code()[name] - (set() if stage == "train" else {TRAINING})
+    return {
+        f"models.{model}" if isinstance(argument, ast.JoinedStr) else ast.literal_eval(argument)
+        for file in called
+        if LOADING in (ROOT / file).read_text(encoding="utf-8")
+        for call in calls(ROOT / file, "load")
+        for argument in call.args
+    }
+
+
+def calls(path: Path, function: str) -> list[ast.Call]:
+    """The calls of a function, as its name is written, in a file."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return [node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == function]

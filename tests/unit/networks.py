@@ -1,0 +1,74 @@
+"""Small networks in the places of the study's, their trainings and files, and the ways to have one predict."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+
+from study.data.arrays import Prepared
+from study.models.architecture import Architecture
+from study.models.cnn.schema import Cnn
+from study.models.resnet.build import resnet
+from study.models.schema import Block
+from study.training.checkpoint import Checkpoint
+from study.training.loop import Run
+
+
+def tiny(block: Cnn, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
+    """One dense layer on 16 averages of an image's pixels, with dropout."""
+    inputs = keras.Input(image_shape, dtype="uint8")
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.AveragePooling2D(8)(x)
+    x = keras.layers.Dropout(0.2)(keras.layers.Flatten()(x))
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax")(x))
+
+
+def small_backbone(include_top, weights, input_shape, pooling, name=None) -> keras.Model:
+    """A backbone of a few layers with the interface of keras.applications."""
+    inputs = keras.Input(input_shape)
+    x = keras.layers.Conv2D(8, 3, strides=4, name="conv")(inputs)
+    x = keras.layers.BatchNormalization(name="bn")(x)
+    x = {"avg": keras.layers.GlobalAveragePooling2D, "max": keras.layers.GlobalMaxPooling2D}[pooling]()(x)
+    model = keras.Model(inputs, x, name=name)
+    if weights:
+        model.load_weights(weights)
+    return model
+
+
+# The ways to have a model predict.
+CALLS = {
+    "predict_on_batch": lambda model, images: model.predict_on_batch(images),
+    "predict": lambda model, images: model.predict(images, verbose=0),
+    "a call": lambda model, images: np.array(model(images)),
+    "a call with training=False": lambda model, images: np.array(model(images, training=False)),
+}
+PLATEAU = {"name": "plateau", "patience": 1, "factor": 0.5, "minimum_learning_rate": 0.0001}
+TINY = Architecture(Cnn, tiny)
+SMALL_RESNET = resnet(small_backbone)
+
+
+def as_run(block: Block, prepared: Prepared, seed: int = 0, **inputs) -> Run:
+    """A training of a block, whose checkpoint belongs to the block, the seed and the further inputs."""
+    checkpoint = Checkpoint("test", block=block.model_dump(), seed=seed, **inputs)
+    return Run(block, prepared, seed, block.epochs, checkpoint)
+
+
+class Killed(BaseException):
+    """Stands for a kill."""
+
+
+def backbone_of(model: keras.Model) -> keras.Model:
+    """The backbone of a ResNet."""
+    return model.get_layer("features").get_layer("backbone")
+
+
+def saved(path: Path) -> tuple[str, list[str]]:
+    """The configuration in a `.keras` file, and the names of all that its weights hold."""
+    names: list[str] = []
+    with zipfile.ZipFile(path) as archive:
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as weights:
+            weights.visit(names.append)
+        return archive.read("config.json").decode(), names

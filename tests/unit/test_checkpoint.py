@@ -1,0 +1,201 @@
+"""A killed training goes on as if it never was, and from the state of the same inputs only."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from networks import PLATEAU, TINY, Killed, as_run
+
+from study import files, runtime
+from study.params.schema import override
+from study.training.checkpoint import Checkpoint, Phase, Row
+from study.training.fit import fit
+
+pytestmark = pytest.mark.usefixtures("checkpoints")
+BLOCKS = {
+    "cosine": {},
+    "plateau and early stopping": {"schedule": PLATEAU, "early_stopping_patience": 3, "epochs": 12},
+    "sgd": {"optimizer": "sgd", "weight_decay": 0.01},
+}
+
+
+@pytest.mark.parametrize("changes", BLOCKS.values(), ids=BLOCKS)
+def test_a_killed_training_goes_on_and_ends_with_the_same_bits(cnn_block, prepared, changes):
+    block = override(cnn_block, changes, "test")
+    expected, expected_history = fit(TINY, as_run(block, prepared, whole=True))
+
+    trained = []
+    model = None
+    while model is None:
+        seen = []
+
+        def kill(row, seen=seen):
+            seen.append(row)
+            if row["epoch"] not in trained:
+                trained.append(row["epoch"])
+                if len(trained) > 1:  # the row before is on disk, this one is not
+                    raise Killed
+
+        try:
+            model, history = fit(TINY, as_run(block, prepared), kill)
+        except Killed:
+            assert len(trained) < 50
+    assert history == expected_history == seen
+    for found, weights in zip(model.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, weights)
+    assert len(trained) == len(history)
+
+
+@dataclass
+class Finished:
+    """A training that came to its end."""
+
+    folder: Path
+    weights: list[np.ndarray]
+    history: list[Row]
+
+
+@pytest.fixture(scope="module")
+def trained(cnn_block, prepared, checkpoints_of_module) -> Finished:
+    run = as_run(cnn_block, prepared, data="1")
+    model, history = fit(TINY, run)
+    return Finished(run.checkpoint.folder, model.get_weights(), history)
+
+
+@pytest.fixture
+def finished(trained, checkpoints) -> Finished:
+    """The training, with its checkpoint in a folder of the test's own."""
+    shutil.copytree(trained.folder, checkpoints / "test")
+    return replace(trained, folder=checkpoints / "test")
+
+
+def test_a_finished_training_takes_no_further_step(finished, cnn_block, prepared, monkeypatch):
+    steps = []
+    monkeypatch.setattr(Phase, "on_train_batch_end", lambda *arguments: steps.append(1))
+    _, history = fit(TINY, as_run(cnn_block, prepared, data="1"))
+    assert history == finished.history
+    assert not steps
+
+
+def test_a_finished_training_gives_the_same_bits_again(finished, cnn_block, prepared):
+    again, _ = fit(TINY, as_run(cnn_block, prepared, data="1"))
+    for found, weights in zip(again.get_weights(), finished.weights, strict=True):
+        np.testing.assert_array_equal(found, weights)
+
+
+INPUTS = ["block", "seed", "data", "code", "packages", "python", "processor", "threads", "variables"]
+
+
+def changed_run(changed: str, block, prepared, monkeypatch):
+    """A run of which one thing differs from `finished`, if any."""
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", os.environ["TF_NUM_INTRAOP_THREADS"])  # restored at the end
+    match changed:
+        case "block":
+            return as_run(override(block, {"dropout": 0.3}, "test"), prepared, data="1")
+        case "seed":
+            return as_run(block, prepared, seed=1, data="1")
+        case "data":
+            return as_run(block, prepared, data="2")
+        case "code":
+            monkeypatch.setattr(files, "sha256", lambda path: "of a changed module")
+        case "packages":
+            monkeypatch.setattr(importlib.metadata, "version", lambda package: "0")
+        case "python":
+            monkeypatch.setattr(platform, "python_version", lambda: "3.0")
+        case "processor":
+            monkeypatch.setattr(platform, "machine", lambda: "another")
+        case "threads":
+            runtime.use_threads(3)
+        case "variables":
+            monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    return as_run(block, prepared, data="1")
+
+
+@pytest.mark.parametrize("changed", INPUTS)
+def test_the_state_of_other_inputs_is_not_taken(finished, cnn_block, prepared, monkeypatch, changed):
+    run = changed_run(changed, cnn_block, prepared, monkeypatch)
+    assert Phase(run.checkpoint, "model").history == []
+
+
+def test_the_state_is_taken_whatever_decides_no_number(finished, cnn_block, prepared, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.setenv("HOME", "/elsewhere")
+    assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == finished.history
+
+
+def test_the_state_of_the_same_inputs_is_taken(finished, cnn_block, prepared):
+    assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == finished.history
+
+
+@pytest.mark.parametrize("changed", INPUTS)
+def test_the_result_of_other_inputs_is_not_taken(cnn_block, prepared, monkeypatch, changed):
+    as_run(cnn_block, prepared, data="1").checkpoint.finish({"roc_auc": 0.9})
+    run = changed_run(changed, cnn_block, prepared, monkeypatch)
+    assert run.checkpoint.result() is None
+
+
+def test_the_result_of_the_same_inputs_is_taken(cnn_block, prepared):
+    as_run(cnn_block, prepared).checkpoint.finish({"roc_auc": 0.9})
+    assert as_run(cnn_block, prepared).checkpoint.result() == {"roc_auc": 0.9}
+
+
+DAMAGE = {"cut": lambda content: content[:-100], "emptied": lambda content: b"", "not an archive": lambda content: b"x"}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_state_is_not_taken(finished, cnn_block, prepared, damage):
+    path = finished.folder / "model.npz"
+    path.write_bytes(damage(path.read_bytes()))
+    assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == []
+
+
+def test_a_damaged_result_is_not_taken(checkpoints):
+    checkpoint = Checkpoint("test", seed=1)
+    checkpoint.finish({"roc_auc": 0.9})
+    (checkpoint.folder / "result.json").write_text("{")
+    assert checkpoint.result() is None
+
+
+def test_a_file_in_the_folder_of_other_inputs_is_refused_by_its_key(checkpoints):
+    """Each file carries the key: no order of writing, moving or killing puts a state under other inputs."""
+    one, other = Checkpoint("one", seed=1), Checkpoint("other", seed=2)
+    one.write("model", weights=np.zeros(3))
+    other.folder.mkdir()
+    shutil.copy(one.folder / "model.npz", other.folder / "model.npz")
+    assert other.read("model") is None
+
+
+def test_a_name_belongs_to_one_state_at_a_time(checkpoints):
+    Checkpoint("test", seed=1).write("model", weights=np.zeros(3))
+    Checkpoint("test", seed=2).write("model", weights=np.ones(3))
+    assert Checkpoint("test", seed=1).read("model") is None
+
+
+def test_arrays_are_read_as_they_were_written(checkpoints):
+    Checkpoint("test", seed=1).write("model", weights=np.arange(3), state="text")
+    arrays = Checkpoint("test", seed=1).read("model")
+    assert {name: array.tolist() for name, array in arrays.items()} == {"weights": [0, 1, 2], "state": "text"}
+
+
+def test_a_finished_checkpoint_keeps_its_result_and_no_state(checkpoints):
+    checkpoint = Checkpoint("test", seed=1)
+    checkpoint.write("model", weights=np.zeros(3))
+    checkpoint.finish({"roc_auc": 0.9})
+    assert [path.name for path in checkpoint.folder.iterdir()] == ["result.json"]
+
+
+def test_a_checkpoint_that_was_never_written_holds_nothing(checkpoints):
+    checkpoint = Checkpoint("test", seed=1)
+    assert (checkpoint.read("model"), checkpoint.result()) == (None, None)
+
+
+def test_a_training_that_stopped_early_has_no_epoch_left(checkpoints, cnn_block, prepared):
+    block = override(cnn_block, {"epochs": 30, "early_stopping_patience": 2}, "test")
+    run = as_run(block, prepared)
+    fit(TINY, run)
+    assert Phase(run.checkpoint, "model").next_epoch(30) == 30

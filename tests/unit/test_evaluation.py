@@ -1,0 +1,87 @@
+"""What a model makes of the test split is written, and a model that does not fit it is refused."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from study import files
+from study.data import arrays
+from study.params.schema import Scoring
+from study.review import evaluation
+from study.runtime import UserError
+from study.scoring import image_scores
+from study.scoring.predict import predict
+from study.scoring.scores import Scores
+
+REPLICATES = Scoring(bootstrap_replicates=100)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The working folder, with a test split of twenty images of two classes."""
+    monkeypatch.chdir(tmp_path)
+    labels = np.arange(20, dtype=np.uint8) % 2
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3)).astype(np.uint8)
+    files.write_npz(arrays.TEST, x_test=images, y_test=labels, class_names=np.array(["a", "b"]))
+    return tmp_path
+
+
+def network(shape: tuple[int, ...] = (8, 8, 3), classes: int = 2, bias: float = 0.0) -> keras.Model:
+    inputs = keras.Input(shape, dtype="uint8")
+    x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    constant = keras.initializers.Constant(bias)
+    return keras.Model(inputs, keras.layers.Dense(classes, activation="softmax", bias_initializer=constant)(x))
+
+
+UNFIT = {
+    "images of another size": {"shape": (9, 8, 3)},
+    "another number of classes": {"classes": 3},
+    "probabilities that are no numbers": {"bias": np.nan},
+}
+
+
+@pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
+def test_a_model_that_does_not_fit_the_test_split_is_refused_with_its_remedy(folder, change):
+    with pytest.raises(UserError, match=r"^models/cnn2\.keras: .*dvc repro"):
+        evaluation.evaluate("cnn2", network(**change), REPLICATES, 0)
+
+
+@pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
+def test_a_refused_model_leaves_no_file(folder, change):
+    with pytest.raises(UserError):
+        evaluation.evaluate("cnn2", network(**change), REPLICATES, 0)
+    assert [path.name for path in folder.rglob("*") if path.is_file()] == ["test.npz"]
+
+
+@pytest.fixture
+def evaluated(folder) -> np.ndarray:
+    """The probabilities that a model gave when it was evaluated in the working folder."""
+    model = network()
+    evaluation.evaluate("cnn2", model, REPLICATES, 0)
+    return predict(model, files.read_npz(arrays.TEST)["x_test"])
+
+
+def test_the_predictions_are_those_of_the_model(evaluated):
+    np.testing.assert_array_equal(files.read_npz("data/predictions/cnn2.npz")["probabilities"], evaluated)
+
+
+def test_the_scores_are_those_of_the_predictions(evaluated):
+    found = files.read_json("metrics/test/cnn2.json", Scores)["accuracy"]
+    assert found == pytest.approx((evaluated.argmax(axis=1) == np.arange(20) % 2).mean())
+
+
+def test_the_scores_of_images_are_those_of_the_predictions(evaluated):
+    expected = image_scores.image_scores(np.arange(20) % 2, evaluated, "")
+    np.testing.assert_array_equal(image_scores.read("cnn2", 2).shortfall, expected.shortfall)
+
+
+def test_the_scores_of_images_name_the_test_split(evaluated):
+    assert str(image_scores.read("cnn2", 2).test_sha256) == files.sha256(arrays.TEST)
+
+
+def test_the_confusion_has_a_row_per_image(evaluated):
+    names = np.array(["a", "b"])
+    rows = zip(names[np.arange(20) % 2], names[evaluated.argmax(axis=1)], strict=True)
+    assert files.read_csv("plots/confusion/cnn2.csv") == [["actual", "predicted"], *map(list, rows)]

@@ -1,0 +1,173 @@
+"""Files appear whole or not at all, and what cannot be read is refused in one line, without running what is in it."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from study import files
+from study.runtime import UserError
+from study.scoring.scores import Scores
+
+SCORES = {"roc_auc": 0.9, "roc_auc_low": 0.8, "roc_auc_high": 0.95, "accuracy": 0.5, "log_loss": 1.0}
+
+
+def test_a_write_that_fails_leaves_the_previous_file_alone(tmp_path):
+    target = tmp_path / "a.txt"
+    files.write_text(target, "before")
+    with pytest.raises(RuntimeError), files.whole(target) as partial:
+        partial.write_text("half")
+        raise RuntimeError
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == {target: "before"}
+
+
+def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path):
+    with pytest.raises(OSError, match="a.txt") as error, files.whole(tmp_path / "a.txt"):
+        raise OSError(28, "No space left on device")
+    assert error.value.filename == str(tmp_path / "a.txt")
+
+
+def test_equal_arrays_give_equal_bytes(tmp_path):
+    for name in ("a.npz", "b.npz"):
+        files.write_npz(tmp_path / name, x=np.arange(5), y=np.array(["p", "q"]))
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_table_is_read_as_it_was_written(tmp_path):
+    files.write_csv(tmp_path / "a.csv", ["model", "params"], [["cnn2", 'a, "b"\nc'], ["ä", ""]])
+    assert files.read_csv(tmp_path / "a.csv") == [["model", "params"], ["cnn2", 'a, "b"\nc'], ["ä", ""]]
+
+
+def test_scores_are_read_as_they_were_written(tmp_path):
+    files.write_json(tmp_path / "a.json", SCORES)
+    assert files.read_json(tmp_path / "a.json", Scores) == SCORES
+
+
+def test_pickled_arrays_are_never_run(tmp_path):
+    class Bomb:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    np.savez(tmp_path / "bomb.npz", x_train=np.array([Bomb()], dtype=object))
+    with pytest.raises(UserError, match="not a readable .npz of plain arrays"):
+        files.read_npz(tmp_path / "bomb.npz")
+    assert not (tmp_path / "ran").exists()
+
+
+DAMAGED = {
+    "an empty file": b"",
+    "the first bytes of an archive": b"PK\x03\x04",
+    "text": b"not an archive",
+    "a pickle": b"\x80\x04N.",
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_what_is_no_archive_is_refused(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(UserError, match="not a readable .npz"):
+        files.read_npz(tmp_path / "a.npz", "x")
+
+
+def test_a_truncated_archive_is_refused(tmp_path):
+    files.write_npz(tmp_path / "a.npz", x=np.arange(1000))
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="not a readable .npz"):
+        files.read_npz(tmp_path / "a.npz", "x")
+
+
+def test_a_single_array_is_no_archive(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros(3))
+    with pytest.raises(UserError, match="not a readable .npz"):
+        files.read_npz(tmp_path / "a.npy")
+
+
+def test_an_archive_without_a_needed_array_is_refused(tmp_path):
+    files.write_npz(tmp_path / "a.npz", x=np.zeros(3))
+    with pytest.raises(UserError, match="it must hold x, y"):
+        files.read_npz(tmp_path / "a.npz", "x", "y")
+
+
+READERS = {
+    "npz": lambda path: files.read_npz(path, "x"),
+    "json": lambda path: files.read_json(path, Scores),
+    "csv": files.read_csv,
+}
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+def test_a_missing_file_is_named_in_one_line(tmp_path, read):
+    with pytest.raises(UserError, match="^.*/none: is missing; ") as error:
+        read(tmp_path / "none")
+    assert "\n" not in str(error.value)
+
+
+def test_an_archive_damaged_anywhere_is_refused_or_read_as_it_was(tmp_path):
+    path = tmp_path / "a.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    files.write_npz(path, pixels=pixels)
+    content = path.read_bytes()
+    assert len(content) > 8192
+    refused = 0
+    for place in [*range(300), *range(len(content) - 300, len(content))]:
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            np.testing.assert_array_equal(files.read_npz(path, "pixels")["pixels"], pixels)
+        except UserError as error:
+            assert len(str(error).splitlines()) == 1
+            refused += 1
+    assert refused > 100
+
+
+NO_SCORES = {
+    "none": json.dumps(SCORES | {"roc_auc": None}),
+    "a truth value": json.dumps(SCORES | {"roc_auc": True}),
+    "text": json.dumps(SCORES | {"roc_auc": "0.5"}),
+    "a share above 1": json.dumps(SCORES | {"roc_auc": 9.0}),
+    "NaN": json.dumps(SCORES | {"roc_auc": float("nan")}),
+    "infinity": json.dumps(SCORES | {"roc_auc": float("-inf")}),
+    "a list": json.dumps(SCORES | {"roc_auc": [0.5]}),
+    "a negative loss": json.dumps(SCORES | {"log_loss": -1}),
+    "an empty file": "",
+    "a list of nothing": "[]",
+    "null": "null",
+    "an open brace": "{",
+    "scores that lack some": '{"roc_auc": 0.5}',
+    "a NUL": "\x00",
+}
+
+
+@pytest.mark.parametrize("text", NO_SCORES.values(), ids=NO_SCORES)
+def test_a_metrics_file_that_holds_no_scores_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(UserError, match=r"metrics\.json: ") as error:
+        files.read_json(tmp_path / "metrics.json", Scores)
+    assert len(str(error.value).splitlines()) == 1
+
+
+NO_TABLES = {"an empty file": b"", "a short row": b"a,b\n1\n", "an open quote": b'a,b\n"1,2\n', "no text": b"a\xff\n"}
+
+
+@pytest.mark.parametrize("content", NO_TABLES.values(), ids=NO_TABLES)
+def test_a_damaged_table_is_refused_in_one_line(tmp_path, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.csv: is not a ") as error:
+        files.read_csv(tmp_path / "a.csv")
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("read", READERS.values(), ids=READERS)
+@given(content=st.binary(max_size=80) | st.text(max_size=60).map(str.encode))
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_read_or_refused_in_one_line(tmp_path, read, content):
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    try:
+        read(path)
+    except UserError as error:
+        assert len(str(error).splitlines()) == 1

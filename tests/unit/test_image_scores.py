@@ -1,0 +1,145 @@
+"""What is kept of each test image holds all that comparisons need: areas, their variance, and predictions."""
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from samples import sample, unequal
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+from study import files
+from study.runtime import UserError
+from study.scoring import image_scores, intervals
+from study.scoring.image_scores import ImageScores
+from study.scoring.scores import normalised
+
+CLASSES = 4
+DATA = {
+    "equal classes": sample(0, 400, CLASSES),
+    "unequal classes": unequal(240, CLASSES),
+    "ties": sample(1, 400, CLASSES, levels=1),
+    "ties in unequal classes": unequal(240, CLASSES, levels=2),
+}
+each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA)
+
+
+def scored(labels: np.ndarray, probabilities: np.ndarray) -> ImageScores:
+    return image_scores.image_scores(labels, probabilities, "0" * 64)
+
+
+def areas(images: ImageScores) -> list[float]:
+    """ROC-AUC of each class."""
+    labels = images.labels
+    return [1 - images.false_positive_rate[labels == label].mean(dtype=np.float64) for label in range(CLASSES)]
+
+
+def standard_deviation(labels: np.ndarray, contributions: np.ndarray) -> float:
+    return intervals.around(0.0, contributions, labels)[1] / intervals.NORMAL_QUANTILE
+
+
+@each_data
+def test_false_positive_rates_give_the_roc_auc_of_each_class(data):
+    labels, probabilities = data
+    normal = normalised(probabilities)
+    expected = [roc_auc_score(labels == label, normal[:, label]) for label in range(CLASSES)]
+    np.testing.assert_allclose(areas(scored(*data)), expected, atol=1e-7)
+
+
+@each_data
+def test_false_positive_rates_give_the_macro_roc_auc(data):
+    labels, probabilities = data
+    expected = roc_auc_score(labels, normalised(probabilities), multi_class="ovr", average="macro")
+    assert np.mean(areas(scored(*data))) == pytest.approx(expected, abs=1e-7)
+
+
+@each_data
+def test_the_class_means_of_the_shortfall_sum_to_twice_what_the_macro_roc_auc_lacks(data):
+    """Once as positives and once as negatives."""
+    images = scored(*data)
+    means = [images.shortfall[images.labels == label].mean(dtype=np.float64) for label in range(CLASSES)]
+    assert sum(means) == pytest.approx(2 * (1 - np.mean(areas(images))), abs=1e-6)
+
+
+@each_data
+def test_the_shortfall_has_the_standard_deviation_of_the_bootstrap(data):
+    labels, probabilities = data
+    replicates = intervals.bootstrap(labels, normalised(probabilities), 2000, seed=0)
+    assert standard_deviation(labels, scored(*data).shortfall) == pytest.approx(replicates.std(), rel=0.15)
+
+
+@each_data
+def test_the_difference_of_two_shortfalls_has_the_standard_deviation_of_the_paired_bootstrap(data):
+    labels, probabilities = data
+    noise = np.exp(np.random.default_rng(9).normal(scale=0.5, size=probabilities.shape))
+    other = normalised(probabilities * noise)
+    one_less_other = [intervals.bootstrap(labels, model, 2000, seed=0) for model in (normalised(probabilities), other)]
+    difference = scored(labels, other).shortfall - scored(labels, probabilities).shortfall
+    expected = np.subtract(*one_less_other).std()
+    assert standard_deviation(labels, difference) == pytest.approx(expected, rel=0.15)
+
+
+def test_all_images_tied_lack_half_the_area():
+    labels = np.array([0, 0, 1, 1, 1])
+    images = scored(labels, np.full((5, 2), 0.5))
+    assert images.false_positive_rate.tolist() == [0.5] * 5
+
+
+def test_an_image_that_ties_with_one_of_four_others_loses_half_a_place():
+    probabilities = np.array([[0.6, 0.4], [0.6, 0.4], [0.5, 0.5], [0.7, 0.3], [0.1, 0.9]])
+    rates = scored(np.array([0, 1, 1, 1, 1]), probabilities).false_positive_rate
+    assert rates[0] == pytest.approx((1 + 0.5) / 4)
+
+
+def test_a_model_without_fault_has_no_shortfall():
+    labels = np.arange(6) % 3
+    assert scored(labels, np.eye(3)[labels]).shortfall.tolist() == [0.0] * 6
+
+
+@each_data
+def test_predictions_give_the_accuracy(data):
+    labels, probabilities = data
+    images = scored(*data)
+    assert (images.predicted == images.labels).mean() == accuracy_score(labels, probabilities.argmax(axis=1))
+
+
+@each_data
+def test_losses_of_images_give_the_log_loss(data):
+    labels, probabilities = data
+    assert scored(*data).log_loss.mean(dtype=np.float64) == pytest.approx(log_loss(labels, probabilities), abs=1e-6)
+
+
+def test_confidence_is_the_highest_probability():
+    labels, probabilities = DATA["equal classes"]
+    np.testing.assert_allclose(scored(labels, probabilities).confidence, probabilities.max(axis=1), rtol=1e-6)
+
+
+def test_scores_are_read_as_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = scored(*DATA["unequal classes"])
+    image_scores.write("cnn2", written)
+    read = image_scores.read("cnn2", CLASSES)
+    for field in fields(ImageScores):
+        np.testing.assert_array_equal(getattr(read, field.name), getattr(written, field.name), strict=True)
+
+
+def test_scores_that_are_missing_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^metrics/images/cnn2\.npz: is missing"):
+        image_scores.read("cnn2", CLASSES)
+
+
+UNFIT = {
+    "another number of classes": {"labels": np.zeros(400, np.uint8)},
+    "labels in a column": {"labels": np.zeros((400, 1), np.uint8)},
+    "scores of fewer images": {"shortfall": np.zeros(7, np.float32)},
+}
+
+
+@pytest.mark.parametrize("changes", UNFIT.values(), ids=UNFIT)
+def test_scores_that_do_not_fit_each_other_are_refused(tmp_path, monkeypatch, changes):
+    monkeypatch.chdir(tmp_path)
+    images = scored(*DATA["equal classes"])
+    arrays = {field.name: getattr(images, field.name) for field in fields(ImageScores)}
+    files.write_npz(image_scores.path("cnn2"), **(arrays | changes))
+    with pytest.raises(UserError, match=r"^metrics/images/cnn2\.npz: holds no scores of images of 4 classes; "):
+        image_scores.read("cnn2", CLASSES)

@@ -1,0 +1,79 @@
+"""What a running training shows: a line per epoch with the time left, and metrics that are gone at its end."""
+
+import io
+import sys
+
+import pytest
+
+from study.training import live
+
+ROW = {"epoch": 1, "loss": 0.5, "val_roc_auc": 0.75}
+
+
+def train(clock, epochs: range, total: int, seconds: float, steps: int = 2) -> None:
+    """Show a training of these epochs of so many seconds."""
+    shown = live.Progress()
+    shown.set_params({"epochs": total, "steps": steps})
+    shown.on_train_begin()
+    for epoch in epochs:
+        shown.on_epoch_begin(epoch)
+        for batch in range(steps):
+            shown.on_train_batch_end(batch)
+        clock.now += seconds
+        shown.on_epoch_end(epoch, {"loss": 1.23456, "val_roc_auc": 0.5})
+    shown.on_train_end()
+
+
+def test_an_epoch_is_a_line_with_its_scores_and_the_time_left(clock, capsys):
+    train(clock, range(3), 20, 5 / 17)
+    assert capsys.readouterr().out.splitlines()[-1] == "epoch 3/20: loss 1.235, val_roc_auc 0.5; at most 5 s left"
+
+
+def test_a_training_that_goes_on_estimates_from_its_own_epochs(clock, capsys):
+    train(clock, range(18, 19), 20, 7)
+    assert capsys.readouterr().out == "epoch 19/20: loss 1.235, val_roc_auc 0.5; at most 7 s left\n"
+
+
+def test_the_last_epoch_leaves_no_time(clock, capsys):
+    train(clock, range(1), 1, 7)
+    assert capsys.readouterr().out.endswith("; at most 0 s left\n")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_bar_of_the_steps(clock, monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    train(clock, range(1), 3, 1, steps=4)
+    assert "epoch 1/3: " in terminal.getvalue()
+    assert "0/4 [" in terminal.getvalue()
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working folder, outside any repository."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_row_is_shown_as_metrics_of_its_model(folder):
+    with live.metrics("cnn2") as log:
+        log(ROW)
+        shown = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.tsv"))
+    assert shown == ["dvclive/plots/metrics/cnn2/loss.tsv", "dvclive/plots/metrics/cnn2/val_roc_auc.tsv"]
+
+
+def test_nothing_of_the_metrics_is_left_after_a_training(folder):
+    with live.metrics("cnn2") as log:
+        log(ROW)
+    assert list(folder.iterdir()) == []
+
+
+def test_nothing_of_the_metrics_is_left_after_a_training_that_failed(folder):
+    with pytest.raises(LookupError), live.metrics("cnn2") as log:
+        log(ROW)
+        raise LookupError
+    assert list(folder.iterdir()) == []

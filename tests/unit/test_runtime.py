@@ -1,0 +1,269 @@
+"""Every program starts in a checked environment, shows nothing of TensorFlow's start-up, and ends with one line."""
+
+import os
+import subprocess
+import sys
+from textwrap import dedent, indent
+
+import project
+import pytest
+from project import ROOT
+
+pytestmark = pytest.mark.slow
+START = "from study import runtime; runtime.set_up()\n"
+RUN = START + "def main():\n{body}\nruntime.run(main)"
+NOISE = [
+    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
+    "I0000 00:00:1764115200.123456   12345 port.cc:153] oneDNN custom operations are on.",
+    "W0000 00:00:1764115200.123456   12345 gpu_device.cc:2342] Cannot dlopen some GPU libraries.",
+    "E0000 00:00:1764115200.123456   12345 cuda_executor.cc:1228] INTERNAL: CUDA Runtime error",
+]
+FATAL = "F0000 00:00:1764115200.123456   12345 tensor_shape.cc:45] Check failed: NDIMS == dims()"
+
+
+def python(code: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run code in the repository."""
+    return project.shell(ROOT, sys.executable, "-c", code, check=False, **environment)
+
+
+def run(body: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run the body of a `main`."""
+    return python(RUN.format(body=indent(dedent(body), "    ")), **environment)
+
+
+REFUSED = {
+    "another backend": ({"KERAS_BACKEND": "jax"}, "KERAS_BACKEND is 'jax'; allowed: tensorflow, "),
+    "an empty backend": ({"KERAS_BACKEND": ""}, "KERAS_BACKEND is ''; allowed: tensorflow, "),
+    "a limit of epochs": ({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut trainings short; unset it"),
+    "a limit of steps": (
+        {"KERAS_MAX_STEPS_PER_EPOCH": "1"},
+        "KERAS_MAX_STEPS_PER_EPOCH is set and would cut trainings",
+    ),
+}
+
+
+@pytest.mark.parametrize(("environment", "message"), REFUSED.values(), ids=REFUSED)
+def test_an_environment_that_would_change_results_is_refused_in_one_line(environment, message):
+    process = python("import stages", **environment)
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"error: {message}")
+    assert process.stderr.count("\n") == 1
+
+
+def test_tensorflow_is_the_backend_whatever_keras_json_says(tmp_path):
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras/keras.json").write_text('{"backend": "jax"}')
+    code = START + "import os; print(os.environ['KERAS_BACKEND'])"
+    assert python(code, HOME=str(tmp_path)).stdout == "tensorflow\n"
+
+
+def test_the_end_of_the_imports_restores_stderr():
+    code = """
+    import os
+    from study import runtime
+    before = os.fstat(2)
+    runtime.set_up()
+    assert not os.path.samestat(before, os.fstat(2))
+    runtime.end_imports()
+    print(os.path.samestat(before, os.fstat(2)))
+    """
+    assert python(dedent(code)).stdout == "True\n"
+
+
+def test_a_second_set_up_changes_nothing():
+    code = """
+    import os
+    from study import runtime
+    before = os.fstat(2)
+    runtime.set_up()
+    runtime.set_up()
+    runtime.end_imports()
+    print(os.path.samestat(before, os.fstat(2)))
+    """
+    assert python(dedent(code)).stdout == "True\n"
+
+
+def test_the_end_of_the_imports_restores_garbage_collection():
+    code = START + "import gc; print(gc.isenabled()); runtime.end_imports(); print(gc.isenabled())"
+    assert python(code).stdout == "False\nTrue\n"
+
+
+def test_lines_of_tensorflows_start_up_are_not_shown():
+    code = START + f"import os; os.write(2, {chr(10).join([*NOISE, '']).encode()!r})"
+    assert python(code).stderr == ""
+
+
+def test_lines_of_tensorflows_start_up_are_not_shown_by_a_late_import():
+    write = f"import os; os.write(2, {chr(10).join([*NOISE, 'a message', '']).encode()!r})"
+    code = f"{START}runtime.end_imports(); runtime.begin_imports()\n{write}\nruntime.end_imports()"
+    assert python(code).stderr == "a message\n"
+
+
+MESSAGES = {
+    "a message": "a message\n",
+    "a message without an end of line": "a message",
+    "a line that looks like a start": "I000 is no line of a log\n",
+    "a message in another script": "größer 合成\n",
+}
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
+@pytest.mark.parametrize("writer", ["sys.stderr.write(text)", "os.write(2, text.encode())"], ids=["Python", "native"])
+def test_a_message_passes_through_the_filter(message, writer):
+    process = python(f"{START}import os, sys\ntext = {message!r}\n{writer}", PYTHONIOENCODING="utf-8")
+    assert process.stderr == message
+
+
+def test_a_message_before_the_end_of_the_imports_stands_before_one_behind_it():
+    code = START + "import sys; print('one', file=sys.stderr); runtime.end_imports(); print('two', file=sys.stderr)"
+    assert python(code).stderr == "one\ntwo\n"
+
+
+def test_a_traceback_passes_through_the_filter():
+    process = python(START + "raise LookupError('why')")
+    assert process.returncode == 1
+    assert process.stderr.startswith("Traceback (most recent call last):\n")
+    assert process.stderr.endswith("\nLookupError: why\n")
+
+
+def test_the_last_words_of_a_native_crash_pass_through_the_filter():
+    process = python(f"{START}import os; os.write(2, {FATAL.encode()!r} + b'\\n'); os.abort()")
+    assert process.returncode == -6
+    assert process.stderr == f"{FATAL}\n"
+
+
+def test_a_program_that_is_killed_during_its_imports_leaves_no_filter(tmp_path):
+    """The filter ends with the last writer of its pipe, and so does the reading of stderr here."""
+    process = python(START + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert process.returncode == -9
+
+
+def test_a_closed_stderr_is_left_closed():
+    code = START + "runtime.end_imports(); print('done')"
+    process = project.shell(ROOT, "sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, code)
+    assert process.stdout == "done\n"
+
+
+ENDS = {
+    "a fault of the user's": ("raise runtime.UserError('seed is -1')", 1, "error: seed is -1\n"),
+    "a fault in two lines": ("raise runtime.UserError('seed\\n is -1')", 1, "error: seed is -1\n"),
+    "a file that cannot be read": (
+        "open('/none/a.txt')",
+        1,
+        "error: /none/a.txt: No such file or directory; mend that, then run `dvc repro` again\n",
+    ),
+    "an error of no file": (
+        "raise OSError('pipe is broken')",
+        1,
+        "error: input or output: pipe is broken; mend that, then run `dvc repro` again\n",
+    ),
+    "a lack of memory": (
+        "raise MemoryError",
+        1,
+        "error: out of memory; a smaller batch_size or image_size needs less\n",
+    ),
+    "TensorFlow's lack of memory": (
+        "raise type('ResourceExhaustedError', (Exception,), {})",
+        1,
+        "error: out of memory; a smaller batch_size or image_size needs less\n",
+    ),
+    "Ctrl-C": ("raise KeyboardInterrupt", 130, "stopped; `dvc repro` goes on after the last whole epoch\n"),
+    "no fault": ("pass", 0, ""),
+}
+
+
+@pytest.mark.parametrize(("body", "code", "line"), ENDS.values(), ids=ENDS)
+def test_a_program_ends_with_one_line_that_says_why(body, code, line):
+    process = run(body)
+    assert (process.returncode, process.stderr) == (code, line)
+
+
+def test_ctrl_c_during_the_imports_ends_with_one_line_too():
+    process = python(START + "raise KeyboardInterrupt")
+    assert process.returncode == 130
+    assert process.stderr == "stopped; `dvc repro` goes on after the last whole epoch\n"
+
+
+def test_a_fault_of_the_programs_own_shows_its_traceback():
+    process = run("raise LookupError('why')")
+    assert process.returncode == 1
+    assert process.stderr.endswith("\nLookupError: why\n")
+
+
+def test_what_tensorflow_warns_of_while_a_stage_runs_is_not_shown():
+    process = run("import logging; logging.getLogger('tensorflow').warning('5 calls triggered retracing')")
+    assert process.stderr == ""
+
+
+def test_a_stage_waits_for_a_server_only_so_long():
+    process = run("import socket; print(socket.getdefaulttimeout() == runtime.NETWORK_TIMEOUT_SECONDS)")
+    assert process.stdout == "True\n"
+
+
+def test_a_terminal_that_lacks_a_character_of_a_table_shows_its_number():
+    process = run("print('a – b')", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert process.stdout == "a \\u2013 b\n"
+
+
+CORES = len(os.sched_getaffinity(0))
+SETTINGS = [(threads, cores) for threads in (1, 2) for cores in sorted({1, CORES})]
+TRAININGS = f"""
+import stages.train.cnn2
+from study import runtime
+
+runtime.end_imports()
+
+import hashlib
+import os
+import warnings
+
+import keras
+import numpy as np
+
+warnings.simplefilter("ignore", DeprecationWarning)  # of forks, since Python 3.12
+
+def train(threads, cores):
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    runtime.use_threads(threads)
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 8))
+    x = keras.layers.Conv2D(16, 3, activation="relu")(inputs)
+    model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Flatten()(x)))
+    model.compile("adam", "mse")
+    rng = np.random.default_rng(0)
+    model.fit(rng.normal(size=(128, 16, 16, 8)), rng.normal(size=(128, 2)), batch_size=64, epochs=3, verbose=0)
+    print(threads, cores, hashlib.sha256(b"".join(map(bytes, model.get_weights()))).hexdigest(), flush=True)
+
+
+for setting in {SETTINGS}:  # TensorFlow counts cores and reads its threads as it begins to compute: once a process
+    if os.fork() == 0:
+        train(*setting)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.fixture(scope="module")
+def trainings() -> subprocess.CompletedProcess:
+    """Trainings by one and two threads, on one core and on all, each in a process of its own."""
+    return python(TRAININGS)
+
+
+@pytest.fixture(scope="module")
+def weights(trainings) -> dict[tuple[int, int], str]:
+    """The hash of the weights after a training, by its number of threads and of cores."""
+    lines = (line.split() for line in trainings.stdout.splitlines())
+    return {(int(threads), int(cores)): digest for threads, cores, digest in lines}
+
+
+def test_the_imports_of_a_training_and_its_start_write_nothing_to_stderr(trainings):
+    assert (trainings.returncode, trainings.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_so_many_threads_give_the_same_bits_on_one_core_and_on_all(weights, threads):
+    assert weights[threads, 1] == weights[threads, CORES]
+
+
+def test_the_number_of_threads_decides_the_bits(weights):
+    assert weights[1, 1] != weights[2, 1]

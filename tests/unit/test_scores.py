@@ -1,0 +1,45 @@
+"""Scores agree with scikit-learn's."""
+
+import numpy as np
+import pytest
+from samples import sample, unequal
+from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
+
+from study.scoring import scores
+
+EXPECTED = {
+    "roc_auc": lambda labels, probabilities: roc_auc_score(labels, probabilities, multi_class="ovr"),
+    "accuracy": lambda labels, probabilities: accuracy_score(labels, probabilities.argmax(axis=1)),
+    "log_loss": log_loss,
+}
+DATA = {"equal classes": sample(3, 200, 4), "unequal classes": unequal(80, 4), "ties": sample(3, 200, 4, levels=1)}
+
+
+@pytest.mark.parametrize("data", DATA.values(), ids=DATA)
+@pytest.mark.parametrize("score", EXPECTED)
+def test_a_score_is_scikit_learns(score, data):
+    labels, probabilities = data
+    assert scores.point(labels, probabilities)[score] == pytest.approx(EXPECTED[score](*data), abs=1e-6)
+
+
+@pytest.mark.parametrize("data", DATA.values(), ids=DATA)
+def test_the_roc_auc_of_each_class_is_scikit_learns(data):
+    labels, probabilities = data
+    expected = [roc_auc_score(labels == label, probabilities[:, label]) for label in range(4)]
+    np.testing.assert_allclose(scores.class_roc_auc(labels, probabilities), expected, atol=1e-12)
+
+
+def test_a_probability_of_0_for_the_right_class_costs_a_finite_loss():
+    probabilities = np.array([[1.0, 0.0], [1.0, 0.0]], np.float32)
+    expected = log_loss([0, 1], probabilities.astype(np.float64))
+    assert scores.point(np.array([0, 1]), probabilities)["log_loss"] == pytest.approx(expected)
+
+
+def test_a_record_is_flat_and_in_order():
+    record = scores.scores(*sample(1, 300, 3), replicates=200, seed=5)
+    assert list(record) == ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]
+
+
+def test_the_interval_of_a_record_holds_its_score():
+    record = scores.scores(*sample(1, 300, 3), replicates=200, seed=5)
+    assert record["roc_auc_low"] < record["roc_auc"] < record["roc_auc_high"]

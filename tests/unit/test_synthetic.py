@@ -1,0 +1,40 @@
+"""The drawn images depend on the seed alone and have the faults that were planted."""
+
+import numpy as np
+import pytest
+
+from study.data import arrays, duplicates, synthetic
+from study.data.arrays import Split
+
+
+def draw(seed: int) -> dict[str, np.ndarray]:
+    return synthetic.draw(train_images=100, test_images=50, noise=10.0, duplicates=6, leaks=4, seed=seed)
+
+
+def test_the_same_seed_draws_the_same_images():
+    one, same = draw(1), draw(1)
+    assert all(np.array_equal(one[key], same[key]) for key in one)
+
+
+def test_another_seed_draws_other_images():
+    assert not np.array_equal(draw(1)["x_train"], draw(2)["x_train"])
+
+
+def test_drawn_arrays_pass_the_check_of_arrays_from_outside():
+    drawn = draw(1)
+    checked = arrays.check(drawn, "synthetic")
+    assert all(np.array_equal(checked[key], drawn[key]) for key in drawn)
+
+
+@pytest.mark.parametrize(
+    ("fault", "count"),
+    [
+        pytest.param(0, 4, id="leaks"),
+        pytest.param(1, 6, id="copies"),
+        pytest.param(2, 2, id="an image with two labels"),
+    ],
+)
+def test_drawn_images_have_the_planted_faults_and_no_other(fault, count):
+    drawn = draw(1)
+    splits = [Split(drawn[f"x_{name}"], drawn[f"y_{name}"]) for name in ("train", "test")]
+    assert duplicates.faults(*splits)[fault].sum() == count

@@ -1,0 +1,159 @@
+"""The head learns on the frozen backbone's features, and a killed one goes on without computing any twice."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from networks import SMALL_RESNET, as_run, backbone_of, saved, small_backbone
+
+from study.models import keras_file
+from study.models.resnet.schema import Resnet
+from study.params.schema import override
+from study.runtime import UserError
+from study.training import fit, transfer
+from study.training.checkpoint import Checkpoint
+
+pytestmark = pytest.mark.usefixtures("checkpoints")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory) -> Path:
+    """The weights of a small backbone."""
+    path = tmp_path_factory.mktemp("weights") / "backbone.weights.h5"
+    keras.utils.set_random_seed(3)
+    small_backbone(False, None, (48, 48, 3), "max").save_weights(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def block(resnet_block, weights) -> Resnet:
+    """A block on these weights, with a head that trains for four epochs."""
+    changes = {"weights": str(weights), "head": {"epochs": 4, "learning_rate": 0.01}, "epochs": 1}
+    return override(resnet_block, changes, "test")
+
+
+def with_head(run) -> keras.Model:
+    """The network with its head trained."""
+    keras.utils.set_random_seed(0)
+    model = SMALL_RESNET.build(run.block, run.prepared.image_shape, len(run.prepared.class_names))
+    transfer.fit_head(model, run)
+    return model
+
+
+def test_the_head_learns(block, prepared):
+    model = with_head(as_run(override(block, {"head": {"epochs": 40, "learning_rate": 0.01}}, "test"), prepared))
+    found = model.predict(prepared.validation.images, verbose=0).argmax(axis=1)
+    assert (found == prepared.validation.labels).mean() == 1.0
+
+
+def test_the_backbone_keeps_the_given_weights_while_the_head_learns(block, weights, prepared):
+    found = backbone_of(with_head(as_run(block, prepared)))
+    expected = small_backbone(False, weights, (48, 48, 3), "max")
+    for one, other in zip(found.get_weights(), expected.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_rate_that_breaks_the_head_is_named(block, prepared, monkeypatch):
+    features = transfer.features
+    monkeypatch.setattr(transfer, "features", lambda *arguments: features(*arguments) * np.nan)
+    with pytest.raises(UserError, match=r"^params\.yaml: .* head\.learning_rate 0\.01 is too high"):
+        with_head(as_run(block, prepared))
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_features_are_those_of_each_image_and_with_flips_of_its_mirror_image(block, prepared, flip):
+    block = override(block, {"augmentation": {"flip": flip, "shift_pixels": 2}}, "test")
+    extractor = SMALL_RESNET.build(block, (32, 32, 3), 2).get_layer("features")
+    images = prepared.train.images
+    views = np.concatenate([images, images[:, :, ::-1]]) if flip else images
+    expected = extractor.predict(views, verbose=0)
+    found = transfer.features(extractor, as_run(block, prepared))
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-2)
+
+
+@pytest.fixture
+def killed_twice(block, prepared, monkeypatch) -> list[int]:
+    """A head whose training was killed before its fourth file of features and after its second epoch: how many images'
+    features were computed."""
+    monkeypatch.setattr(transfer, "FEATURE_FILE", 16)
+    predict, write, computed, kills = transfer.predict, Checkpoint.write, [], []
+
+    def counted(model, images):
+        if len(computed) == 3 and not kills:
+            kills.append("features")
+            raise KeyboardInterrupt
+        computed.append(len(images))
+        return predict(model, images)
+
+    def killed(self, name, **arrays):
+        write(self, name, **arrays)
+        if name == "head":
+            kills.append("epoch")
+            if kills.count("epoch") == 2:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(transfer, "predict", counted)
+    monkeypatch.setattr(Checkpoint, "write", killed)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            with_head(as_run(block, prepared))
+    assert kills == ["features", "epoch", "epoch"]
+    return computed
+
+
+def test_a_killed_head_ends_with_the_same_bits(killed_twice, block, prepared):
+    went_on = with_head(as_run(block, prepared)).get_weights()
+    expected = with_head(as_run(block, prepared, whole=True)).get_weights()
+    for one, other in zip(went_on, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_killed_head_computes_no_feature_twice(killed_twice, block, prepared):
+    with_head(as_run(block, prepared))
+    assert sum(killed_twice) == 2 * len(prepared.train)  # each image and its mirror image, once
+
+
+def test_a_finished_head_needs_no_features(block, prepared, monkeypatch):
+    expected = with_head(as_run(block, prepared)).get_weights()
+    monkeypatch.setattr(transfer, "features", None)
+    for one, other in zip(with_head(as_run(block, prepared)).get_weights(), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(block, prepared, checkpoints_of_module) -> keras.Model:
+    return fit.fit(SMALL_RESNET, as_run(block, prepared))[0]
+
+
+STARTS = {"moving_mean": 0.0, "gamma": 1.0}
+
+
+@pytest.mark.parametrize("statistic", STARTS)
+def test_fine_tuning_leaves_the_batch_norm_of_given_weights_alone(fine_tuned, statistic):
+    norm = backbone_of(fine_tuned).get_layer("bn")
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(getattr(norm, statistic)), STARTS[statistic])
+
+
+def test_fine_tuning_trains_the_convolutions_of_given_weights(fine_tuned, weights):
+    kernel = backbone_of(fine_tuned).get_layer("conv").kernel
+    given = small_backbone(False, weights, (48, 48, 3), "max").get_layer("conv").kernel
+    assert not np.array_equal(keras.ops.convert_to_numpy(kernel), keras.ops.convert_to_numpy(given))
+
+
+@pytest.fixture(scope="module")
+def saved_model(fine_tuned, tmp_path_factory) -> tuple[str, list[str]]:
+    """The configuration and the names in the file of a fine-tuned model."""
+    path = tmp_path_factory.mktemp("saved") / "model.keras"
+    keras_file.write(path, fine_tuned)
+    return saved(path)
+
+
+def test_a_fine_tuned_model_is_saved_without_an_optimizer(saved_model):
+    assert "Adam" not in saved_model[0]
+    assert "RMSprop" not in saved_model[0]
+
+
+def test_a_fine_tuned_model_is_saved_without_the_state_of_an_optimizer(saved_model):
+    assert saved_model[1]
+    assert not [name for name in saved_model[1] if "optimizer" in name]
