@@ -96,6 +96,27 @@ def test_dvc_compares_each_section_with_all_of_its_params(recorded_run):
             assert recorded == functools.reduce(dict.__getitem__, section.split("."), PARAMS), (name, section)
 
 
+def test_files_that_nobody_declared_make_no_stage_stale(repository):
+    for name in ("stages/.tune.py.swp", "stages/train/notes.txt", "study/.DS_Store", "metrics/validation/dropped.json"):
+        (repository / name).write_text("undeclared")
+    assert changed_deps(repository) == {}
+
+
+@pytest.mark.parametrize("target", ["eda", "prepare"])
+def test_what_was_run_once_is_restored_and_not_run_again(target, small_run, server, tmp_path):
+    """Also where git, and not DVC's cache, keeps what the stage writes."""
+    repository = Path(shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True))
+    expected, params = project.outputs(repository), repository / "params.yaml"
+    before = params.read_text()
+    params.write_text(before.replace("seed: 42", "seed: 43"))
+    project.shell(repository, "dvc", "repro", target, **server.environment)
+    assert project.outputs(repository) != expected
+    params.write_text(before)
+    printed = project.shell(repository, "dvc", "repro", **server.environment).stdout
+    assert "Running stage" not in printed
+    assert project.outputs(repository) == expected
+
+
 @pytest.fixture(scope="module")
 def opened(tiny_run) -> Callable[[str, str], set[str]]:
     """What a stage of the tiny run has `read`, `written` or `loaded`: opened(stage, verb)."""

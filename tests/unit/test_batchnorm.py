@@ -121,3 +121,15 @@ def test_a_frozen_batch_norm_keeps_its_statistics():
     model(np.random.default_rng(0).normal(size=(8, 4, 4, 3)), training=True)
     for found, expected in zip(plain.get_weights(), before, strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_the_running_variance_of_few_numbers_is_keras_own():
+    """Of eight numbers per channel: the kernel divides by seven, Keras by eight."""
+    images = np.random.default_rng(0).normal(size=(2, 2, 2, 3)).astype(np.float32)
+    statistics = []
+    for prepare in (lambda model: model, batchnorm.fused):
+        inputs = keras.Input((2, 2, 3))
+        plain = keras.layers.BatchNormalization(momentum=0.5)
+        prepare(keras.Model(inputs, plain(inputs)))(images, training=True)
+        statistics.append(keras.ops.convert_to_numpy(plain.moving_variance))
+    np.testing.assert_allclose(statistics[1], statistics[0], rtol=1e-5)
