@@ -2,8 +2,8 @@
 
 Without REF: run the whole pipeline twice, in two clones of HEAD at two paths, with other hash seeds, locales and time
 zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and say how far
-each model's test scores are from those that REF records; fail where the 95 % intervals of a ROC-AUC have no value in
-common, and where a model is no longer scored. Where the same code and params lead the search to another winner, by
+each model's test scores are from those that REF records; fail where two 95 % intervals of a ROC-AUC do not overlap,
+and where a model is no longer scored. Where the same code and params lead the search to another winner, by
 rounding, `best` is trained again from the winner that REF records, so that like is compared with like.
 """
 

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     graph = command.add_parser("graph", help="draw the stages of dvc.yaml in README.md")
     for written in (deps, graph):
         written.add_argument("--check", action="store_true", help="write nothing; fail where the file differs")
-    command.add_parser("profile", help="show where the time of a run goes")
+    command.add_parser("profile", help="run the pipeline of HEAD in a clone and show where its time goes")
     return commands
 
 

@@ -25,7 +25,7 @@ UNREADABLE = (
     *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
 )
 
-# Where a good copy is: in git for what is small, in DVC's cache for the rest.
+# Remedies: small files are in git, the others in DVC's cache.
 RESTORE = "`git restore` it, or `dvc repro --force` its stage"
 RESTORE_CACHED = (
     "delete it, then `dvc checkout` or `dvc repro` restores what a stage made (if it comes back damaged, delete its "
@@ -118,7 +118,7 @@ def read_npz(path: str | Path, *keys: str, remedy: str = RESTORE_CACHED) -> dict
                 raise ValueError(f"{key} is no array")
         return arrays
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; {remedy}") from None
+        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
     except KeyError as error:
         raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(keys)}; {remedy}") from None
     except UNREADABLE as error:

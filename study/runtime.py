@@ -14,8 +14,6 @@ import socket
 import sys
 from collections.abc import Callable
 
-from study import progress
-
 NETWORK_TIMEOUT_SECONDS = 30
 # Variables that would cut trainings short.
 REFUSED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
@@ -42,6 +40,7 @@ def set_up() -> None:
     """Prepare the process, once. Exits with one line where the environment would change results."""
     if sys.excepthook is _stop_on_ctrl_c:
         return
+    _open_standard_streams()
     sys.excepthook = _stop_on_ctrl_c
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
     if backend != "tensorflow":
@@ -83,6 +82,8 @@ def run(main: Callable[..., None], *args: str) -> None:
     socket.setdefaulttimeout(NETWORK_TIMEOUT_SECONDS)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of networks that are traced and used a few times
     sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that lack a character of a table
+    from study import progress
+
     if stage := progress.stage_of_stages():
         print(stage, flush=True)
     try:
@@ -91,7 +92,7 @@ def run(main: Callable[..., None], *args: str) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:
         reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
-        sys.exit(f"error: {error.filename or 'input or output'}: {reason}; mend that, then run `dvc repro` again")
+        sys.exit(f"error: {error.filename or 'input or output'}: {reason}; mend that and run it again")
     except Exception as error:
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
             raise
@@ -100,12 +101,21 @@ def run(main: Callable[..., None], *args: str) -> None:
         gc.freeze()  # the interpreter's last collection would take a second for what TensorFlow holds
 
 
+def _open_standard_streams() -> None:
+    """Give a closed stdin, stdout or stderr the null device, so that no other file takes its descriptor."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 (they stay open)
+    sys.stderr = sys.stderr or open(STDERR, "w", closefd=False)  # noqa: SIM115
+
+
 def _stop_on_ctrl_c(kind, value, traceback) -> None:
-    """Ctrl-C, during imports too: one line and exit code 130, as shells have it."""
+    """Ctrl-C, during most imports too: one line and exit code 130, as shells have it."""
     if not issubclass(kind, KeyboardInterrupt):
         return sys.__excepthook__(kind, value, traceback)
     with contextlib.suppress(OSError):  # the reader of either stream may be gone
-        print("stopped; `dvc repro` goes on after the last whole epoch", file=sys.stderr, flush=True)
+        print("stopped; `dvc repro` continues after the last finished epoch", file=sys.stderr, flush=True)
         sys.stdout.flush()
     os._exit(130)
 
@@ -123,10 +133,7 @@ class _StderrFilter:
     def start(self) -> None:
         if self.child is not None:
             return
-        try:
-            self.stderr = os.dup(STDERR)
-        except OSError:  # it is closed, and stays so
-            return
+        self.stderr = os.dup(STDERR)
         reading, writing = os.pipe()
         allowed = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # Ctrl-C is not for the child
         self.child = os.fork()

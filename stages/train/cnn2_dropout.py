@@ -1,7 +1,10 @@
 """train@cnn2_dropout: cnn2 with dropout.
 
-Reads data/prepared.npz; writes models/cnn2_dropout.keras, its validation scores and its learning curves.
+Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.cnn2_dropout`; writes
+models/cnn2_dropout.keras, metrics/validation/cnn2_dropout.json and plots/training/cnn2_dropout.csv.
 """
+
+from pathlib import Path
 
 from study import runtime
 from study.models.cnn.build import cnn
@@ -10,4 +13,4 @@ from study.training import stage
 architecture = cnn(64, 128)
 
 if __name__ == "__main__":
-    runtime.run(stage.train, "cnn2_dropout", architecture)
+    runtime.run(stage.train, Path(__file__).stem, architecture)

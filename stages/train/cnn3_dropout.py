@@ -1,7 +1,10 @@
 """train@cnn3_dropout: three convolutional blocks (64, 128, 64 filters) with dropout.
 
-Reads data/prepared.npz; writes models/cnn3_dropout.keras, its validation scores and its learning curves.
+Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.cnn3_dropout`; writes
+models/cnn3_dropout.keras, metrics/validation/cnn3_dropout.json and plots/training/cnn3_dropout.csv.
 """
+
+from pathlib import Path
 
 from study import runtime
 from study.models.cnn.build import cnn
@@ -10,4 +13,4 @@ from study.training import stage
 architecture = cnn(64, 128, 64)
 
 if __name__ == "__main__":
-    runtime.run(stage.train, "cnn3_dropout", architecture)
+    runtime.run(stage.train, Path(__file__).stem, architecture)

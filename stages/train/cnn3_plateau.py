@@ -1,7 +1,10 @@
 """train@cnn3_plateau: three blocks (32, 64, 128 filters), early stopping and a plateau schedule.
 
-Reads data/prepared.npz; writes models/cnn3_plateau.keras, its validation scores and its learning curves.
+Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.cnn3_plateau`; writes
+models/cnn3_plateau.keras, metrics/validation/cnn3_plateau.json and plots/training/cnn3_plateau.csv.
 """
+
+from pathlib import Path
 
 from study import runtime
 from study.models.cnn.build import cnn
@@ -10,4 +13,4 @@ from study.training import stage
 architecture = cnn(32, 64, 128)
 
 if __name__ == "__main__":
-    runtime.run(stage.train, "cnn3_plateau", architecture)
+    runtime.run(stage.train, Path(__file__).stem, architecture)

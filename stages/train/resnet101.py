@@ -1,7 +1,10 @@
 """train@resnet101: ResNet101 of keras.applications.
 
-Reads data/prepared.npz; writes models/resnet101.keras, its validation scores and its learning curves.
+Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.resnet101`; writes
+models/resnet101.keras, metrics/validation/resnet101.json and plots/training/resnet101.csv.
 """
+
+from pathlib import Path
 
 from keras.applications import ResNet101
 
@@ -12,4 +15,4 @@ from study.training import stage
 architecture = resnet(ResNet101)
 
 if __name__ == "__main__":
-    runtime.run(stage.train, "resnet101", architecture)
+    runtime.run(stage.train, Path(__file__).stem, architecture)

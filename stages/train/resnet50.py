@@ -1,7 +1,10 @@
 """train@resnet50: ResNet50 of keras.applications.
 
-Reads data/prepared.npz; writes models/resnet50.keras, its validation scores and its learning curves.
+Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.resnet50`; writes
+models/resnet50.keras, metrics/validation/resnet50.json and plots/training/resnet50.csv.
 """
+
+from pathlib import Path
 
 from keras.applications import ResNet50
 
@@ -12,4 +15,4 @@ from study.training import stage
 architecture = resnet(ResNet50)
 
 if __name__ == "__main__":
-    runtime.run(stage.train, "resnet50", architecture)
+    runtime.run(stage.train, Path(__file__).stem, architecture)

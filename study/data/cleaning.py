@@ -24,11 +24,11 @@ def split(train: Split, rows: np.ndarray, class_names: list[str], fraction: floa
 
     Raises UserError where a class would lack in either.
     """
-    param = f"prepare.validation_fraction is {fraction}"
+    param = f"params.yaml: prepare.validation_fraction is {fraction}"
     try:
         learn, validate = train_test_split(rows, test_size=fraction, stratify=train.labels[rows], random_state=seed)
     except ValueError as error:
-        raise UserError(f"{param}: {error}") from None
+        raise UserError(f"{param} and cleaning left {len(rows)} images: {error}") from None
     learning, validation = train[np.sort(learn)], train[np.sort(validate)]
     for part, purpose in ((learning, "to learn from"), (validation, "for validation")):
         absent = set(range(len(class_names))) - set(part.labels.tolist())

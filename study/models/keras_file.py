@@ -53,7 +53,9 @@ def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:
 
 
 def read(path: str | Path) -> keras.Model:
-    """Load a `.keras` file in safe mode. Raises UserError where it is missing, damaged or carries code."""
+    """Load a `.keras` file in safe mode. Raises UserError where it is missing or cannot be loaded."""
+    if not Path(path).is_file():
+        raise UserError(f"{path}: is missing; `dvc repro` makes it")
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many types for a damaged or unsafe file

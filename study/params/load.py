@@ -19,7 +19,7 @@ def load(*sections: str) -> Params:
     A section is a key, `seed` say, or the block of one model, `models.cnn2`. Raises UserError with one line that names
     the key, the value found and what is allowed.
     """
-    params = parse(_read())
+    params = parse(read_yaml(FILE))
     check_models(params)
     values: dict[str, Any] = {}
     for section in sections:
@@ -43,8 +43,7 @@ def parse(raw: Any) -> Params:
 
 def check_models(params: Params) -> None:
     """Raise UserError where a model has no script, or where dvc.yaml does not list it yet."""
-    graph = Path(GRAPH).read_text(encoding="utf-8").split("\n")
-    listed = {line.strip() for line in graph}
+    listed = {line.strip() for line in read_text(GRAPH).splitlines()}
     for name in params.models:
         script = Path(f"stages/train/{name}.py")
         if not script.is_file():
@@ -53,13 +52,20 @@ def check_models(params: Params) -> None:
             raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; run `python -m study deps`")
 
 
-def _read() -> Any:
+def read_yaml(path: str) -> Any:
+    """The values of a YAML file, as DVC reads them. Raises UserError where it is missing or not valid YAML."""
     try:
-        return reader.read(Path(FILE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{FILE}: is missing from this folder; run stages from the repository's root") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{FILE}: is not UTF-8 text") from None
+        return reader.read(read_text(path))
     except reader.YamlError as error:
         line = f", line {error.line}" if error.line else ""
-        raise UserError(f"{FILE}{line}: is not valid YAML ({error})") from None
+        raise UserError(f"{path}{line}: is not valid YAML ({error})") from None
+
+
+def read_text(path: str) -> str:
+    """Raises UserError where the file is missing or not UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing from this folder; work in the repository's root") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is not UTF-8 text") from None

@@ -24,7 +24,7 @@ def fault(error: ValidationError, raw: dict) -> str:
             return f"{key} is missing"
         case "union_tag_invalid" | "union_tag_not_found":
             tag = first["ctx"]["discriminator"].strip("'")
-            value = repr(first["ctx"]["tag"]) if "tag" in first["ctx"] else "missing"
+            value = shown(first["ctx"]["tag"]) if "tag" in first["ctx"] else "missing"
             return f"{key}.{tag} is {value}; allowed: {first['ctx'].get('expected_tags', 'see the comments there')}"
         case "value_error" if not first["loc"]:
             return allowed(first)

@@ -15,8 +15,8 @@ Model = Annotated[Cnn | Resnet, Field(discriminator="family")]
 
 
 class Synthetic(Section):
-    train_images: Count
-    test_images: Count
+    train_images: Annotated[int, Field(ge=1, le=100_000)]
+    test_images: Annotated[int, Field(ge=1, le=100_000)]
     noise: Annotated[float, Field(ge=0, le=255)]
     duplicates: CountOrZero
     leaks: CountOrZero
@@ -124,7 +124,7 @@ class Params(Section):
             return self
         for name in chosen:
             if name not in self.models:
-                raise ValueError(f"tune.models names {name}; allowed: {', '.join(self.models)}")
+                raise ValueError(f"tune.models names {messages.shown(name)}; allowed: {', '.join(self.models)}")
         if not chosen:
             raise ValueError("tune.models is an empty list; allowed: a count, or names of models")
         return self

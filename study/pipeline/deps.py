@@ -10,13 +10,12 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grimp
 import yaml
 
 from study import files
-from study.params import load, reader
+from study.params import load
 from study.params.schema import BEST
 from study.runtime import UserError
 
@@ -97,7 +96,8 @@ class Code:
 def main(check: bool) -> None:
     """Renew the deps in dvc.yaml; with `check`, raise UserError where they differ, and write nothing."""
     models = read_models()
-    before = Path(load.GRAPH).read_text(encoding="utf-8")
+    load.read_yaml(load.GRAPH)  # its faults are told as everywhere
+    before = load.read_text(load.GRAPH)
     after = updated(before, models, Code(models).files)
     changed = ", ".join(differing(before, after))
     if not changed:
@@ -111,22 +111,12 @@ def main(check: bool) -> None:
 
 def read_models() -> dict[str, str]:
     """The family of each model of params.yaml. Raises UserError for a fault in it or a model without a script."""
-    models = {name: block.family for name, block in load.parse(read_yaml(load.FILE)).models.items()}
+    models = {name: block.family for name, block in load.parse(load.read_yaml(load.FILE)).models.items()}
     for name in models:
         script = SCRIPTS.format(model=name)
         if not Path(script).is_file():
             raise UserError(f"{load.FILE}: models.{name} has no script {script}; write it, or remove the block")
     return models
-
-
-def read_yaml(path: str) -> Any:
-    """The values of a YAML file, as DVC reads them. Raises UserError where it is not valid YAML."""
-    try:
-        return reader.read(Path(path).read_text(encoding="utf-8"))
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is not UTF-8 text") from None
-    except reader.YamlError as error:
-        raise UserError(f"{path}{f', line {error.line}' if error.line else ''}: is not valid YAML ({error})") from None
 
 
 def updated(text: str, models: dict[str, str], files_of: Callable[[str], set[str]]) -> str:

@@ -2,12 +2,11 @@
 
 import re
 from itertools import product
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from study import files
 from study.params import load
-from study.pipeline.deps import read_yaml
 from study.runtime import UserError
 
 README = "README.md"
@@ -16,8 +15,10 @@ START, END = "<!-- graph -->", "<!-- /graph -->"
 
 def main(check: bool) -> None:
     """Renew the graph in README.md; with `check`, raise UserError where it differs, and write nothing."""
-    before = Path(README).read_text(encoding="utf-8")
-    after = updated(before, mermaid(read_yaml(load.GRAPH), read_yaml(load.FILE)))
+    params = load.read_yaml(load.FILE)
+    load.parse(params)
+    before = load.read_text(README)
+    after = updated(before, mermaid(load.read_yaml(load.GRAPH), params))
     if before == after:
         print(f"{README}: the graph is up to date")
     elif check:
@@ -44,6 +45,8 @@ def mermaid(pipeline: dict, params: dict) -> str:
     """
     nodes, reads, writes = [], {}, {}
     for name, stage in pipeline.get("stages", {}).items():
+        if not isinstance(stage, dict):
+            raise UserError(f"{load.GRAPH}: the stage {name} is no mapping")
         copies = _copies(stage, params)
         nodes.append(f'{name}["{name}@… × {len(copies)}"]' if "foreach" in stage else name)
         reads[name] = {path for copy in copies for path in _paths(*copy, "deps")}
@@ -63,6 +66,8 @@ def _copies(stage: dict, params: dict) -> list[tuple[dict, dict]]:
     items = stage["foreach"]
     if isinstance(items, str):
         items = _value(items.strip("${}"), params)
+    if not isinstance(items, dict | list):
+        raise UserError(f"{load.GRAPH}: a foreach is neither a mapping nor a list")
     pairs = items.items() if isinstance(items, dict) else enumerate(items)
     return [(stage["do"], params | {"key": key, "item": item}) for key, item in pairs]
 

@@ -18,14 +18,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         clone, records = Path(name, "clone"), Path(name, "records")
         records.mkdir()
-        subprocess.run(["git", "clone", "--quiet", ".", str(clone)], check=True)
+        cloned = subprocess.run(
+            ["git", "clone", "--quiet", ".", str(clone)], capture_output=True, text=True, check=False
+        )
+        if cloned.returncode:
+            raise UserError(f"git clone of this folder: {cloned.stderr.strip().splitlines()[0]}")
         unit = import_seconds()
         environment = os.environ | {"PROFILE": str(records), "PYTHONPATH": str(HOOK)}
         started = time.monotonic()
-        done = subprocess.run(["dvc", "repro", "--force"], cwd=clone, env=environment, stdout=sys.stderr, check=False)
+        repro = subprocess.run(["dvc", "repro", "--force"], cwd=clone, env=environment, stdout=sys.stderr, check=False)
         wall = time.monotonic() - started
-        if done.returncode:
-            raise UserError(f"dvc repro ended with {done.returncode}")
+        if repro.returncode:
+            raise UserError(f"dvc repro ended with {repro.returncode}")
         stages = sorted(records.glob("*.json"), key=lambda path: path.stat().st_mtime)
         print(table({path.stem: json.loads(path.read_bytes()) for path in stages}, wall, unit))
 
@@ -46,7 +50,7 @@ def table(stages: dict[str, dict[str, dict[str, float]]], wall: float, unit: flo
     lines = [f"| stage | wall s | CPU s | {' | '.join(kinds)} |", "|---|" + "---|" * (len(kinds) + 2)]
     totals = dict.fromkeys(["wall", "cpu", *kinds], 0.0)
     for stage, spent in stages.items():
-        row = {unit: sum(seconds[unit] for seconds in spent.values()) for unit in ("wall", "cpu")}
+        row = {clock: sum(seconds[clock] for seconds in spent.values()) for clock in ("wall", "cpu")}
         row |= {kind: seconds["cpu"] for kind, seconds in spent.items()}
         totals = {key: value + row[key] for key, value in totals.items()}
         lines.append(f"| {stage} | " + " | ".join(f"{value:.1f}" for value in row.values()) + " |")

@@ -1,4 +1,4 @@
-"""The test split: for scoring what has been chosen, never for a choice. The only reader of data/test.npz."""
+"""The test split: used to score, never to choose. The only reader of data/test.npz."""
 
 from study import files
 from study.data.arrays import TEST, Split

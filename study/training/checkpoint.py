@@ -1,4 +1,4 @@
-"""What a killed stage goes on from: the state after each epoch, in checkpoints/, which git and DVC ignore.
+"""The state from which a killed stage continues, after each epoch, in checkpoints/, which git and DVC ignore.
 
 A checkpoint serves the exact inputs that it was made from: data, params, the project's code, and what decides the
 arithmetic. Its key is a hash of them all; each file carries the key inside and is refused under another. The folder
@@ -9,7 +9,7 @@ stays until the stage `report` ends, since DVC may not have recorded before what
 import hashlib
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -76,7 +76,7 @@ class Phase(keras.callbacks.Callback):
         self,
         checkpoint: Checkpoint,
         name: str,
-        callbacks: list[keras.callbacks.Callback] = [],  # noqa: B006 (never changed)
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         on_epoch: Callable[[Row], None] = lambda row: None,
     ):
         super().__init__()

