@@ -312,8 +312,9 @@ def test_the_space_need_not_fit_models_that_are_not_tuned(raw_params, model, key
 
 
 def experiments() -> list[str]:
-    """The `dvc exp run` commands of README."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    """The `dvc exp run` commands of README, of the page on numbers and of the Makefile."""
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/numbers.md", "Makefile")]
+    text = "\n".join(pages).replace("\\\n", " ")
     return [found for found in re.findall(r"dvc exp run [^`\n]+", text) if " -S " in found]
 
 
@@ -327,7 +328,7 @@ def test_the_overrides_of_a_documented_experiment_are_accepted(command, folder):
 
 
 def test_there_are_documented_experiments():
-    assert len(experiments()) >= 6
+    assert len(experiments()) >= 8
 
 
 def test_an_override_changes_one_line_of_the_committed_file(folder):
