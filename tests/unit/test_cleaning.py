@@ -51,11 +51,13 @@ LACKING = {
 @pytest.mark.parametrize(("fraction", "message"), LACKING.values(), ids=LACKING)
 def test_a_class_that_a_part_would_lack_is_named(fraction, message):
     images = different_images(300, 2)
-    with pytest.raises(UserError, match=rf"^prepare\.validation_fraction is {fraction}: it {message}"):
+    with pytest.raises(UserError, match=rf"^params\.yaml: prepare\.validation_fraction is {fraction}: it {message}"):
         cleaning.split(images, np.arange(302), names(images), fraction, seed=0)
 
 
 def test_a_fraction_that_leaves_fewer_images_than_classes_is_refused():
     images = different_images(5, 5)
-    with pytest.raises(UserError, match=r"^prepare\.validation_fraction is 0\.1: "):
+    with pytest.raises(
+        UserError, match=r"^params\.yaml: prepare\.validation_fraction is 0\.1 and cleaning left 10 images: "
+    ):
         cleaning.split(images, np.arange(10), names(images), 0.1, seed=0)

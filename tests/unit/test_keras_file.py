@@ -122,13 +122,17 @@ def test_a_full_disk_keeps_no_part_of_a_model(full_disk):
     assert [path for path in full_disk[1].rglob("*") if path.is_file()] == []
 
 
-UNREADABLE = {"a missing file": None, "half a file": 500, "an empty file": 0}
+UNREADABLE = {"half a file": 500, "an empty file": 0}
 
 
 @pytest.mark.parametrize("kept", UNREADABLE.values(), ids=UNREADABLE)
 def test_what_is_no_model_is_refused_in_one_line(written, tmp_path, kept):
-    if kept is not None:
-        (tmp_path / "own.keras").write_bytes(written[1].read_bytes()[:kept])
+    (tmp_path / "own.keras").write_bytes(written[1].read_bytes()[:kept])
     with pytest.raises(UserError, match=r"own\.keras: cannot be loaded") as error:
         keras_file.read(tmp_path / "own.keras")
     assert "\n" not in str(error.value)
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"own\.keras: is missing; `dvc repro` makes it$"):
+        keras_file.read(tmp_path / "own.keras")
