@@ -7,6 +7,7 @@ from pathlib import Path
 
 from project import ROOT
 
+from study.params import load
 from study.pipeline import deps
 
 LOADING = "from study.params.load import load\n"
@@ -18,7 +19,7 @@ TRAINING = "study/training/stage.py"
 def code() -> dict[str, frozenset[str]]:
     """The files that running a stage executes or reads, by stage; the templates of `foreach` are filled in."""
     with chdir(ROOT):
-        models, pipeline = deps.read_models(), deps.read_yaml("dvc.yaml")
+        models, pipeline = deps.read_models(), load.read_yaml("dvc.yaml")
         graph, found = deps.Code(models), {}
         for stage in deps.stages(Path("dvc.yaml").read_text(encoding="utf-8")):
             (module,) = stage.modules

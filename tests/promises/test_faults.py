@@ -15,7 +15,7 @@ from project import SMALL_MODEL as MODEL
 
 pytestmark = pytest.mark.slow
 TRAIN = f"stages.train.{MODEL}"
-STOPPED = "stopped; `dvc repro` goes on after the last whole epoch"
+STOPPED = "stopped; `dvc repro` continues after the last finished epoch"
 
 
 @pytest.fixture

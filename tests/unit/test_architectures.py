@@ -1,14 +1,18 @@
 """The six models have the study's size, and give the same probabilities however they are called."""
 
+import re
+import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from networks import CALLS
+from networks import CALLS, backbone_of
 
 from study import files
 from study.models import keras_file, scripts
+from study.params.schema import override
 from study.runtime import UserError
 
 # Keras takes the one input of its own file for a list.
@@ -32,6 +36,7 @@ class Called:
     parameters: int
     probabilities: dict[str, np.ndarray]
     changed: dict[str, int]  # how many weights differ afterwards
+    folder: Path
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)
@@ -40,10 +45,12 @@ def called(request, params, tmp_path_factory) -> Called:
     folder = tmp_path_factory.mktemp(request.param)
     keras.utils.set_random_seed(0)
     model = scripts.architecture(request.param).build(params.models[request.param], (32, 32, 3), 10)
-    record = Called(model.count_params(), {}, {})
+    record = Called(model.count_params(), {}, {}, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "CHECKPOINTS", folder / "checkpoints")
         keras_file.write(folder / "model.keras", model)
+    if request.param == "resnet101":
+        backbone_of(model).save_weights(folder / "resnet101.weights.h5")
     before = model.get_weights()
     for state in ("fresh", "read"):
         if state == "read":
@@ -68,6 +75,27 @@ def test_a_model_gives_the_same_probabilities_however_it_is_called(called):
 
 def test_calling_a_model_changes_no_weight(called):
     assert called.changed == {"fresh": 0, "read": 0}
+
+
+@pytest.fixture(scope="module")
+def refused(called, params) -> tuple[str, list[str]]:
+    """What a ResNet50 is told that is given the weights of a ResNet101, and the warnings before it."""
+    block = override(params.models["resnet50"], {"weights": str(called.folder / "resnet101.weights.h5")}, "test")
+    with warnings.catch_warnings(record=True) as shown, pytest.raises(UserError) as error:
+        scripts.architecture("resnet50").build(block, (32, 32, 3), 10)
+    return str(error.value), [str(warning.message) for warning in shown if warning.category is UserWarning]
+
+
+@pytest.mark.parametrize("called", ["resnet101"], indirect=True)
+def test_weights_of_another_depth_are_refused(refused):
+    pattern = r"^.*/resnet101\.weights\.h5: does not hold the weights of a ResNet50 backbone \(.*\)$"
+    assert re.match(pattern, refused[0])
+
+
+@pytest.mark.parametrize("called", ["resnet101"], indirect=True)
+def test_weights_of_another_depth_are_refused_without_a_warning(refused):
+    """Which would stand before the one line."""
+    assert refused[1] == []
 
 
 def test_the_six_models_are_the_committed_ones(params):

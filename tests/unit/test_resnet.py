@@ -1,7 +1,5 @@
 """ResNets resize and preprocess in their graph, and start from the given weights or are refused before any training."""
 
-import re
-import warnings
 from pathlib import Path
 
 import keras
@@ -93,26 +91,6 @@ def test_a_backbone_without_given_weights_learns_its_batch_norm_statistics(resne
     before = keras.ops.convert_to_numpy(norm.moving_mean).copy()
     model(prepared.train.images, training=True)
     assert not np.array_equal(keras.ops.convert_to_numpy(norm.moving_mean), before)
-
-
-@pytest.fixture(scope="module")
-def another_depth(resnet_block, tmp_path_factory) -> tuple[str, list[str]]:
-    """What a ResNet50 is told that is given the weights of a ResNet101, and the warnings before it."""
-    path = tmp_path_factory.mktemp("weights") / "resnet101.weights.h5"
-    keras.applications.ResNet101(weights=None, include_top=False, input_shape=(48, 48, 3)).save_weights(path)
-    with warnings.catch_warnings(record=True) as shown, pytest.raises(UserError) as error:
-        resnet(keras.applications.ResNet50).build(with_weights(resnet_block, path), SHAPE, 10)
-    return str(error.value), [str(warning.message) for warning in shown if warning.category is UserWarning]
-
-
-def test_weights_of_another_depth_are_refused(another_depth):
-    pattern = r"^.*/resnet101\.weights\.h5: does not hold the weights of a ResNet50 backbone \(.*\)$"
-    assert re.match(pattern, another_depth[0])
-
-
-def test_weights_of_another_depth_are_refused_without_a_warning(another_depth):
-    """Which would stand before the one line."""
-    assert another_depth[1] == []
 
 
 UNFIT = ["missing.weights.h5", "other.weights.h5", "half.weights.h5"]
