@@ -74,18 +74,28 @@ def finished(trained, checkpoints) -> Finished:
     return replace(trained, folder=checkpoints / "test")
 
 
-def test_a_finished_training_takes_no_further_step(finished, cnn_block, prepared, monkeypatch):
+@pytest.fixture(scope="module")
+def again(trained, cnn_block, prepared) -> tuple[Finished, int]:
+    """The same training once more, and how many steps it took."""
     steps = []
-    monkeypatch.setattr(Phase, "on_train_batch_end", lambda *arguments: steps.append(1))
-    _, history = fit(TINY, as_run(cnn_block, prepared, data="1"))
-    assert history == finished.history
-    assert not steps
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "CHECKPOINTS", trained.folder.parent)
+        patch.setattr(Phase, "on_train_batch_end", lambda *arguments: steps.append(1))
+        model, history = fit(TINY, as_run(cnn_block, prepared, data="1"))
+    return replace(trained, weights=model.get_weights(), history=history), len(steps)
 
 
-def test_a_finished_training_gives_the_same_bits_again(finished, cnn_block, prepared):
-    again, _ = fit(TINY, as_run(cnn_block, prepared, data="1"))
-    for found, weights in zip(again.get_weights(), finished.weights, strict=True):
-        np.testing.assert_array_equal(found, weights)
+def test_a_finished_training_takes_no_further_step(again):
+    assert again[1] == 0
+
+
+def test_a_finished_training_has_the_same_history_again(again, trained):
+    assert again[0].history == trained.history
+
+
+def test_a_finished_training_gives_the_same_bits_again(again, trained):
+    for one, same in zip(again[0].weights, trained.weights, strict=True):
+        np.testing.assert_array_equal(one, same)
 
 
 INPUTS = ["block", "seed", "data", "code", "packages", "python", "processor", "threads", "variables"]

@@ -160,12 +160,6 @@ def test_a_mirror_averaged_model_that_was_read_gives_the_mean_of_both_views(cnn_
     np.testing.assert_allclose(found, both_views(model, prepared.validation.images), atol=1e-6)
 
 
-def test_a_mirror_averaged_model_is_saved_without_the_optimizer(cnn_block, prepared, tmp_path):
-    block = override(cnn_block, {"mirror_average": True, "epochs": 1}, "test")
-    keras_file.write(tmp_path / "model.keras", fit.fit(TINY, as_run(block, prepared))[0])
-    assert "Adam" not in saved(tmp_path / "model.keras")[0]
-
-
 def test_a_mirror_averaged_model_has_no_further_weights(cnn_block):
     model = tiny(cnn_block, (32, 32, 3), 2)
     assert fit.mirror_averaged(model).count_params() == model.count_params()
@@ -183,22 +177,37 @@ def test_a_mirror_averaged_network_treats_both_views_as_predictions(family, call
     np.testing.assert_allclose(call(averaged, prepared.validation.images), expected, atol=1e-5)
 
 
-def test_what_trained_is_gone_before_the_averaged_model_predicts(cnn_block, prepared, monkeypatch):
-    """A large network's optimizer state and graphs would add to the memory that the prediction takes."""
-    trained, compiled = [], optimizer.compiled
+@pytest.fixture(scope="module")
+def averaged(cnn_block, prepared, checkpoints_of_module) -> tuple[keras.Model, list[list[bool]]]:
+    """A mirror-averaged model that was trained, and whether what trained, model and optimizer, was alive after each
+    epoch and at the end."""
+    parts, compiled = [], optimizer.compiled
+    alive: list[list[bool]] = []
 
     def remembered(*arguments) -> keras.Model:
         model = compiled(*arguments)
-        trained.extend([weakref.ref(model), weakref.ref(model.optimizer)])
+        parts.extend([weakref.ref(model), weakref.ref(model.optimizer)])
         return model
 
-    alive = []
-    monkeypatch.setattr(optimizer, "compiled", remembered)
+    def look(row=None) -> None:
+        alive.append([part() is not None for part in parts])
+
     block = override(cnn_block, {"mirror_average": True}, "test")
-    model, _ = fit.fit(TINY, as_run(block, prepared), lambda row: alive.append([bool(part()) for part in trained]))
-    alive.append([bool(part()) for part in trained])
-    predict(model, prepared.validation.images)
-    assert alive == [[True, True]] * 3 + [[False, False]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(optimizer, "compiled", remembered)
+        model, _ = fit.fit(TINY, as_run(block, prepared, name="averaged"), look)
+    look()
+    return model, alive
+
+
+def test_what_trained_is_gone_before_the_averaged_model_predicts(averaged):
+    """A large network's optimizer state and graphs would add to the memory that the prediction takes."""
+    assert averaged[1] == [[True, True]] * 3 + [[False, False]]
+
+
+def test_a_mirror_averaged_model_is_saved_without_the_optimizer(averaged, tmp_path):
+    keras_file.write(tmp_path / "model.keras", averaged[0])
+    assert "Adam" not in saved(tmp_path / "model.keras")[0]
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from networks import SMALL_RESNET, as_run, backbone_of, saved, small_backbone
+from networks import SMALL_RESNET, Killed, as_run, backbone_of, saved, small_backbone
 
+from study import files
 from study.models import keras_file
 from study.models.resnet.schema import Resnet
 from study.params.schema import override
@@ -47,10 +48,17 @@ def test_the_head_learns(block, prepared):
     assert (found == prepared.validation.labels).mean() == 1.0
 
 
-def test_the_backbone_keeps_the_given_weights_while_the_head_learns(block, weights, prepared):
-    found = backbone_of(with_head(as_run(block, prepared)))
+@pytest.fixture(scope="module")
+def whole(block, prepared, checkpoints_of_module) -> keras.Model:
+    """A network whose head was trained at one go, with 16 images per file of features."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "FEATURE_FILE", 16)
+        return with_head(as_run(block, prepared, name="whole"))
+
+
+def test_the_backbone_keeps_the_given_weights_while_the_head_learns(whole, weights):
     expected = small_backbone(False, weights, (48, 48, 3), "max")
-    for one, other in zip(found.get_weights(), expected.get_weights(), strict=True):
+    for one, other in zip(backbone_of(whole).get_weights(), expected.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -72,58 +80,57 @@ def test_features_are_those_of_each_image_and_with_flips_of_its_mirror_image(blo
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-2)
 
 
-@pytest.fixture
-def killed_twice(block, prepared, monkeypatch) -> list[int]:
-    """A head whose training was killed before its fourth file of features and after its second epoch: how many images'
-    features were computed."""
-    monkeypatch.setattr(transfer, "FEATURE_FILE", 16)
+@pytest.fixture(scope="module")
+def killed(block, prepared, checkpoints_of_module) -> tuple[keras.Model, int]:
+    """A network whose head's training went on after it was killed before the fourth file of features and after the
+    second epoch; and how many images' features were computed."""
     predict, write, computed, kills = transfer.predict, Checkpoint.write, [], []
 
     def counted(model, images):
         if len(computed) == 3 and not kills:
             kills.append("features")
-            raise KeyboardInterrupt
+            raise Killed
         computed.append(len(images))
         return predict(model, images)
 
-    def killed(self, name, **arrays):
+    def written(self, name, **arrays):
         write(self, name, **arrays)
         if name == "head":
             kills.append("epoch")
             if kills.count("epoch") == 2:
-                raise KeyboardInterrupt
+                raise Killed
 
-    monkeypatch.setattr(transfer, "predict", counted)
-    monkeypatch.setattr(Checkpoint, "write", killed)
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            with_head(as_run(block, prepared))
-    assert kills == ["features", "epoch", "epoch"]
-    return computed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transfer, "FEATURE_FILE", 16)
+        patch.setattr(transfer, "predict", counted)
+        patch.setattr(Checkpoint, "write", written)
+        for _ in range(2):
+            with pytest.raises(Killed):
+                with_head(as_run(block, prepared, name="killed"))
+        assert kills == ["features", "epoch", "epoch"]
+        return with_head(as_run(block, prepared, name="killed")), sum(computed)
 
 
-def test_a_killed_head_ends_with_the_same_bits(killed_twice, block, prepared):
-    went_on = with_head(as_run(block, prepared)).get_weights()
-    expected = with_head(as_run(block, prepared, whole=True)).get_weights()
-    for one, other in zip(went_on, expected, strict=True):
+def test_a_killed_head_ends_with_the_same_bits(killed, whole):
+    for one, other in zip(killed[0].get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_killed_head_computes_no_feature_twice(killed_twice, block, prepared):
-    with_head(as_run(block, prepared))
-    assert sum(killed_twice) == 2 * len(prepared.train)  # each image and its mirror image, once
+def test_a_killed_head_computes_no_feature_twice(killed, prepared):
+    assert killed[1] == 2 * len(prepared.train)  # each image and its mirror image, once
 
 
-def test_a_finished_head_needs_no_features(block, prepared, monkeypatch):
-    expected = with_head(as_run(block, prepared)).get_weights()
+def test_a_finished_head_needs_no_features(whole, block, prepared, monkeypatch, checkpoints_of_module):
+    monkeypatch.setattr(files, "CHECKPOINTS", checkpoints_of_module)
     monkeypatch.setattr(transfer, "features", None)
-    for one, other in zip(with_head(as_run(block, prepared)).get_weights(), expected, strict=True):
+    again = with_head(as_run(block, prepared, name="whole"))
+    for one, other in zip(again.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture(scope="module")
 def fine_tuned(block, prepared, checkpoints_of_module) -> keras.Model:
-    return fit.fit(SMALL_RESNET, as_run(block, prepared))[0]
+    return fit.fit(SMALL_RESNET, as_run(block, prepared, name="fine-tuned"))[0]
 
 
 STARTS = {"moving_mean": 0.0, "gamma": 1.0}
