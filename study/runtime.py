@@ -1,7 +1,7 @@
 """How every program of this project starts and ends: environment, threads, signals, one-line errors.
 
-`stages/__init__.py`, `study/__main__.py` and `benchmarks/__init__.py` call `set_up` before anything else is imported,
-since TensorFlow and pyplot read the environment when they are. No other import in the project does more than define.
+`stages/__init__.py` and `study/__main__.py` call `set_up` before anything else is imported, since TensorFlow and pyplot
+read the environment when they are. No other import in the project does more than define.
 """
 
 import contextlib
@@ -72,8 +72,13 @@ def use_threads(threads: int | None) -> None:
     The number decides how sums are split, and so the bytes of a result. Operations run one at a time: each takes all
     threads anyway, and two at once would hold the memory of both.
     """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or 0)
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or _cores())
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells; else all."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(main: Callable[..., None], *args: str) -> None:

@@ -111,12 +111,9 @@ def main(check: bool) -> None:
 
 def read_models() -> dict[str, str]:
     """The family of each model of params.yaml. Raises UserError for a fault in it or a model without a script."""
-    models = {name: block.family for name, block in load.parse(load.read_yaml(load.FILE)).models.items()}
-    for name in models:
-        script = SCRIPTS.format(model=name)
-        if not Path(script).is_file():
-            raise UserError(f"{load.FILE}: models.{name} has no script {script}; write it, or remove the block")
-    return models
+    params = load.parse(load.read_yaml(load.FILE))
+    load.check_scripts(params)
+    return {name: block.family for name, block in params.models.items()}
 
 
 def updated(text: str, models: dict[str, str], files_of: Callable[[str], set[str]]) -> str:

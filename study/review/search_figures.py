@@ -30,12 +30,18 @@ def history(studies: dict[str, optuna.Study]) -> Figure:
 
 def importance(study: optuna.Study, seed: int) -> Figure:
     """Share of the trials' variance that each param explains (fANOVA); a sentence where there is none to explain."""
+    if len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])) < 2:
+        return _sentence("fewer than two complete trials: no importance of a param")
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
     try:
         with _drawing():
             return optuna.visualization.matplotlib.plot_param_importances(study, evaluator=evaluator).figure
-    except (RuntimeError, ValueError):  # fewer than two complete trials
-        figure, axis = figures.subplots(figsize=(7, 1.2))
-        axis.axis("off")
-        axis.text(0.5, 0.5, "fewer than two complete trials: no importance of a param", ha="center", va="center")
-        return figure
+    except (RuntimeError, ValueError):
+        return _sentence("the trials' scores do not differ: no importance of a param")
+
+
+def _sentence(text: str) -> Figure:
+    figure, axis = figures.subplots(figsize=(7, 1.2))
+    axis.axis("off")
+    axis.text(0.5, 0.5, text, ha="center", va="center")
+    return figure

@@ -12,7 +12,7 @@ import numpy as np
 
 from study import files
 from study.runtime import UserError
-from study.scoring.scores import normalised
+from study.scoring.scores import normalised, share_below
 
 
 @dataclass(frozen=True)
@@ -64,16 +64,9 @@ def _one_minus_placements(labels: np.ndarray, probabilities: np.ndarray) -> np.n
     missed = np.empty(probabilities.shape)
     for label, values in enumerate(probabilities.T):
         positive = labels == label
-        positives, negatives = np.sort(values[positive]), np.sort(values[~positive])
-        missed[positive, label] = 1 - _share_below(negatives, values[positive])
-        missed[~positive, label] = _share_below(positives, values[~positive])
+        missed[positive, label] = 1 - share_below(values[~positive], values[positive])
+        missed[~positive, label] = share_below(values[positive], values[~positive])
     return missed
-
-
-def _share_below(ordered: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The share of the ordered numbers below each value, ties counting half."""
-    below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return below / (2 * len(ordered))
 
 
 def path(model: str) -> str:

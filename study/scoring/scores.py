@@ -62,11 +62,15 @@ def class_roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def _roc_auc(values: np.ndarray, positive: np.ndarray) -> float:
-    """The mean share of negatives below a positive, ties counting half."""
-    negatives = np.sort(values[~positive])
-    positives = values[positive]
-    below = np.searchsorted(negatives, positives, "left") + np.searchsorted(negatives, positives, "right")
-    return float(below.mean() / (2 * len(negatives)))
+    """The mean share of negatives below a positive."""
+    return float(share_below(values[~positive], values[positive]).mean())
+
+
+def share_below(others: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The share of the other numbers below each value, ties counting half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    return below / (2 * len(ordered))
 
 
 def normalised(probabilities: np.ndarray) -> np.ndarray:

@@ -64,7 +64,6 @@ def test_a_search_whose_trials_score_the_same_has_a_sentence_in_place_of_its_imp
     assert "no importance of a param" in figure.axes[0].texts[0].get_text()
 
 
-@pytest.mark.xfail(strict=True, reason="Optuna 5 gives the params of one trial equal importance and raises nothing")
 def test_a_search_with_one_complete_trial_has_a_sentence_in_place_of_its_importance():
     figure = search_figures.importance(study(1), 0)
     assert "no importance of a param" in figure.axes[0].texts[0].get_text()

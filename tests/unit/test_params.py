@@ -346,7 +346,7 @@ def test_dropping_a_models_block_keeps_every_comment(folder, model):
 
 def test_a_model_without_a_script_is_refused(folder):
     (folder / "stages/train/cnn2.py").unlink()
-    with pytest.raises(UserError, match=r"^params\.yaml: models\.cnn2 has no script stages/train/cnn2\.py$"):
+    with pytest.raises(UserError, match=r"^params\.yaml: models\.cnn2 has no script stages/train/cnn2\.py; "):
         load.load("seed")
 
 

@@ -9,6 +9,8 @@ import project
 import pytest
 from project import ROOT
 
+from study import runtime
+
 pytestmark = pytest.mark.slow
 START = "from study import runtime; runtime.set_up()\n"
 RUN = START + "def main():\n{body}\nruntime.run(main)"
@@ -271,3 +273,11 @@ def test_so_many_threads_give_the_same_bits_on_one_core_and_on_all(weights, thre
 
 def test_the_number_of_threads_decides_the_bits(weights):
     assert weights[1, 1] != weights[2, 1]
+
+
+def test_empty_threads_are_one_per_core_that_the_process_may_use(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "before")  # restored at the end
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "before")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5})
+    runtime.use_threads(None)
+    assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
