@@ -1,10 +1,10 @@
 """best: retrain tune's winner for its full number of epochs and score it once on the test split.
 
 Reads data/prepared.npz, data/test.npz, metrics/tune.json and the params `seed`, `threads` and `scoring`; writes
-models/best.keras, plots/training/best.csv, metrics/best.json (its validation scores), and all that `evaluate` writes.
+models/best.keras, metrics/validation/best.json (its validation scores and history), and all that `evaluate` writes.
 """
 
-from study import files, runtime
+from study import runtime
 from study.data import arrays
 from study.models import scripts
 from study.params.load import load
@@ -18,13 +18,12 @@ from study.training.fit import fit, start
 def main() -> None:
     params = load("seed", "threads", "scoring")
     runtime.use_threads(params.threads)
-    tuned = files.read_json(winner.FILE, winner.Winner)
+    tuned = winner.read()
     architecture = scripts.architecture(tuned["model"])  # its code belongs to the checkpoint's key: before `start`
     run = start(BEST, tuned["block"], params.seed, arrays.read_prepared())
     model, history = fit(architecture, run)
     validation = stage.validation_scores(model, run, params.scoring)
-    stage.write(BEST, model, history)
-    files.write_json("metrics/best.json", {"model": tuned["model"], "validation": validation})
+    stage.write(BEST, model, validation, history)
     evaluation.evaluate(BEST, model, params.scoring, params.seed)
 
 

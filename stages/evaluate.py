@@ -1,7 +1,7 @@
 """evaluate@NAME: score one of the models on the test split.
 
 Reads data/test.npz, models/NAME.keras and the params `seed`, `threads` and `scoring`; writes metrics/test/NAME.json,
-metrics/images/NAME.npz, data/predictions/NAME.npz, plots/confusion/NAME.csv and plots/predictions/NAME.png.
+metrics/images/NAME.csv (a row per image), data/predictions/NAME.npz and plots/predictions/NAME.png.
 """
 
 import sys

@@ -28,7 +28,7 @@ def main() -> None:
     model = max(finished, key=lambda model: studies[model].best_value)
     study = studies[model]
     all_trials = [trial for study in studies.values() for trial in study.trials]
-    record: winner.Winner = {
+    record = {
         "model": model,
         "trials": len(all_trials),
         "epochs": sum(map(trials.epochs_run, all_trials)),
@@ -37,7 +37,7 @@ def main() -> None:
         "values": study.best_params,
         "block": override(params.models[model], study.best_params, "tune").model_dump(),
     }
-    files.write_json(winner.FILE, record)
+    winner.write(record)
     trials.write_table(studies, "metrics/trials.csv")
     figures.save(search_figures.history(studies), "plots/tune/history.png")
     figures.save(search_figures.importance(study, params.seed), "plots/tune/importance.png")

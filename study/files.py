@@ -65,7 +65,23 @@ def write_text(path: str | Path, text: str) -> None:
 
 
 def write_json(path: str | Path, content: dict) -> None:
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write a record; a list of flat records in it takes one line per record."""
+    entries = (f"  {_json(key)}: {_value(value)}" for key, value in content.items())
+    write_text(path, "{\n" + ",\n".join(entries) + "\n}\n")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list) and value and all(map(_is_flat, value)):
+        return "[\n    " + ",\n    ".join(map(_json, value)) + "\n  ]"
+    return _json(value, indent=2).replace("\n", "\n  ")
+
+
+def _is_flat(value: Any) -> bool:
+    return isinstance(value, dict) and not any(isinstance(entry, dict | list) for entry in value.values())
+
+
+def _json(value: Any, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, **options)
 
 
 def read_json(path: str | Path, kind: type) -> Any:

@@ -1,7 +1,7 @@
 """train@cnn2: two convolutional blocks (64, 128 filters).
 
 Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.cnn2`; writes
-models/cnn2.keras, metrics/validation/cnn2.json and plots/training/cnn2.csv.
+models/cnn2.keras and metrics/validation/cnn2.json.
 """
 
 from pathlib import Path

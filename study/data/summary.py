@@ -13,19 +13,23 @@ class SplitSummary(TypedDict):
     images_shape: list[int]
 
 
+class Fault(TypedDict):
+    fault: str
+    images: int
+
+
 class Eda(TypedDict):
     """metrics/eda.json, as far as other stages read it."""
 
     classes: list[str]
     train: SplitSummary
     test: SplitSummary
-    exact_duplicates: dict[str, int]
+    exact_duplicates: list[Fault]
 
 
 def summary(train: Split, test: Split, class_names: list[str], shares: dict[str, np.ndarray]) -> dict:
     """The record of metrics/eda.json; `shares` are the `pixel_shares` of both splits, by name."""
     in_test, repeated, conflicting = duplicates.faults(train, test)
-    within_test = len(test) - len(np.unique(duplicates.groups(test.images)))
     record = {"classes": class_names}
     for name, split in (("train", train), ("test", test)):
         mean = shares[name] @ np.arange(256)
@@ -36,17 +40,17 @@ def summary(train: Split, test: Split, class_names: list[str], shares: dict[str,
             "images_dtype": str(split.images.dtype),
             "labels_shape": list(split.labels.shape),
             "labels_dtype": str(split.labels.dtype),
-            "missing_values": missing_values(split.images) + missing_values(split.labels),
             "label_counts": dict(zip(class_names, counts.tolist(), strict=True)),
             "pixel_mean_rgb": [round(float(value), 3) for value in mean],
             "pixel_std_rgb": [round(float(value), 3) for value in deviation],
         }
-    record["exact_duplicates"] = {
-        "within_train": int(repeated.sum()),
-        "within_test": within_test,
-        "train_images_in_test": int(in_test.sum()),
-        "train_images_with_conflicting_labels": int(conflicting.sum()),
+    faults = {
+        "repeated in train": repeated.sum(),
+        "repeated in test": len(test) - len(np.unique(duplicates.groups(test.images))),
+        "train images that are in test": in_test.sum(),
+        "train images whose copy has another label": conflicting.sum(),
     }
+    record["exact_duplicates"] = [{"fault": fault, "images": int(images)} for fault, images in faults.items()]
     return record
 
 
@@ -57,8 +61,3 @@ def pixel_shares(split: Split) -> np.ndarray:
         part = split.images[start : start + COUNTED_AT_ONCE]
         counts += [np.bincount(part[..., channel].ravel(), minlength=256) for channel in range(3)]
     return counts / split.images[..., 0].size
-
-
-def missing_values(values: np.ndarray) -> int:
-    """How many are NaN; whole numbers never are."""
-    return int(np.isnan(values).sum()) if values.dtype.kind == "f" else 0

@@ -29,7 +29,7 @@ UNSEEN = {
 # Files that a stage reads, one per model of params.yaml. Those of `best` are the author's lines.
 PER_MODEL = {
     "tune": ("metrics/validation/{model}.json",),
-    "report": ("metrics/validation/{model}.json", "metrics/test/{model}.json", "metrics/images/{model}.npz"),
+    "report": ("metrics/validation/{model}.json", "metrics/test/{model}.json", "metrics/images/{model}.csv"),
 }
 # Modules that not all training stages share, as `foreach: ${models}` names them. One without such a name is listed for
 # all models where any of them imports it.

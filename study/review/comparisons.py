@@ -1,10 +1,12 @@
 """What the recorded scores and predictions support, as records: no words, no figures."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from sklearn.metrics import classification_report
+from pydantic import Field
 from typing_extensions import TypedDict
+from sklearn.metrics import classification_report
 
 from study import files
 from study.params.schema import BEST, Model
@@ -15,13 +17,25 @@ from study.scoring.scores import Scores
 from study.search import winner
 
 RATES = np.linspace(0, 1, 101)  # false positive rates at which ROC curves are written
+ROUNDING = 1e-6  # of the images' rates, which are read from a table
 
 
-class Best(TypedDict):
-    """metrics/best.json."""
+class Epoch(TypedDict):
+    """A row of a learning curve; validation's scores are of single images."""
 
-    model: str
-    validation: Scores
+    epoch: int
+    accuracy: float
+    loss: float
+    val_loss: float
+    val_accuracy: float
+    val_roc_auc: float
+    learning_rate: float
+
+
+class Validation(Scores):
+    """metrics/validation/<model>.json."""
+
+    history: Annotated[list[Epoch], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
@@ -30,7 +44,7 @@ class Ranked:
 
     name: str
     test: Scores
-    validation: Scores
+    validation: Validation
     images: ImageScores
 
 
@@ -73,28 +87,26 @@ class Comparison:
     own_block_won: bool  # the search kept the model's own block: best is that model once more
 
 
-def compare(models: dict[str, Model], classes: int) -> Comparison:
+def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     """Read what stages recorded of each model, all of it tracked by git, and rank and compare them.
 
     Raises UserError where a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
     """
-    tuned = files.read_json(winner.FILE, winner.Winner)
+    tuned = winner.read()
     if tuned["model"] not in models:
         raise UserError(f"{winner.FILE}: {tuned['model']} is no model of params.yaml; {files.RESTORE}")
-    validation = {name: files.read_json(f"metrics/validation/{name}.json", Scores) for name in models}
-    validation[BEST] = files.read_json("metrics/best.json", Best)["validation"]
     ranked = {
         name: Ranked(
             name,
             files.read_json(f"metrics/test/{name}.json", Scores),
-            validation[name],
-            image_scores.read(name, classes),
+            files.read_json(f"metrics/validation/{name}.json", Validation),
+            image_scores.read(name, class_names),
         )
-        for name in validation
+        for name in (*models, BEST)
     }
     ranking = sorted(ranked.values(), key=lambda model: model.test["roc_auc"], reverse=True)
     for model in ranking[1:]:
-        if model.images.test_sha256 != ranking[0].images.test_sha256:
+        if not model.images.same_split(ranking[0].images):
             both = f"{image_scores.path(model.name)} and {image_scores.path(ranking[0].name)}"
             raise UserError(f"{both}: are scores of different test splits; run `dvc repro`")
 
@@ -109,7 +121,7 @@ def compare(models: dict[str, Model], classes: int) -> Comparison:
         from_first=[difference(ranking[0].name, model.name) for model in ranking[1:]],
         tuned=tuned,
         tuning=difference(BEST, base),
-        tuning_on_validation=validation[BEST]["roc_auc"] - validation[base]["roc_auc"],
+        tuning_on_validation=ranked[BEST].validation["roc_auc"] - ranked[base].validation["roc_auc"],
         own_block_won=tuned["block"] == models[base],
     )
 
@@ -139,6 +151,5 @@ def roc_curve(model: Ranked) -> list[tuple[float, float]]:
     """
     images, classes = model.images, int(model.images.labels.max()) + 1
     found = [np.sort(images.false_positive_rate[images.labels == label]) for label in range(classes)]
-    at = RATES.astype(np.float32)  # as the images' rates are rounded
-    curve = np.mean([np.searchsorted(rates, at, "right") / len(rates) for rates in found], axis=0)
+    curve = np.mean([np.searchsorted(rates, RATES + ROUNDING, "right") / len(rates) for rates in found], axis=0)
     return list(zip(RATES.tolist(), curve.tolist(), strict=True))

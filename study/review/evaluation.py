@@ -5,7 +5,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study import files
-from study.data import arrays
 from study.data.arrays import Split
 from study.params.schema import Scoring
 from study.review import figures
@@ -18,7 +17,7 @@ GRID_IMAGES = 40
 
 
 def evaluate(name: str, model: keras.Model, scoring: Scoring, seed: int) -> None:
-    """Score a model on the test split; write its scores, those of each image, its predictions, confusion and a grid.
+    """Score a model on the test split; write its scores, those of each image, its predictions and a grid of them.
 
     Raises UserError where the model does not fit the test split.
     """
@@ -37,10 +36,8 @@ def evaluate(name: str, model: keras.Model, scoring: Scoring, seed: int) -> None
 
     files.write_npz(f"data/predictions/{name}.npz", labels=test.labels, probabilities=probabilities)
     files.write_json(f"metrics/test/{name}.json", record)
-    image_scores.write(name, image_scores.image_scores(test.labels, probabilities, files.sha256(arrays.TEST)))
-    names = np.array(class_names)
-    confusion = zip(names[test.labels], names[predicted], strict=True)
-    files.write_csv(f"plots/confusion/{name}.csv", ["actual", "predicted"], confusion)
+    of_images = image_scores.image_scores(test.images, test.labels, probabilities)
+    image_scores.write(name, of_images, class_names)
     figures.save(prediction_grid(name, test, predicted, class_names), f"plots/predictions/{name}.png")
     interval = f"[{record['roc_auc_low']:.4f}, {record['roc_auc_high']:.4f}]"
     print(f"{name}: test ROC-AUC {record['roc_auc']:.4f} {interval}, accuracy {record['accuracy']:.3f}")

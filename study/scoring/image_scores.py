@@ -6,7 +6,9 @@ negatives that score below it for c, that of a negative the share of positives t
 curves, Biometrics 44, 1988). The ROC-AUC of c is the mean placement of its positives, and of its negatives.
 """
 
-from dataclasses import dataclass, fields
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,33 +16,42 @@ from study import files
 from study.runtime import UserError
 from study.scoring.scores import normalised, share_below
 
+NUMBERS = ("confidence", "false_positive_rate", "shortfall", "log_loss")
+COLUMNS = ["image", "actual", "predicted", *NUMBERS]
+HASH_DIGITS = 8
+
 
 @dataclass(frozen=True)
 class ImageScores:
-    """Arrays (N,), one value per image in the order of the test split, and the SHA-256 of the split's file."""
+    """Arrays (N,), one value per image in the order of the test split."""
 
-    labels: np.ndarray  # uint8
-    predicted: np.ndarray  # uint8, the class of the highest probability
-    confidence: np.ndarray  # float32, that probability
-    false_positive_rate: np.ndarray  # float32, 1 − the image's placement in its own class
-    shortfall: np.ndarray  # float32, see `shortfall`
-    log_loss: np.ndarray  # float32, − log of the probability of the image's own class
-    test_sha256: np.ndarray  # str, ()
+    image: np.ndarray  # str, the first HASH_DIGITS hex digits of the SHA-256 of its pixels
+    labels: np.ndarray  # int64
+    predicted: np.ndarray  # int64, the class of the highest probability
+    confidence: np.ndarray  # float64, that probability
+    false_positive_rate: np.ndarray  # float64, 1 − the image's placement in its own class
+    shortfall: np.ndarray  # float64, see `shortfall`
+    log_loss: np.ndarray  # float64, − log of the probability of the image's own class
+
+    def same_split(self, other: "ImageScores") -> bool:
+        """Whether both are of the same images with the same labels, in the same order."""
+        return np.array_equal(self.image, other.image) and np.array_equal(self.labels, other.labels)
 
 
-def image_scores(labels: np.ndarray, probabilities: np.ndarray, test_sha256: str) -> ImageScores:
-    """From labels (N,) and class probabilities (N, C), every class present."""
+def image_scores(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> ImageScores:
+    """From images (N, H, W, 3) uint8, labels (N,) and class probabilities (N, C), every class present."""
     probabilities = normalised(probabilities)
-    own = probabilities[np.arange(len(labels)), labels]
+    labels = labels.astype(np.int64)
+    rows = np.arange(len(labels))
     missed = _one_minus_placements(labels, probabilities)
     return ImageScores(
-        labels.astype(np.uint8),
-        probabilities.argmax(axis=1).astype(np.uint8),
-        probabilities.max(axis=1).astype(np.float32),
-        missed[np.arange(len(labels)), labels].astype(np.float32),
-        shortfall(labels, missed).astype(np.float32),
-        -np.log(np.maximum(own, np.finfo(np.float64).eps)).astype(np.float32),
-        np.array(test_sha256),
+        np.array([hashlib.sha256(image.tobytes()).hexdigest()[:HASH_DIGITS] for image in images]),
+        labels,
+        probabilities.argmax(axis=1),
+        probabilities.max(axis=1),
+        missed[rows, labels],
+        shortfall(labels, missed),
+        -np.log(np.maximum(probabilities[rows, labels], np.finfo(np.float64).eps)),
     )
 
 
@@ -70,19 +81,31 @@ def _one_minus_placements(labels: np.ndarray, probabilities: np.ndarray) -> np.n
 
 
 def path(model: str) -> str:
-    return f"metrics/images/{model}.npz"
+    return f"metrics/images/{model}.csv"
 
 
-def write(model: str, scores: ImageScores) -> None:
-    files.write_npz(path(model), **{field.name: getattr(scores, field.name) for field in fields(scores)})
+def write(model: str, scores: ImageScores, class_names: Sequence[str]) -> None:
+    """A row per image; numbers have six digits, however small they are."""
+    names = np.array(class_names)
+    numbers = ([f"{value:.6g}" for value in getattr(scores, name)] for name in NUMBERS)
+    rows = zip(scores.image, names[scores.labels], names[scores.predicted], *numbers, strict=True)
+    files.write_csv(path(model), COLUMNS, rows)
 
 
-def read(model: str, classes: int) -> ImageScores:
+def read(model: str, class_names: Sequence[str]) -> ImageScores:
     """What `write` wrote. Raises UserError where the file is missing, damaged, or holds no such scores."""
-    names = [field.name for field in fields(ImageScores)]
-    scores = ImageScores(**files.read_npz(path(model), *names, remedy=files.RESTORE))
-    arrays = [getattr(scores, name) for name in names[:-1]]
-    labels = scores.labels
-    if len({array.shape for array in arrays}) > 1 or labels.ndim != 1 or set(labels.tolist()) != set(range(classes)):
-        raise UserError(f"{path(model)}: holds no scores of images of {classes} classes; {files.RESTORE}")
+    header, *rows = files.read_csv(path(model))
+    number = {name: number for number, name in enumerate(class_names)}
+    try:
+        if header != COLUMNS:
+            raise ValueError
+        image, actual, predicted, *numbers = zip(*rows, strict=True)
+        labels = np.array([number[name] for name in actual])
+        scores = ImageScores(
+            np.array(image), labels, np.array([number[name] for name in predicted]), *np.array(numbers, dtype=float)
+        )
+    except (ValueError, KeyError):
+        labels = scores = None
+    if scores is None or set(labels.tolist()) != set(range(len(class_names))):
+        raise UserError(f"{path(model)}: holds no scores of images of {len(class_names)} classes; {files.RESTORE}")
     return scores

@@ -16,15 +16,14 @@ from study.training.fit import Run, fit, start
 
 
 def train(name: str, architecture: Architecture) -> None:
-    """Fit the model of `models.NAME`; write it, its validation scores and its learning curves."""
+    """Fit the model of `models.NAME`; write it, its validation scores and its history."""
     params = load("seed", "threads", "scoring", f"models.{name}")
     runtime.use_threads(params.threads)
     run = start(name, params.models[name], params.seed, arrays.read_prepared())
     with live.metrics(name) as log:
         model, history = fit(architecture, run, log)
     record = validation_scores(model, run, params.scoring)
-    write(name, model, history)
-    files.write_json(f"metrics/validation/{name}.json", record)
+    write(name, model, record, history)
     print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
 
 
@@ -35,8 +34,11 @@ def validation_scores(model: keras.Model, run: Run, scoring: Scoring) -> Scores:
     return scores(validation.labels, probabilities, scoring.bootstrap_replicates, run.seed)
 
 
-def write(name: str, model: keras.Model, history: list[Row]) -> None:
-    """Write a trained model and its learning curves, a row per epoch."""
+def write(name: str, model: keras.Model, record: Scores, history: list[Row]) -> None:
+    """Write a trained model and its record: validation scores, and the history, a row per epoch."""
     keras_file.write(f"models/{name}.keras", model)
-    rows = ([f"{value:.6g}" for value in row.values()] for row in history)
-    files.write_csv(f"plots/training/{name}.csv", list(history[0]), rows)
+    rows = [
+        {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
+        for row in history
+    ]
+    files.write_json(f"metrics/validation/{name}.json", record | {"history": rows})

@@ -80,8 +80,9 @@ def test_a_model_is_in_the_ranking_and_has_a_report_and_a_figure(name, finished)
 
 def test_planted_duplicates_and_leaks_are_counted(finished):
     faults = json.loads((finished / "metrics/eda.json").read_text())["exact_duplicates"]
-    assert faults["train_images_in_test"] == 3
-    assert faults["within_train"] >= 4
+    images = {row["fault"]: row["images"] for row in faults}
+    assert images["train images that are in test"] == 3
+    assert images["repeated in train"] >= 4
 
 
 def test_every_trial_is_a_row_of_a_table(finished):
@@ -96,7 +97,7 @@ def test_a_finished_run_leaves_no_state_of_its_trainings(folder, finished):
 def test_plots_are_drawn_by_dvc(finished, tmp_path):
     page = shell(finished, "dvc", "plots", "show", "--out", str(tmp_path / "html")).stdout.strip()
     html = Path(page.removeprefix("file://")).read_text()
-    for part in ("ROC_by_model", "plots_confusion_cnn2_csv", "plots_training_cnn2_csv", "plots_ranking_png"):
+    for part in ("plots_roc_csv", "metrics_images_cnn2_csv", "plots_learning_curves_csv", "plots_ranking_png"):
         assert part in html
 
 

@@ -125,7 +125,7 @@ OTHER_VALUES = {"values": {"dropout": 0.3}, "block": {"epochs": 4, "dropout": 0.
 @pytest.fixture
 def tuned(recorded) -> Path:
     """A repository whose HEAD records a winner of the search, and how it scored."""
-    (recorded / "metrics/tune.json").write_text(json.dumps(WINNER))
+    (recorded / "metrics/tune.json").write_text(json.dumps({"winner": [WINNER]}))
     write(recorded, "best")
     (recorded / "params.yaml").write_text("seed: 1")
     project.commit(recorded, "tuned")
@@ -141,9 +141,9 @@ def test_the_recorded_winner_of_the_search_is_left(tuned):
     [pytest.param(OTHER_VALUES, id="other values"), pytest.param({"model": "cnn3_dropout"}, id="another model")],
 )
 def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown(tuned, capsys, other):
-    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | other))
+    (tuned / "metrics/tune.json").write_text(json.dumps({"winner": [WINNER | other]}))
     assert verify.take_winner("HEAD", tuned)
-    assert json.loads((tuned / "metrics/tune.json").read_text()) == WINNER
+    assert json.loads((tuned / "metrics/tune.json").read_text())["winner"] == [WINNER]
     here, recorded, score = capsys.readouterr().out.splitlines()
     assert here == "winner here: {model} {values}, validation 0.900000".format(**WINNER | other)
     assert recorded == "winner in HEAD: cnn2 {'dropout': 0.1}, validation 0.900000"
@@ -154,7 +154,7 @@ def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown
 def test_another_winner_by_other_params_or_code_stays(tuned, path):
     (tuned / path).parent.mkdir(parents=True, exist_ok=True)
     (tuned / path).write_text("another")
-    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | OTHER_VALUES))
+    (tuned / "metrics/tune.json").write_text(json.dumps({"winner": [WINNER | OTHER_VALUES]}))
     project.commit(tuned, "another")
     assert not verify.take_winner("HEAD~1", tuned)
 

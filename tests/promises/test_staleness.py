@@ -3,6 +3,7 @@
 import ast
 import functools
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from copy import deepcopy
@@ -12,7 +13,7 @@ from pathlib import Path, PurePath
 import declared
 import project
 import pytest
-from project import TINY_MODELS, TINY_TUNED
+from project import SMALL_MODEL, TINY_MODELS, TINY_TUNED
 from ruamel.yaml import YAML
 
 pytestmark = pytest.mark.slow
@@ -104,23 +105,30 @@ def test_files_that_nobody_declared_make_no_stage_stale(repository):
 
 
 def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_path):
+    """But for `report`, which takes a second: see below."""
     repository = Path(shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True))
     expected, params = project.outputs(repository), repository / "params.yaml"
+
+    def repro(*names: str) -> set[str]:
+        printed = project.shell(repository, "dvc", "repro", *names, **server.environment).stdout
+        return set(re.findall(r"^Running stage '(.*)'", printed, re.MULTILINE))
+
     before = params.read_text()
-    params.write_text(before.replace("seed: 42", "seed: 43"))
-    project.shell(repository, "dvc", "repro", "prepare", **server.environment)
-    assert project.outputs(repository) != expected
-    params.write_text(before)
-    printed = project.shell(repository, "dvc", "repro", **server.environment).stdout
-    assert "Running stage" not in printed
-    assert project.outputs(repository) == expected
+    changed = re.sub(r"(?m)^    dropout: .*$", "    dropout: 0.4", before)
+    params.write_text(changed)
+    assert repro() == {f"train@{SMALL_MODEL}", f"evaluate@{SMALL_MODEL}", "tune", "best", "report"}
+    others = project.outputs(repository)
+    for text, outputs in ((before, expected), (changed, others)):
+        params.write_text(text)
+        assert repro() == {"report"}
+        assert project.outputs(repository) == outputs
 
 
-@pytest.mark.xfail(strict=True, reason="DVC leaves out stages with an uncached out that is neither metric nor plot")
-def test_every_stage_enters_dvcs_run_cache(small_run):
+def test_every_stage_but_report_enters_dvcs_run_cache(small_run):
+    """DVC leaves out a stage with an uncached output that is neither metric nor plot, as a page of Markdown is."""
     runs = [path for path in (small_run[0] / ".dvc/cache/runs").rglob("*") if path.is_file()]
     entered = {YAML(typ="safe").load(path.read_text())["cmd"] for path in runs}
-    assert entered == {stage["cmd"] for stage in project.lock(small_run[0]).values()}
+    assert entered == {stage["cmd"] for name, stage in project.lock(small_run[0]).items() if name != "report"}
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,18 @@ def unequal(count: int, classes: int, seed: int = 0, levels: int | None = None) 
     return labels[kept], probabilities[kept]
 
 
+def pictures(count: int) -> np.ndarray:
+    """Distinct images of one pixel, (count, 1, 1, 3) uint8."""
+    return np.arange(count, dtype=np.uint32).view(np.uint8).reshape(count, 1, 1, 4)[..., :3]
+
+
 def record(roc_auc: float) -> dict[str, float]:
     """Scores as metrics/test/*.json holds them."""
     low, high = round(roc_auc - 0.05, 6), round(roc_auc + 0.05, 6)
     return {"roc_auc": roc_auc, "roc_auc_low": low, "roc_auc_high": high, "accuracy": 0.5, "log_loss": 1.0}
+
+
+def validation(roc_auc: float) -> dict:
+    """A record as metrics/validation/*.json holds it, after one epoch."""
+    epoch = {"epoch": 1, "accuracy": 0.5, "loss": 1.0, "val_loss": 1.1, "val_accuracy": 0.4, "val_roc_auc": 0.7}
+    return record(roc_auc) | {"history": [epoch | {"learning_rate": 0.01}]}

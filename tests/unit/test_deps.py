@@ -117,7 +117,7 @@ def test_a_new_model_adds_its_lines_and_no_other(new_model):
     added = {
         "tune": ["metrics/validation/added.json", "stages/train/added.py"],
         "best": ["stages/train/added.py"],
-        "report": ["metrics/validation/added.json", "metrics/test/added.json", "metrics/images/added.npz"],
+        "report": ["metrics/validation/added.json", "metrics/test/added.json", "metrics/images/added.csv"],
     }
     for stage, lines in added.items():
         assert Counter(deps_of(new_model, stage)) == Counter(deps_of(ROOT, stage) + lines)

@@ -45,6 +45,33 @@ def test_scores_are_read_as_they_were_written(tmp_path):
     assert files.read_json(tmp_path / "a.json", Scores) == SCORES
 
 
+RECORDS = {
+    "a flat record": {"roc_auc": 0.9, "name": "ä \n ]"},
+    "a table": {"roc_auc": 0.9, "history": [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.5}]},
+    "a deep record": {"winner": [{"model": "cnn2", "values": {"epochs": [1, 2]}}], "none": None},
+    "empty values": {"list": [], "record": {}, "records": [{}]},
+}
+
+
+@pytest.mark.parametrize("content", RECORDS.values(), ids=RECORDS)
+def test_a_record_is_read_as_it_was_written(tmp_path, content):
+    files.write_json(tmp_path / "a.json", content)
+    assert json.loads((tmp_path / "a.json").read_text()) == content
+
+
+def test_a_row_of_a_table_takes_one_line(tmp_path):
+    files.write_json(tmp_path / "a.json", RECORDS["a table"])
+    assert (tmp_path / "a.json").read_text().splitlines() == [
+        "{",
+        '  "roc_auc": 0.9,',
+        '  "history": [',
+        '    {"epoch": 1, "loss": 2.0},',
+        '    {"epoch": 2, "loss": 1.5}',
+        "  ]",
+        "}",
+    ]
+
+
 def test_pickled_arrays_are_never_run(tmp_path):
     class Bomb:
         def __reduce__(self):

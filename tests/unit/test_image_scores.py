@@ -1,19 +1,19 @@
 """What is kept of each test image holds all that comparisons need: areas, their variance, and predictions."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from samples import sample, unequal
+from samples import pictures, sample, unequal
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-from study import files
 from study.runtime import UserError
 from study.scoring import image_scores, intervals
 from study.scoring.image_scores import ImageScores
 from study.scoring.scores import normalised
 
 CLASSES = 4
+NAMES = ["a", "b", "c", "d"]
 DATA = {
     "equal classes": sample(0, 400, CLASSES),
     "unequal classes": unequal(240, CLASSES),
@@ -24,7 +24,7 @@ each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 
 
 def scored(labels: np.ndarray, probabilities: np.ndarray) -> ImageScores:
-    return image_scores.image_scores(labels, probabilities, "0" * 64)
+    return image_scores.image_scores(pictures(len(labels)), labels, probabilities)
 
 
 def areas(images: ImageScores) -> list[float]:
@@ -113,33 +113,60 @@ def test_confidence_is_the_highest_probability():
     np.testing.assert_allclose(scored(labels, probabilities).confidence, probabilities.max(axis=1), rtol=1e-6)
 
 
-def test_scores_are_read_as_they_were_written(tmp_path, monkeypatch):
+def test_scores_are_read_as_they_were_written_but_for_rounding(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written = scored(*DATA["unequal classes"])
-    image_scores.write("cnn2", written)
-    read = image_scores.read("cnn2", CLASSES)
+    image_scores.write("cnn2", written, NAMES)
+    read = image_scores.read("cnn2", NAMES)
     for field in fields(ImageScores):
-        np.testing.assert_array_equal(getattr(read, field.name), getattr(written, field.name), strict=True)
+        one, other = getattr(read, field.name), getattr(written, field.name)
+        if field.name in image_scores.NUMBERS:
+            np.testing.assert_allclose(one, other, rtol=1e-5, err_msg=field.name)
+        else:
+            np.testing.assert_array_equal(one, other, strict=True, err_msg=field.name)
+
+
+def test_a_row_of_ten_thousand_images_takes_less_than_100_bytes(tmp_path, monkeypatch):
+    """So that git can track what a real test split needs."""
+    monkeypatch.chdir(tmp_path)
+    image_scores.write("cnn2", scored(*sample(2, 10_000, CLASSES)), NAMES)
+    assert (tmp_path / image_scores.path("cnn2")).stat().st_size < 1_000_000
+
+
+def test_other_images_are_another_split():
+    images = scored(*DATA["equal classes"])
+    assert not images.same_split(replace(images, image=images.image[::-1]))
+
+
+def test_other_labels_of_the_same_images_are_another_split():
+    images = scored(*DATA["equal classes"])
+    assert not images.same_split(replace(images, labels=images.labels[::-1]))
+
+
+def test_scores_of_another_model_are_of_the_same_split():
+    labels, probabilities = DATA["equal classes"]
+    assert scored(labels, probabilities).same_split(scored(labels, probabilities[:, ::-1]))
 
 
 def test_scores_that_are_missing_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"^metrics/images/cnn2\.npz: is missing"):
-        image_scores.read("cnn2", CLASSES)
+    with pytest.raises(UserError, match=r"^metrics/images/cnn2\.csv: is missing"):
+        image_scores.read("cnn2", NAMES)
 
 
 UNFIT = {
-    "another number of classes": {"labels": np.zeros(400, np.uint8)},
-    "labels in a column": {"labels": np.zeros((400, 1), np.uint8)},
-    "scores of fewer images": {"shortfall": np.zeros(7, np.float32)},
+    "another class": ("a,", "e,"),
+    "no number": ("0.5", "half"),
+    "another header": ("log_loss", "loss"),
+    "a class without an image": (",d,", ",a,"),
 }
 
 
-@pytest.mark.parametrize("changes", UNFIT.values(), ids=UNFIT)
-def test_scores_that_do_not_fit_each_other_are_refused(tmp_path, monkeypatch, changes):
+@pytest.mark.parametrize(("before", "after"), UNFIT.values(), ids=UNFIT)
+def test_scores_that_do_not_fit_are_refused(tmp_path, monkeypatch, before, after):
     monkeypatch.chdir(tmp_path)
-    images = scored(*DATA["equal classes"])
-    arrays = {field.name: getattr(images, field.name) for field in fields(ImageScores)}
-    files.write_npz(image_scores.path("cnn2"), **(arrays | changes))
-    with pytest.raises(UserError, match=r"^metrics/images/cnn2\.npz: holds no scores of images of 4 classes; "):
-        image_scores.read("cnn2", CLASSES)
+    image_scores.write("cnn2", scored(*DATA["equal classes"]), NAMES)
+    path = tmp_path / image_scores.path("cnn2")
+    path.write_text(path.read_text().replace(before, after))
+    with pytest.raises(UserError, match=r"^metrics/images/cnn2\.csv: holds no scores of images of 4 classes; "):
+        image_scores.read("cnn2", NAMES)

@@ -42,20 +42,10 @@ def test_duplicates_are_counted_by_kind(splits):
     copies = Split(train.images[rows], np.array([0, 0, 0, 1, 2], np.uint8))
     tests = Split(train.images[[2, 3, 3]], np.array([2, 0, 1], np.uint8))
     shares = {"train": summary.pixel_shares(copies), "test": summary.pixel_shares(tests)}
-    assert summary.summary(copies, tests, ["a", "b", "c"], shares)["exact_duplicates"] == {
-        "within_train": 2,
-        "within_test": 1,
-        "train_images_in_test": 1,
-        "train_images_with_conflicting_labels": 2,
+    faults = summary.summary(copies, tests, ["a", "b", "c"], shares)["exact_duplicates"]
+    assert {row["fault"]: row["images"] for row in faults} == {
+        "repeated in train": 2,
+        "repeated in test": 1,
+        "train images that are in test": 1,
+        "train images whose copy has another label": 2,
     }
-
-
-@pytest.mark.parametrize(
-    ("values", "count"),
-    [
-        pytest.param(np.array([1.0, np.nan, np.nan]), 2, id="fractions"),
-        pytest.param(np.zeros(3, np.uint8), 0, id="whole numbers"),
-    ],
-)
-def test_missing_values_are_counted(values, count):
-    assert summary.missing_values(values) == count

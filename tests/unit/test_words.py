@@ -5,7 +5,7 @@ from dataclasses import replace
 import jinja2
 import numpy as np
 import pytest
-from samples import record
+from samples import pictures, record, validation
 
 from study.review import words
 from study.review.comparisons import ClassScores, Comparison, Difference, Ranked, class_scores
@@ -15,7 +15,7 @@ EDA = {
     "classes": ["a", "b"],
     "train": {"images_shape": [40, 8, 8, 3]},
     "test": {"images_shape": [12, 8, 8, 3]},
-    "exact_duplicates": {"within_train": 3, "train_images_in_test": 0},
+    "exact_duplicates": [{"fault": "repeated in train", "images": 3}, {"fault": "repeated in test", "images": 0}],
 }
 TRIALS = [["model", "trial", "dropout"], ["cnn2", "0", "0.1"], ["cnn2", "1", ""]]
 CLEAR, UNCLEAR = (0.02, 0.08), (-0.01, 0.11)
@@ -23,7 +23,7 @@ CLEAR, UNCLEAR = (0.02, 0.08), (-0.01, 0.11)
 
 def ranked(name: str, area: float) -> Ranked:
     labels = np.array([0, 1])
-    return Ranked(name, record(area), record(area + 0.01), image_scores(labels, np.eye(2)[labels], ""))
+    return Ranked(name, record(area), validation(area + 0.01), image_scores(pictures(2), labels, np.eye(2)[labels]))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_the_classification_has_a_row_per_class():
 def test_a_class_may_have_any_printable_name(name):
     """Also names that scikit-learn's report, HTML or the templates know."""
     labels = np.arange(6, dtype=np.uint8) % 3
-    model = Ranked("model", record(0.9), record(0.9), image_scores(labels, np.eye(3)[labels], ""))
+    model = Ranked("model", record(0.9), validation(0.9), image_scores(pictures(6), labels, np.eye(3)[labels]))
     text = words.render("classification", name="model", classes=class_scores(model, [name, "other", "third"]))
     assert f"| {name} | 1.0000 | 1.000 | 1.000 | 1.000 | 2 |" in text
 
@@ -134,7 +134,7 @@ def test_the_report_has_the_table_of_the_ranking(comparison):
 def test_the_report_counts_images_and_duplicates(comparison):
     text = report(comparison)
     assert "40 training and 12 test images in 2 classes." in text
-    assert "- within train: 3\n- train images in test: 0\n" in text
+    assert "- repeated in train: 3\n- repeated in test: 0\n" in text
 
 
 def test_a_record_that_a_template_lacks_is_an_error():
