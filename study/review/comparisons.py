@@ -5,8 +5,8 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
-from typing_extensions import TypedDict
 from sklearn.metrics import classification_report
+from typing_extensions import TypedDict
 
 from study import files
 from study.params.schema import BEST, Model
