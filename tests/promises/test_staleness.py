@@ -114,7 +114,7 @@ def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_
         return set(re.findall(r"^Running stage '(.*)'", printed, re.MULTILINE))
 
     before = params.read_text()
-    changed = re.sub(r"(?m)^    dropout: .*$", "    dropout: 0.4", before)
+    changed = before.replace("    weight_decay: 0.01", "    weight_decay: 0.02")
     params.write_text(changed)
     assert repro() == {f"train@{SMALL_MODEL}", f"evaluate@{SMALL_MODEL}", "tune", "best", "report"}
     others = project.outputs(repository)
@@ -122,6 +122,14 @@ def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_
         params.write_text(text)
         assert repro() == {"report"}
         assert project.outputs(repository) == outputs
+
+
+def test_a_clone_without_data_and_models_is_up_to_date_where_missing_files_are_allowed(small_run, tmp_path):
+    clone = tmp_path / "clone"
+    project.shell(tmp_path, "git", "clone", "--quiet", small_run[0], clone)
+    printed = project.shell(clone, "dvc", "repro", "--allow-missing").stdout
+    assert printed.splitlines()[-1] == "Data and pipelines are up to date."
+    assert project.shell(clone, "git", "status", "--porcelain").stdout == ""
 
 
 def test_every_stage_but_report_enters_dvcs_run_cache(small_run):
