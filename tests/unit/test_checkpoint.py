@@ -13,6 +13,7 @@ from networks import PLATEAU, TINY, Killed, as_run
 
 from study import files, inputs, runtime
 from study.params.schema import override
+from study.runtime import UserError
 from study.training.checkpoint import Checkpoint, Phase, Row
 from study.training.fit import fit
 
@@ -205,6 +206,16 @@ def test_a_finished_checkpoint_keeps_its_result_and_no_state(checkpoints):
 def test_a_checkpoint_that_was_never_written_holds_nothing(checkpoints):
     checkpoint = Checkpoint("test", seed=1)
     assert (checkpoint.read("model"), checkpoint.result()) == (None, None)
+
+
+def test_no_checkpoint_is_taken_once_the_code_has_changed(checkpoints, monkeypatch):
+    """Its key would name code that does not run."""
+    monkeypatch.setattr(inputs, "changed", lambda: "study/training/fit.py")
+    with pytest.raises(
+        UserError, match=r"^study/training/fit\.py changed while this stage ran; run `dvc repro` again$"
+    ):
+        Checkpoint("test", seed=1)
+    assert not checkpoints.exists()
 
 
 def test_a_training_that_stopped_early_has_no_epoch_left(checkpoints, cnn_block, prepared):
