@@ -137,6 +137,7 @@ def test_the_state_of_other_inputs_is_not_taken(finished, cnn_block, prepared, m
 
 def test_the_state_is_taken_whatever_decides_no_number(finished, cnn_block, prepared, monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.setenv("KMP_INIT_AT_FORK", "TRUE")
     monkeypatch.setenv("HOME", "/elsewhere")
     assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == finished.history
 

