@@ -5,9 +5,7 @@ reports/classification/*.md, plots/ranking.png and, with a column that names the
 plots/learning_curves.csv.
 """
 
-import shutil
-
-from study import files, runtime
+from study import checkpoints, files, runtime
 from study.data.summary import Eda
 from study.params.load import load
 from study.review import comparisons, figures, ranking_figure, words
@@ -35,7 +33,7 @@ def main() -> None:
     table = words.render("ranking", comparison=comparison)
     files.write_text("reports/ranking.md", table)
     files.write_text("reports/report.md", words.render("report", comparison=comparison, trials=trials, eda=eda))
-    shutil.rmtree(files.CHECKPOINTS, ignore_errors=True)  # DVC has recorded all that they were kept for
+    checkpoints.clear()  # DVC has recorded all that they were kept for
     print(table)
 
 

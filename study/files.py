@@ -1,20 +1,22 @@
 """Files that appear whole or not at all, and hold the same bytes for the same content: text, JSON, CSV, npz."""
 
+import contextlib
 import csv
 import hashlib
 import json
+import os
 import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from study.runtime import UserError, first_line
+from study import inputs
+from study.runtime import UserError, check_inputs, first_line
 
 # The state of unfinished trainings; ignored by git and DVC.
 CHECKPOINTS = Path("checkpoints")
@@ -33,24 +35,52 @@ RESTORE_CACHED = (
 )
 
 
-@contextmanager
+@contextlib.contextmanager
 def whole(path: str | Path) -> Iterator[Path]:
     """Yield the path of a file to write beside `path`; renamed to `path` at the end, removed on an error.
 
-    Its name ends in .partial, which git and DVC ignore: what a killed stage leaves is never taken for an output.
+    Its name ends in .partial, which git and DVC ignore: what a killed stage leaves is never taken for an output. Raises
+    UserError where what the stage was made from has changed. After a power failure the file is whole, too. A checkpoint
+    needs neither: its key says what made it, and a damaged one is refused.
     """
     path = Path(path)
+    is_output = not _is_checkpoint(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial
+        if is_output:
+            check_inputs()
+            _sync(partial)
         partial.replace(path)
+        if is_output:
+            with contextlib.suppress(OSError):  # not every system syncs folders
+                _sync(path.parent)
     except OSError as error:
         if error.filename:
             raise
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # a full disk names no file
     finally:
         partial.unlink(missing_ok=True)
+
+
+def remember(path: str | Path) -> None:
+    """Have a stage refuse to write outputs once this file, which it is about to read, has changed."""
+    if not _is_checkpoint(path):
+        inputs.remember(path, inputs.stamp(path))
+
+
+def _is_checkpoint(path: str | Path) -> bool:
+    return CHECKPOINTS in Path(path).parents
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def sha256(path: str | Path) -> str:
@@ -86,6 +116,7 @@ def _json(value: Any, **options: Any) -> str:
 
 def read_json(path: str | Path, kind: type) -> Any:
     """Read what a stage wrote, as the type `kind`. Raises UserError where the file is missing, damaged or unfit."""
+    remember(path)
     try:
         return TypeAdapter(kind).validate_json(Path(path).read_bytes())
     except FileNotFoundError:
@@ -105,6 +136,7 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence])
 
 def read_csv(path: str | Path) -> list[list[str]]:
     """The rows of a table that a stage wrote, its header first. Raises UserError where it is missing or damaged."""
+    remember(path)
     try:
         with Path(path).open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file, strict=True))
@@ -126,6 +158,7 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
 def read_npz(path: str | Path, *keys: str, remedy: str = RESTORE_CACHED) -> dict[str, np.ndarray]:
     """Read the named arrays (all, if none is named). Raises UserError, which ends with the remedy, where the file is
     missing, damaged, lacks one of them, or holds pickled objects, which are never loaded."""
+    remember(path)
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in keys or archive.files}

@@ -12,9 +12,14 @@ import re
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 
+from study import inputs
+
 NETWORK_TIMEOUT_SECONDS = 30
+WATCH_SECONDS = 1
 # Variables that would cut trainings short.
 REFUSED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
 STDERR = 2
@@ -42,6 +47,7 @@ def set_up() -> None:
         return
     _open_standard_streams()
     sys.excepthook = _stop_on_ctrl_c
+    inputs.remember_code()
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
     if backend != "tensorflow":
         sys.exit(f"error: KERAS_BACKEND is {backend!r}; allowed: tensorflow, the one backend of this project; unset it")
@@ -51,6 +57,7 @@ def set_up() -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
     begin_imports()
+    _end_with_dvc()
 
 
 def begin_imports() -> None:
@@ -91,8 +98,10 @@ def run(main: Callable[..., None], *args: str) -> None:
 
     if stage := progress.stage_of_stages():
         print(stage, flush=True)
+    inputs.begin()
     try:
         main(*args)
+        check_inputs()
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
@@ -104,6 +113,40 @@ def run(main: Callable[..., None], *args: str) -> None:
         sys.exit("error: out of memory; a smaller batch_size or image_size needs less")
     finally:
         gc.freeze()  # the interpreter's last collection would take a second for what TensorFlow holds
+
+
+def check_inputs() -> None:
+    """Raise UserError where what the stage was made from is no longer what is on disk, and what DVC would record."""
+    if path := inputs.changed():
+        raise UserError(f"{path} changed while this stage ran; run `dvc repro` again")
+
+
+def _end_with_dvc() -> None:
+    """End a process that DVC runs as soon as DVC is gone: the next `dvc repro` must be the only writer."""
+    if "DVC_STAGE" not in os.environ:
+        return
+    ancestors = _ancestors()
+
+    def watch() -> None:
+        while _ancestors() == ancestors:
+            time.sleep(WATCH_SECONDS)
+        with contextlib.suppress(OSError):
+            os.write(STDERR, b"error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n")
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _ancestors() -> list[int]:
+    """DVC's process id; with a shell between, as `fish -c COMMAND`, that of the shell before it."""
+    import psutil
+
+    parent = os.getppid()
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(parent)
+        if process.cmdline()[-2:-1] == ["-c"]:
+            return [parent, process.ppid()]
+    return [parent]
 
 
 def _open_standard_streams() -> None:

@@ -1,9 +1,7 @@
 """Models as `.keras` files whose bytes depend on nothing but layers and weights."""
 
-import errno
+import io
 import json
-import shutil
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -18,24 +16,26 @@ def write(path: str | Path, model: keras.Model) -> None:
     """Save the inference part of a model.
 
     Keras writes the date into metadata.json, memory addresses into config.json (the ids of shared objects) and times
-    into the archive. Here dates and times are left out, and shared objects are numbered in order of appearance.
+    into the archive. Here dates and times are left out, and shared objects are numbered in order of appearance. All is
+    made in memory, because HDF5 crashes on a full disk: twice the model's size at most.
     """
-    files.CHECKPOINTS.mkdir(exist_ok=True)
-    with files.whole(path) as partial, tempfile.TemporaryDirectory(dir=files.CHECKPOINTS) as folder:
-        try:
-            keras.Model(model.inputs, model.outputs, name=model.name).save(folder, zipped=False)
-        except (OSError, RuntimeError, UnboundLocalError) as error:  # what HDF5 and Keras may make of a full disk
-            raise OSError(
-                errno.EIO, "cannot hold the model to save; is the disk full?", str(files.CHECKPOINTS)
-            ) from error
-        metadata, config = Path(folder, "metadata.json"), Path(folder, "config.json")
-        metadata.write_text(json.dumps({"keras_version": json.loads(metadata.read_bytes())["keras_version"]}))
-        config.write_text(json.dumps(_number_shared_objects(json.loads(config.read_bytes()), {})))
-        with zipfile.ZipFile(partial, "w") as archive:
-            for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-                entry = zipfile.ZipInfo(file.relative_to(folder).as_posix())
-                with file.open("rb") as source, archive.open(entry, "w", force_zip64=True) as target:
-                    shutil.copyfileobj(source, target)
+    saved = _Buffer()
+    keras.Model(model.inputs, model.outputs, name=model.name).save(saved)
+    with zipfile.ZipFile(saved) as source, files.whole(path) as partial, zipfile.ZipFile(partial, "w") as target:
+        for name in sorted(source.namelist()):
+            content = source.read(name)
+            if name == "metadata.json":
+                content = json.dumps({"keras_version": json.loads(content)["keras_version"]})
+            elif name == "config.json":
+                content = json.dumps(_number_shared_objects(json.loads(content), {}))
+            target.writestr(zipfile.ZipInfo(name), content)
+
+
+class _Buffer(io.BytesIO):
+    """A file in memory that passes for the path of a `.keras` file, by which `Model.save` knows the format."""
+
+    def __str__(self) -> str:
+        return "model.keras"
 
 
 def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:
@@ -56,6 +56,7 @@ def read(path: str | Path) -> keras.Model:
     """Load a `.keras` file in safe mode. Raises UserError where it is missing or cannot be loaded."""
     if not Path(path).is_file():
         raise UserError(f"{path}: is missing; `dvc repro` makes it")
+    files.remember(path)
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many types for a damaged or unsafe file

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from study import inputs
 from study.params import messages, reader
 from study.params.schema import Params
 from study.runtime import UserError
@@ -19,7 +20,9 @@ def load(*sections: str) -> Params:
     A section is a key, `seed` say, or the block of one model, `models.cnn2`. Raises UserError with one line that names
     the key, the value found and what is allowed.
     """
-    params = parse(read_yaml(FILE))
+    before = inputs.stamp(FILE)
+    raw = read_yaml(FILE)
+    params = parse(raw)
     check_models(params)
     values: dict[str, Any] = {}
     for section in sections:
@@ -28,7 +31,22 @@ def load(*sections: str) -> Params:
         if model and model not in value:
             raise UserError(f"{FILE}: {section} does not exist; allowed: {', '.join(value)}")
         values[key] = {model: value[model]} if model else value
+    inputs.remember(FILE, before, lambda: _are_on_disk(_picked(raw, sections), sections))
     return Params.model_construct(**values)
+
+
+def _picked(raw: dict, sections: tuple[str, ...]) -> list:
+    """The values of the named sections."""
+    keys = (section.partition(".") for section in sections)
+    return [raw[key][model] if model else raw.get(key) for key, _, model in keys]
+
+
+def _are_on_disk(values: list, sections: tuple[str, ...]) -> bool:
+    """Whether params.yaml has these values in the named sections."""
+    try:
+        return _picked(read_yaml(FILE), sections) == values
+    except (UserError, KeyError, TypeError, AttributeError):  # while somebody edits it
+        return False
 
 
 def parse(raw: Any) -> Params:

@@ -5,6 +5,8 @@ from typing import Any
 
 import jinja2
 
+from study import files
+
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -18,4 +20,5 @@ def render(template: str, **records: Any) -> str:
         keep_trailing_newline=True,
         autoescape=False,  # Markdown; class names are checked where they come in
     )
+    files.remember(TEMPLATES / f"{template}.md.j2")
     return environment.get_template(f"{template}.md.j2").render(records)

@@ -1,25 +1,25 @@
 """The state from which a killed stage continues, after each epoch, in checkpoints/, which git and DVC ignore.
 
 A checkpoint serves the exact inputs that it was made from: data, params, the project's code, and what decides the
-arithmetic. Its key is a hash of them all; each file carries the key inside and is refused under another. The folder
-stays until the stage `report` ends, since DVC may not have recorded before what a stage wrote.
+arithmetic. Its key is a hash of them all; each file carries the key inside and is refused under another. Its folder is
+one process's at a time (study/checkpoints.py), and stays until the stage `report` ends, since DVC may not have recorded
+before what a stage wrote.
 (keras.callbacks.BackupAndRestore keeps neither history nor the state of early stopping and schedules, and no key.)
 """
 
 import hashlib
 import json
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
-from study import files
-from study.runtime import UserError
+from study import files, inputs
+from study.checkpoints import Claim
+from study.runtime import UserError, check_inputs
 from study.training.arithmetic import arithmetic
 
-PROJECT = ("stages", "study")
 # What Keras' own callbacks learn from one epoch for the next.
 CALLBACK_STATE = {
     keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch"),
@@ -30,12 +30,17 @@ Row = dict[str, float]
 
 
 class Checkpoint:
-    """The folder checkpoints/NAME of one training; `inputs` is all that its result depends on besides the code."""
+    """The folder of one training; `made_from` is all that its result depends on besides the code.
 
-    def __init__(self, name: str, **inputs: Any):
-        self.folder = files.CHECKPOINTS / name
-        content = json.dumps([inputs, arithmetic(), _code()], sort_keys=True, default=repr)
+    Raises UserError where another process trains NAME, and where the code or a file that was read has changed.
+    """
+
+    def __init__(self, name: str, **made_from: Any):
+        check_inputs()
+        content = json.dumps([made_from, arithmetic(), inputs.code()], sort_keys=True, default=repr)
         self.key = hashlib.sha256(content.encode()).hexdigest()
+        self._claim = Claim(name, self.key)
+        self.folder = self._claim.folder
 
     def write(self, name: str, **arrays: Any) -> None:
         """Keep arrays, or what NumPy makes an array of, one copy at a time."""
@@ -50,10 +55,11 @@ class Checkpoint:
         return arrays if str(arrays.pop("key", "")) == self.key else None
 
     def finish(self, result: dict) -> None:
-        """Keep the result of a training, drop its states."""
+        """Keep the result of a training, drop its states, and give the folder to others."""
         files.write_json(self.folder / "result.json", {"key": self.key, "result": result})
         for path in self.folder.glob("*.npz"):
             path.unlink()
+        self._claim.release()
 
     def result(self) -> dict | None:
         """What `finish` was given for these inputs, if it was."""
@@ -125,16 +131,6 @@ class Phase(keras.callbacks.Callback):
                 arrays[f"best/{number}/{index:05d}"] = weights
         state = {"history": self.history, "stopped": bool(self.model.stop_training), "callbacks": states}
         self.checkpoint.write(self.name, state=json.dumps(state), **arrays)
-
-
-def _code() -> dict[str, str]:
-    """SHA-256 of every module of the project that is loaded."""
-    specs = (getattr(module, "__spec__", None) for module in list(sys.modules.values()))
-    return {
-        spec.name: files.sha256(spec.origin)
-        for spec in specs
-        if spec and spec.name.partition(".")[0] in PROJECT and spec.origin
-    }
 
 
 def _variables(model: keras.Model) -> dict[str, keras.Variable]:

@@ -1,5 +1,6 @@
 """Faults of disks, files and surroundings: each ends with one line that names the file, and costs no good output."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -296,11 +297,19 @@ def test_a_download_that_fails_leaves_the_last_data_a_checkout_away(repository):
 def interrupt(folder: Path, *command: str, at: str, nth: int = 1) -> tuple[int, str, str]:
     """Press Ctrl-C at the nth line that starts with `at`: SIGINT to the command and all its children, as a terminal
     sends it. Return the exit status, and what was printed on stdout and stderr."""
+    return run_and(lambda running: os.killpg(running.pid, signal.SIGINT), folder, *command, at=at, nth=nth)
+
+
+def run_and(
+    act: Callable[[subprocess.Popen], None], folder: Path, *command: str, at: str, nth: int = 1, **environment: str
+) -> tuple[int, str, str]:
+    """Run a command and do something at the nth line that starts with `at`. Return the exit status, and what the
+    command and its children printed on stdout and stderr."""
     with (folder.parent / "errors.txt").open("w+") as errors:
         running = subprocess.Popen(
             command,
             cwd=folder,
-            env=project.environment(PYTHONUNBUFFERED="1"),
+            env=project.environment(PYTHONUNBUFFERED="1", **environment),
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -313,10 +322,10 @@ def interrupt(folder: Path, *command: str, at: str, nth: int = 1) -> tuple[int, 
                 if line.startswith(at):
                     seen += 1
                     if seen == nth:
-                        os.killpg(running.pid, signal.SIGINT)
+                        act(running)
             status = running.wait(60)
         finally:  # also where the test itself is stopped
-            if running.poll() is None:
+            with contextlib.suppress(ProcessLookupError):  # of no process that is left
                 os.killpg(running.pid, signal.SIGKILL)
         assert seen >= nth, printed
         errors.seek(0)
@@ -375,6 +384,77 @@ def test_ctrl_c_during_dvc_repro_shows_the_stages_line_and_the_next_dvc_repro_go
 )
 def test_an_unfit_environment_of_keras_is_named(repository, run, environment, part):
     assert_one_line(run(sys.executable, "-m", TRAIN, **environment), part)
+
+
+@pytest.fixture
+def prepared(small_run, server, tmp_path) -> Path:
+    """A clone of the small run's repository whose data are prepared and whose models are yet to be trained."""
+    clone = project.before_the_run(small_run[0], tmp_path / "clone")
+    project.shell(clone, "dvc", "repro", "prepare", **server.environment)
+    return clone
+
+
+def test_a_training_ends_with_the_dvc_that_runs_it_and_the_next_dvc_repro_goes_on(prepared, small_run, server):
+    name, (finished, printed_by_all) = f"train@{MODEL}", small_run
+    status, printed, errors = run_and(lambda dvc: dvc.terminate(), prepared, "dvc", "repro", name, at="epoch 2/")
+    assert status == -signal.SIGTERM
+    assert errors.splitlines() == ["error: DVC was ended while it ran this stage; `dvc repro` goes on with it"]
+    again = project.shell(prepared, "dvc", "repro", name, **server.environment)
+    assert project.lock(prepared)[name] == project.lock(finished)[name]
+    needed = [epoch for epoch in project.epochs(printed_by_all) if epoch.startswith(f"{name} ")]
+    project.assert_trained_once(needed, [project.epochs(printed), project.epochs(again.stdout)])
+
+
+def test_a_second_training_beside_dvc_repro_is_refused_in_one_line(prepared, server):
+    beside = []
+
+    def train(_) -> None:
+        beside.append(project.shell(prepared, "python", "-m", TRAIN, check=False, **server.environment))
+
+    status, _, errors = run_and(train, prepared, "dvc", "repro", f"train@{MODEL}", at="epoch 1/", **server.environment)
+    assert (status, errors) == (0, "")
+    assert_one_line(beside[0], f"checkpoints/{MODEL}: process ", f" trains {MODEL} in this folder; wait for it, or end")
+
+
+EDITS = {
+    "code": ("study/models/cnn/build.py", lambda text: f"{text}# edited\n"),
+    "params": ("params.yaml", lambda text: text.replace("    dropout: ", "    dropout: 0.1 # ")),
+    "data": ("data/prepared.npz", lambda text: text + "edited"),
+}
+
+
+@pytest.mark.parametrize(("path", "edit"), EDITS.values(), ids=EDITS)
+def test_what_is_edited_during_a_training_is_not_recorded_as_what_made_the_model(
+    prepared, small_run, server, path, edit
+):
+    name = f"train@{MODEL}"
+    before = (prepared / path).read_bytes()
+
+    def change(_) -> None:
+        after = edit(before.decode("latin-1")).encode("latin-1")
+        assert after != before
+        (prepared / path).write_bytes(after)
+
+    status, printed, errors = run_and(change, prepared, "dvc", "repro", name, at="epoch 1/", **server.environment)
+    assert status != 0
+    assert f"error: {path} changed while this stage ran; run `dvc repro` again" in errors.splitlines()
+    assert "Traceback" not in printed + errors
+    assert name not in project.lock(prepared)
+    assert not (prepared / f"models/{MODEL}.keras").exists()
+    (prepared / path).write_bytes(before)
+    again = project.shell(prepared, "dvc", "repro", name, **server.environment)
+    assert project.epochs(again.stdout) == []  # what made the checkpoint is back
+    assert project.lock(prepared)[name] == project.lock(small_run[0])[name]
+
+
+def test_what_a_training_does_not_use_may_be_edited_meanwhile(prepared, server):
+    def change(_) -> None:
+        params = prepared / "params.yaml"
+        params.write_text(params.read_text().replace("startup_trials: 1", "startup_trials: 2  # edited"))
+        (prepared / "study/review/words.py").write_text("edited")
+
+    status, _, errors = run_and(change, prepared, "dvc", "repro", f"train@{MODEL}", at="epoch 1/", **server.environment)
+    assert (status, errors) == (0, "")
 
 
 def test_without_git_a_stage_still_trains(repository, run):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from networks import PLATEAU, TINY, Killed, as_run
 
-from study import files, runtime
+from study import files, inputs, runtime
 from study.params.schema import override
+from study.runtime import UserError
 from study.training.checkpoint import Checkpoint, Phase, Row
 from study.training.fit import fit
 
@@ -70,8 +71,9 @@ def trained(cnn_block, prepared, checkpoints_of_module) -> Finished:
 @pytest.fixture
 def finished(trained, checkpoints) -> Finished:
     """The training, with its checkpoint in a folder of the test's own."""
-    shutil.copytree(trained.folder, checkpoints / "test")
-    return replace(trained, folder=checkpoints / "test")
+    folder = checkpoints / "test" / trained.folder.name
+    shutil.copytree(trained.folder, folder)
+    return replace(trained, folder=folder)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def again(trained, cnn_block, prepared) -> tuple[Finished, int]:
     """The same training once more, and how many steps it took."""
     steps = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHECKPOINTS", trained.folder.parent)
+        patch.setattr(files, "CHECKPOINTS", trained.folder.parents[1])
         patch.setattr(Phase, "on_train_batch_end", lambda *arguments: steps.append(1))
         model, history = fit(TINY, as_run(cnn_block, prepared, data="1"))
     return replace(trained, weights=model.get_weights(), history=history), len(steps)
@@ -112,7 +114,7 @@ def changed_run(changed: str, block, prepared, monkeypatch):
         case "data":
             return as_run(block, prepared, data="2")
         case "code":
-            monkeypatch.setattr(files, "sha256", lambda path: "of a changed module")
+            monkeypatch.setattr(inputs, "code", lambda: {"study.training.fit": "changed"})
         case "packages":
             monkeypatch.setattr(importlib.metadata, "version", lambda package: "0")
         case "python":
@@ -129,11 +131,13 @@ def changed_run(changed: str, block, prepared, monkeypatch):
 @pytest.mark.parametrize("changed", INPUTS)
 def test_the_state_of_other_inputs_is_not_taken(finished, cnn_block, prepared, monkeypatch, changed):
     run = changed_run(changed, cnn_block, prepared, monkeypatch)
+    shutil.copy(finished.folder / "model.npz", run.checkpoint.folder)  # as if both folders had one name
     assert Phase(run.checkpoint, "model").history == []
 
 
 def test_the_state_is_taken_whatever_decides_no_number(finished, cnn_block, prepared, monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    monkeypatch.setenv("KMP_INIT_AT_FORK", "TRUE")
     monkeypatch.setenv("HOME", "/elsewhere")
     assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == finished.history
 
@@ -144,8 +148,10 @@ def test_the_state_of_the_same_inputs_is_taken(finished, cnn_block, prepared):
 
 @pytest.mark.parametrize("changed", INPUTS)
 def test_the_result_of_other_inputs_is_not_taken(cnn_block, prepared, monkeypatch, changed):
-    as_run(cnn_block, prepared, data="1").checkpoint.finish({"roc_auc": 0.9})
+    finished = as_run(cnn_block, prepared, data="1").checkpoint
+    finished.finish({"roc_auc": 0.9})
     run = changed_run(changed, cnn_block, prepared, monkeypatch)
+    shutil.copy(finished.folder / "result.json", run.checkpoint.folder)
     assert run.checkpoint.result() is None
 
 
@@ -175,15 +181,14 @@ def test_a_file_in_the_folder_of_other_inputs_is_refused_by_its_key(checkpoints)
     """Each file carries the key: no order of writing, moving or killing puts a state under other inputs."""
     one, other = Checkpoint("one", seed=1), Checkpoint("other", seed=2)
     one.write("model", weights=np.zeros(3))
-    other.folder.mkdir()
     shutil.copy(one.folder / "model.npz", other.folder / "model.npz")
     assert other.read("model") is None
 
 
-def test_a_name_belongs_to_one_state_at_a_time(checkpoints):
+def test_a_state_survives_a_training_of_the_same_name_on_other_inputs(checkpoints):
     Checkpoint("test", seed=1).write("model", weights=np.zeros(3))
     Checkpoint("test", seed=2).write("model", weights=np.ones(3))
-    assert Checkpoint("test", seed=1).read("model") is None
+    assert Checkpoint("test", seed=1).read("model")["weights"].tolist() == [0, 0, 0]
 
 
 def test_arrays_are_read_as_they_were_written(checkpoints):
@@ -196,12 +201,22 @@ def test_a_finished_checkpoint_keeps_its_result_and_no_state(checkpoints):
     checkpoint = Checkpoint("test", seed=1)
     checkpoint.write("model", weights=np.zeros(3))
     checkpoint.finish({"roc_auc": 0.9})
-    assert [path.name for path in checkpoint.folder.iterdir()] == ["result.json"]
+    assert {path.name for path in checkpoint.folder.iterdir()} == {"lock", "result.json"}
 
 
 def test_a_checkpoint_that_was_never_written_holds_nothing(checkpoints):
     checkpoint = Checkpoint("test", seed=1)
     assert (checkpoint.read("model"), checkpoint.result()) == (None, None)
+
+
+def test_no_checkpoint_is_taken_once_the_code_has_changed(checkpoints, monkeypatch):
+    """Its key would name code that does not run."""
+    monkeypatch.setattr(inputs, "changed", lambda: "study/training/fit.py")
+    with pytest.raises(
+        UserError, match=r"^study/training/fit\.py changed while this stage ran; run `dvc repro` again$"
+    ):
+        Checkpoint("test", seed=1)
+    assert not checkpoints.exists()
 
 
 def test_a_training_that_stopped_early_has_no_epoch_left(checkpoints, cnn_block, prepared):

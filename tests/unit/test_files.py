@@ -1,6 +1,9 @@
 """Files appear whole or not at all, and what cannot be read is refused in one line, without running what is in it."""
 
 import json
+import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,6 +30,44 @@ def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path):
     with pytest.raises(OSError, match="a.txt") as error, files.whole(tmp_path / "a.txt"):
         raise OSError(28, "No space left on device")
     assert error.value.filename == str(tmp_path / "a.txt")
+
+
+@pytest.fixture
+def synced(monkeypatch) -> list[tuple[str, bool]]:
+    """The name of what is synced to the disk, and whether a.txt was there by then."""
+    synced = []
+    monkeypatch.setattr(
+        os,
+        "fsync",
+        lambda descriptor: synced.append((Path(f"/proc/self/fd/{descriptor}").readlink().name, Path("a.txt").exists())),
+    )
+    return synced
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_an_output_is_on_the_disk_before_it_appears_and_its_name_after(tmp_path, monkeypatch, synced):
+    monkeypatch.chdir(tmp_path)
+    files.write_text("a.txt", "text")
+    assert synced == [("a.txt.partial", False), (tmp_path.name, True)]
+
+
+def test_a_checkpoint_waits_for_no_disk(tmp_path, monkeypatch, synced):
+    """One that a power failure damages is refused."""
+    monkeypatch.chdir(tmp_path)
+    files.write_npz("checkpoints/cnn2/model.npz", x=np.zeros(3))
+    assert synced == []
+
+
+def test_a_disk_that_fails_to_sync_keeps_the_previous_file(tmp_path, monkeypatch):
+    files.write_text(tmp_path / "a.txt", "before")
+
+    def fail(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="a.txt"):
+        files.write_text(tmp_path / "a.txt", "after")
+    assert {path: path.read_text() for path in tmp_path.iterdir()} == {tmp_path / "a.txt": "before"}
 
 
 def test_equal_arrays_give_equal_bytes(tmp_path):

@@ -1,8 +1,12 @@
 """Every program starts in a checked environment, shows nothing of TensorFlow's start-up, and ends with one line."""
 
+import contextlib
 import os
+import shlex
+import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from textwrap import dedent, indent
 
 import project
@@ -188,6 +192,69 @@ def test_ctrl_c_during_the_imports_ends_with_one_line_too():
     process = python(START + "raise KeyboardInterrupt")
     assert process.returncode == 130
     assert process.stderr == "stopped; `dvc repro` continues after the last finished epoch\n"
+
+
+def test_a_stage_whose_code_changed_while_it_ran_ends_with_one_line():
+    """Also where the edit came after its last output."""
+    process = run("from study import inputs\ninputs.changed = lambda: 'study/files.py'")
+    assert process.returncode == 1
+    assert process.stderr == "error: study/files.py changed while this stage ran; run `dvc repro` again\n"
+
+
+# Stands for DVC: runs a command by a shell, and waits.
+DVC = "import subprocess, sys; subprocess.run(['sh', '-c', sys.argv[1]])"
+STAGE = """
+from study import runtime
+
+def main():
+    import os, time
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+
+runtime.WATCH_SECONDS = 0.05
+runtime.set_up()
+runtime.run(main)
+"""
+COMMANDS = {"the shell has become the stage": "exec {}", "the shell waits for the stage": "{}; exit $?"}
+
+
+@pytest.fixture
+def run_by_dvc() -> Iterator[Callable[..., tuple[subprocess.Popen, int]]]:
+    """Start a stage by DVC's stand-in; the stand-in, and the number of the stage's process."""
+    stages = []
+
+    def run_by_dvc(command: str, **environment: str) -> tuple[subprocess.Popen, int]:
+        dvc = subprocess.Popen(
+            [sys.executable, "-c", DVC, command.format(shlex.join([sys.executable, "-c", STAGE]))],
+            cwd=ROOT,
+            env=project.environment(**environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        stages.append(int(dvc.stdout.readline()))
+        return dvc, stages[-1]
+
+    yield run_by_dvc
+    for stage in stages:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(stage, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_stage_ends_with_one_line_once_dvc_is_gone(run_by_dvc, command):
+    dvc, _ = run_by_dvc(command, DVC_STAGE="none of dvc.yaml")
+    dvc.kill()
+    _, errors = dvc.communicate(timeout=20)  # until the last of them has closed the streams
+    assert errors == "error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n"
+
+
+def test_a_program_that_dvc_does_not_run_outlives_its_parent(run_by_dvc):
+    parent, program = run_by_dvc(COMMANDS["the shell has become the stage"])
+    parent.kill()
+    with pytest.raises(subprocess.TimeoutExpired):
+        parent.communicate(timeout=1)
+    os.kill(program, 0)
 
 
 def test_a_fault_of_the_programs_own_shows_its_traceback():

@@ -1,0 +1,144 @@
+"""One training has one writer, and a checkpoint outlives the copy of the repository that an experiment ran in."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import project
+import pytest
+
+from study import checkpoints, files
+from study.checkpoints import Claim
+from study.runtime import UserError
+
+KEY, OTHER = "1" * 64, "2" * 64
+# Takes the folder of a training, says so, and leaves a file in it once it is told to end.
+CLAIM = """
+import sys
+from study.checkpoints import Claim
+
+claim = Claim(*sys.argv[1:])
+print("claimed", flush=True)
+sys.stdin.read()
+(claim.folder / "trained").touch()
+"""
+
+
+@pytest.fixture
+def claim(monkeypatch, tmp_path) -> Iterator[Callable[..., subprocess.Popen]]:
+    """Start a process that claims a folder; this process works in the same repository."""
+    monkeypatch.chdir(tmp_path)
+    started = []
+
+    def claim(name: str, key: str, folder: Path = tmp_path, **environment: str) -> subprocess.Popen:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CLAIM, name, key],
+            cwd=folder,
+            env=project.environment(PYTHONPATH=str(project.ROOT), **environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield claim
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch) -> Path:
+    """The copy of the repository that DVC runs a queued experiment in."""
+    copy = tmp_path / ".dvc/tmp/exps/tmp1"
+    copy.mkdir(parents=True)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    return copy
+
+
+def claimed(process: subprocess.Popen) -> bool:
+    return process.stdout.readline() == "claimed\n"
+
+
+@pytest.mark.slow
+def test_a_second_training_of_a_name_is_refused_in_one_line_that_names_the_first(claim):
+    first = claim("cnn2", KEY)
+    assert claimed(first)
+    with pytest.raises(UserError, match=f"^checkpoints/cnn2: process {first.pid} trains cnn2 .*`kill {first.pid}`"):
+        Claim("cnn2", OTHER)
+    Claim("cnn3", KEY)
+    first.kill()
+    first.wait()
+    Claim("cnn2", OTHER)
+
+
+@pytest.mark.slow
+def test_a_copy_that_trains_the_very_same_waits_and_takes_what_was_trained(claim, copy, tmp_path):
+    first = claim("cnn2", KEY)
+    assert claimed(first)
+    second = claim("cnn2", KEY, copy, DVC_ROOT=str(tmp_path))
+    assert second.stdout.readline() == (
+        f"checkpoints/cnn2/{KEY[:16]}: process {first.pid} trains the same; waiting to take what it trains\n"
+    )
+    first.communicate()
+    assert claimed(second)
+    assert (copy / "checkpoints/cnn2" / KEY[:16] / "trained").exists()
+
+
+@pytest.mark.slow
+def test_what_a_process_holds_is_not_cleared(claim):
+    Claim("best", KEY).release()
+    assert claimed(claim("cnn2", KEY))
+    checkpoints.clear()
+    assert [path.name for path in Path("checkpoints").iterdir()] == ["cnn2"]
+    assert (Path("checkpoints/cnn2") / KEY[:16]).is_dir()
+
+
+def test_a_released_folder_is_cleared(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    claim = Claim("tune/cnn2-0", KEY)
+    files.write_json(claim.folder / "result.json", {})
+    claim.release()
+    checkpoints.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_checkpoints_there_is_nothing_to_clear(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    checkpoints.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_copy_keeps_lies_in_the_repository_and_serves_the_next_copy(copy, monkeypatch, tmp_path):
+    monkeypatch.chdir(copy)
+    files.write_json(Claim("cnn2", KEY).folder / "result.json", {})
+    assert (tmp_path / "checkpoints/cnn2" / KEY[:16] / "result.json").exists()
+    again = copy.with_name("tmp2")
+    again.mkdir()
+    monkeypatch.chdir(again)
+    assert (Claim("cnn2", KEY).folder / "result.json").exists()
+
+
+def test_a_copy_clears_what_it_kept_and_nothing_else(copy, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Claim("cnn2", OTHER).release()
+    monkeypatch.chdir(copy)
+    Claim("cnn2", KEY).release()
+    Claim("best", KEY).release()
+    checkpoints.clear()
+    assert not Path("checkpoints").exists()
+    assert {str(path.relative_to(tmp_path / "checkpoints")) for path in tmp_path.glob("checkpoints/*/*")} == {
+        f"cnn2/{OTHER[:16]}",
+        "cnn2/lock",
+    }
+
+
+def test_an_outer_pipeline_keeps_no_checkpoints_of_this_one(monkeypatch, tmp_path):
+    """DVC_ROOT is then the outer repository's."""
+    (tmp_path / "inner").mkdir()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path / "inner")
+    Claim("cnn2", KEY)
+    assert not (tmp_path / "checkpoints").exists()
