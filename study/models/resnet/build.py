@@ -60,7 +60,7 @@ def load(backbone: Backbone, block: Resnet, input_shape: tuple[int, int, int]) -
         with warnings.catch_warnings(action="ignore"):  # Keras warns of what does not fit, then raises
             body = backbone(weights=block.weights, **options)
     except Exception as error:  # Keras and h5py raise many types for a failed download or an unfit file
-        reason = first_line(error)[:300]
+        reason = first_line(error)
         if block.weights != "imagenet":
             raise UserError(f"{block.weights}: does not hold the weights of a {name} backbone ({reason})") from None
         file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
