@@ -50,6 +50,15 @@ def whole(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def searched(path: str) -> str:
+    """For messages: where a relative path was looked for, and what DVC makes of it."""
+    if Path(path).is_absolute():
+        return ""
+    return (
+        f" in {Path.cwd()} (`dvc exp run` with --queue or --temp works in a folder of its own: give an absolute path)"
+    )
+
+
 def sha256(path: str | Path) -> str:
     """64 lower-case hex digits."""
     with Path(path).open("rb") as content:

@@ -96,8 +96,9 @@ def test_an_archive_without_a_needed_array_is_refused(tmp_path):
         files.read_npz(tmp_path / "a.npz", "x", "y")
 
 
-def npy(array: np.ndarray = np.arange(3), **changes) -> bytes:
+def npy(array: np.ndarray | None = None, **changes) -> bytes:
     """The bytes of an .npy, with some fields of its header changed."""
+    array = np.arange(3) if array is None else array
     file, header = io.BytesIO(), format.header_data_from_array_1_0(array) | changes
     format.write_array_header_1_0(file, header)
     return file.getvalue() + array.tobytes()
