@@ -4,28 +4,25 @@ import contextlib
 import csv
 import hashlib
 import json
+import math
 import os
-import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 from pydantic import TypeAdapter, ValidationError
 
 from study import inputs
-from study.runtime import UserError, check_inputs, first_line
+from study.runtime import UserError, check_inputs, first_line, memory
 
 # The state of unfinished trainings; ignored by git and DVC.
 CHECKPOINTS = Path("checkpoints")
 
-# What numpy and zipfile raise for damaged archives, pickled arrays and other kinds of file.
-UNREADABLE = (
-    *(ValueError, TypeError, AttributeError, RuntimeError, OSError, EOFError),
-    *(SyntaxError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
-)
+# Readers of the header of an array, by the version of its format.
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 
 # Remedies: small files are in git, the others in DVC's cache.
 RESTORE = "`git restore` it, or `dvc repro --force` its stage"
@@ -81,6 +78,15 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def searched(path: str) -> str:
+    """For messages: where a relative path was looked for, and what DVC makes of it."""
+    if Path(path).is_absolute():
+        return ""
+    return (
+        f" in {Path.cwd()} (`dvc exp run` with --queue or --temp works in a folder of its own: give an absolute path)"
+    )
 
 
 def sha256(path: str | Path) -> str:
@@ -155,20 +161,65 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def read_npz(path: str | Path, *keys: str, remedy: str = RESTORE_CACHED) -> dict[str, np.ndarray]:
-    """Read the named arrays (all, if none is named). Raises UserError, which ends with the remedy, where the file is
-    missing, damaged, lacks one of them, or holds pickled objects, which are never loaded."""
+def read_npz(
+    source: str | Path | BinaryIO, *keys: str, optional: Sequence[str] = (), remedy: str = RESTORE_CACHED
+) -> dict[str, np.ndarray]:
+    """Read the named arrays (all, if none is named), and the optional ones that are there, of a file or an open file.
+
+    No other entry is read. Raises UserError, which ends with the remedy, where the file is missing, damaged, lacks one
+    of them, holds two of a name, more than memory, or pickled objects, which are never loaded.
+    """
+    path = source if isinstance(source, str | Path) else source.name
     remember(path)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in keys or archive.files}
-        for key, array in arrays.items():
-            if not isinstance(array, np.ndarray):
-                raise ValueError(f"{key} is no array")
-        return arrays
+        with zipfile.ZipFile(source) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            chosen = [*keys, *(key for key in optional if key in names)] or names
+            missing = [key for key in keys if key not in names]
+            if not missing:
+                return _arrays(archive, chosen)
     except FileNotFoundError:
         raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
-    except KeyError as error:
-        raise UserError(f"{path}: {error.args[0]}; it must hold {', '.join(keys)}; {remedy}") from None
-    except UNREADABLE as error:
+    except Exception as error:  # numpy, zipfile and the decompressors raise many types
         raise UserError(f"{path}: is not a readable .npz of plain arrays ({first_line(error)}); {remedy}") from None
+    raise UserError(f"{path}: lacks {', '.join(missing)}; it must hold {', '.join(keys)}; {remedy}")
+
+
+def _arrays(archive: zipfile.ZipFile, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays, once all of them are known to fit into memory."""
+    needed, there = sum(_size(archive, key) for key in keys), memory()
+    if needed > there:
+        raise MemoryError(f"its arrays take {needed / 1e9:.1f} GB; this machine has {there / 1e9:.1f} GB of memory")
+    arrays = {}
+    for key in keys:
+        with _entry(archive, key) as content:
+            arrays[key] = npy.read_array(content, allow_pickle=False)
+    return arrays
+
+
+def _size(archive: zipfile.ZipFile, key: str) -> int:
+    """Bytes of the entry of an array. Raises ValueError where its header says otherwise or names another kind."""
+    with _entry(archive, key) as content:
+        version = npy.read_magic(content)
+        if version not in HEADERS:
+            raise ValueError(f"is of version {version}")
+        shape, _, dtype = HEADERS[version](content)
+        if dtype.hasobject or dtype.names or dtype.subdtype:
+            raise ValueError("holds objects or records; allowed: numbers and text")
+        size = archive.getinfo(f"{key}.npy").file_size
+        if content.tell() + math.prod(shape) * dtype.itemsize != size:
+            raise ValueError(f"its header does not fit its {size} bytes")
+        return size
+
+
+@contextlib.contextmanager
+def _entry(archive: zipfile.ZipFile, key: str) -> Iterator[BinaryIO]:
+    """The open entry of an array. What is raised in the context becomes a ValueError that names the entry."""
+    name = f"{key}.npy"
+    try:
+        if archive.namelist().count(name) > 1:
+            raise ValueError("is there more than once")
+        with archive.open(name) as content:
+            yield content
+    except Exception as error:
+        raise ValueError(f"{name}: {first_line(error)}") from None

@@ -29,16 +29,37 @@ NOISE = re.compile(
 )
 
 
+# What may be secret in a URL: user and password; query and fragment.
+LOGIN, QUERY = re.compile(r"(?<=://)\S*@"), re.compile(r"(://[^\s?#]*[?#])[^\s'\"]+")
+
+
 class UserError(Exception):
     """A fault that the user can mend: one line with the param or file, what was found, what is allowed, what to do."""
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.split()))
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """The text in one line that any terminal may show: no secrets, and escapes for control characters, invisible ones
+    and those that change the direction of writing."""
+    line = without_secrets(" ".join(text.split()))
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in line)
+
+
+def without_secrets(text: str) -> str:
+    """The text with an ellipsis for what may be secret in a URL: user, password, query and fragment."""
+    return QUERY.sub(r"\1…", LOGIN.sub("…@", text))
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, or its type where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of an exception's text, up to 300 characters of it, or its type where it has none."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
+def memory() -> int:
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def set_up() -> None:
@@ -105,8 +126,9 @@ def run(main: Callable[..., None], *args: str) -> None:
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        reason = " ".join((error.strerror or str(error) or type(error).__name__).split())
-        sys.exit(f"error: {error.filename or 'input or output'}: {reason}; mend that and run it again")
+        reason = error.strerror or str(error) or type(error).__name__
+        line = one_line(f"{error.filename or 'input or output'}: {reason}; mend that and run it again")
+        sys.exit(f"error: {line}")
     except Exception as error:
         if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
             raise

@@ -1,5 +1,7 @@
 """The arrays that stages pass on: images (N, H, W, 3) uint8, labels (N,) uint8, class names (C,) str."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -11,6 +13,15 @@ from study.runtime import UserError
 RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
+
+# A name of a class. It stands as it is in Markdown, HTML, spreadsheets, figures and terminals, where these characters
+# are no more than themselves. A spreadsheet runs what begins with another one; a mark would join what is before it.
+NAME = re.compile(r"[^\W_][\w .,'/()+&#%\-\u0080-\U0010ffff]{0,63}")
+# Characters that Unicode counts as letters, marks or symbols, and that show nothing.
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+NAMES = "1 to 64 letters, digits, spaces and - _ . , ' / ( ) + & # %, a letter or digit first, no space last"
 
 
 @dataclass(frozen=True)
@@ -116,12 +127,22 @@ def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> 
         refuse("the number of classes", str(count), "2 to 256")
     checked = [str(name) for name in (range(count) if names is None else names)]
     for name in checked:
-        if not name.strip() or not name.isprintable() or "|" in name or len(name) > 64:
-            allowed = "printable names of at most 64 characters without |, which separates the cells of tables"
-            refuse("class_names", f"of {name[:80]!r}", allowed)
-    if len(set(checked)) < count:
+        if not _is_name(name):
+            refuse("class_names", f"of {name[:80]!r}", NAMES)
+    if len({_look(name) for name in checked}) < count:
         refuse("class_names", "not distinct", "one name per class")
     return np.array(checked)
+
+
+def _look(name: str) -> str:
+    """The same for names that look the same: one width of each character, one way to write an accent, single spaces."""
+    return " ".join(unicodedata.normalize("NFKC", name).split())
+
+
+def _is_name(name: str) -> bool:
+    """Whether the name, and what programs may make of its full-width characters, stands for itself wherever shown."""
+    shown = name.isprintable() and not INVISIBLE.search(name) and not name.endswith(" ")
+    return shown and all(NAME.fullmatch(form) for form in (name, _look(name)))
 
 
 def _check_classes(labels: np.ndarray, classes: int, least: int, key: str, refuse: Refusal) -> None:

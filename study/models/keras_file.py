@@ -2,6 +2,8 @@
 
 import io
 import json
+import math
+import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,10 @@ from typing import Any
 import keras
 
 from study import files
+from study.models import hdf5
 from study.runtime import UserError, first_line
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # the entries of a file
 
 
 def write(path: str | Path, model: keras.Model) -> None:
@@ -53,11 +58,44 @@ def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:
 
 
 def read(path: str | Path) -> keras.Model:
-    """Load a `.keras` file in safe mode. Raises UserError where it is missing or cannot be loaded."""
+    """Load a `.keras` file in safe mode. Raises UserError where it is missing or cannot be loaded.
+
+    The layers are first built without memory for their weights, so that a model has to hold what its layers ask for.
+    """
     if not Path(path).is_file():
         raise UserError(f"{path}: is missing; `dvc repro` makes it")
     files.remember(path)
+    files.CHECKPOINTS.mkdir(exist_ok=True)
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(dir=files.CHECKPOINTS) as folder:
+            _check_entries(archive)
+            weights = archive.extract(WEIGHTS, folder)
+            model = _build(json.loads(archive.read(CONFIG)), hdf5.weights(weights))
+            model.load_weights(weights)
+            return model
     except Exception as error:  # Keras raises many types for a damaged or unsafe file
+        keras.utils.clear_session()  # or the weights of a refused model would get memory with those of the next
         raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
+
+
+def _check_entries(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError unless the archive holds a model as Keras stores it: uncompressed, and nothing else."""
+    names = sorted(archive.namelist())
+    if names != sorted([CONFIG, METADATA, WEIGHTS]):
+        raise ValueError(f"it holds {', '.join(names)[:100]}; allowed: {CONFIG}, {METADATA} and {WEIGHTS}, each once")
+    for entry in archive.infolist():
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise ValueError(f"{entry.filename} is compressed; Keras writes it as it is")
+
+
+def _build(config: dict, held: int) -> keras.Model:
+    """The model of a configuration. Raises ValueError where its layers have more weights than are `held`."""
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object(config | {"compile_config": None}, safe_mode=True)
+    if not isinstance(model, keras.Model):
+        raise ValueError("it holds no model")
+    needed = sum(math.prod(weight.shape) for weight in model.weights)
+    if needed > held:
+        raise ValueError(f"its layers have {needed} weights, it holds {held}")
+    with keras.StatelessScope():
+        return model  # the end of the scope gives memory to the weights

@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from study.runtime import without_secrets
+
 LONGEST = 80  # characters of a value that are shown
 
 
@@ -31,9 +33,16 @@ def fault(error: ValidationError, raw: dict) -> str:
     return f"{key} is {shown(first['input'])}; {allowed(first)}"
 
 
+class _Short(reprlib.Repr):
+    """Leaves secrets out of URLs before it shortens them."""
+
+    def repr_str(self, text: str, level: int) -> str:
+        return super().repr_str(without_secrets(text), level)
+
+
 def shown(value: Any) -> str:
     """The value in at most LONGEST characters, however deep or long it is."""
-    short = reprlib.Repr()
+    short = _Short()
     short.maxlevel = 3
     short.maxstring = short.maxlong = short.maxother = LONGEST
     try:

@@ -1,8 +1,10 @@
 """params.yaml as a typed model, with the rules that hold between its values."""
 
+import re
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from study.models.cnn.schema import Cnn
 from study.models.resnet.schema import Resnet
@@ -10,6 +12,10 @@ from study.models.schema import Block, Count, CountOrZero, Section
 from study.params import messages
 
 BEST = "best"  # the tuned winner's name
+# Names in the query of a URL under which services expect what must stay secret.
+SECRETS = re.compile(
+    r"(?i)token|secret|passw|pwd|credential|signature|^sig$|^auth$|authorization|api.?key|access.?key|^key$|jwt|session"
+)
 FAMILIES: dict[str, type[Block]] = {"cnn": Cnn, "resnet": Resnet}
 Model = Annotated[Cnn | Resnet, Field(discriminator="family")]
 
@@ -43,6 +49,16 @@ class Data(Section):
         if self.source == "npz" and (self.path is None or self.sha256 is None):
             raise ValueError("source npz needs path and sha256")
         return self
+
+    @field_validator("path")
+    @classmethod
+    def _holds_no_secret(cls, path: str | None) -> str | None:
+        if path and "://" in path and (secret := secret_in(path)):
+            raise ValueError(
+                f"allowed: no {secret}, which git and dvc.lock would keep; put user and password into ~/.netrc, or "
+                "download the file and give its path"
+            )
+        return path
 
 
 class Prepare(Section):
@@ -109,10 +125,12 @@ class Params(Section):
                 raise ValueError(
                     f"models.{messages.shown(name)} is a name of {len(name)} characters; allowed: 64 or less"
                 )
-            if name == BEST:
-                raise ValueError(f"models.{BEST} is the name of the tuned winner; choose another")
-            if not name.isidentifier():
-                raise ValueError(f"models.{name} is no name; allowed: letters, digits and _, not a digit first")
+            if name.lower() == BEST:
+                raise ValueError(f"models.{name} is the name of the tuned winner; choose another")
+            if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
+                raise ValueError(f"models.{name} is no name; allowed: letters A to Z, digits and _, a letter first")
+        if len({name.lower() for name in self.models}) < len(self.models):
+            raise ValueError("models holds two names that differ in case only, and so name one file on some disks")
         return self
 
     @model_validator(mode="after")
@@ -154,6 +172,15 @@ class Params(Section):
                 raise ValueError(f"{where} is a range, but {name} has {own}; allowed: a list of values")
             for value in ends:
                 override(block, {key: value}, f"{where}, of {name}")
+
+
+def secret_in(url: str) -> str | None:
+    """What the URL holds that looks secret, in words that do not show it; None if nothing does."""
+    parts = urlsplit(url)
+    if "@" in parts.netloc or not re.fullmatch(r"[^:]*(:\d+)?|\[.*\](:\d+)?", parts.netloc):
+        return "user and password"
+    names = [name for name, _ in parse_qsl(f"{parts.query}&{parts.fragment}", keep_blank_values=True)]
+    return next((f"secret {messages.shown(name)}" for name in names if SECRETS.search(name)), None)
 
 
 def override(block: Block, changes: dict[str, Any], where: str) -> Block:

@@ -1,5 +1,6 @@
 """Figures as PNG files whose bytes depend on nothing but what they show."""
 
+import warnings
 from pathlib import Path
 
 import matplotlib
@@ -23,8 +24,9 @@ def subplots(rows: int = 1, columns: int = 1, **options) -> tuple[Figure, np.nda
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure without the software's name."""
-    with files.whole(path) as partial:
+    """Write the figure without the software's name; boxes stand for characters that the font lacks."""
+    with files.whole(path) as partial, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(partial, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight", metadata={"Software": None})
 
 

@@ -11,7 +11,7 @@ from project import ROOT
 PARAMS = project.params()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCRIPTS = sorted(path for path in (ROOT / "stages/train").glob("*.py") if path.stem != "__init__")
-SOURCES = sorted(path for package in ("stages", "study") for path in (ROOT / package).rglob("*.py"))
+SOURCES = sorted(path for folder in ("stages", "study", "benchmarks", ".ci") for path in (ROOT / folder).rglob("*.py"))
 REFUSED = {"cloudpickle", "dill", "jax", "joblib", "marshal", "pickle", "shelve", "torch"}
 
 
@@ -70,6 +70,21 @@ def test_no_module_imports_pickle_or_another_backend(path):
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module or "")
     assert {name.split(".")[0] for name in names} & REFUSED == set()
+
+
+RUNS_TEXT = {"eval", "exec", "compile", "__import__", "enable_unsafe_deserialization", "read_pickle", "system"}
+UNSAFE = {"allow_pickle": True, "safe_mode": False, "shell": True}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_module_runs_text_or_lifts_a_lock(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            function = ast.unparse(node.func)
+            assert function.removeprefix("os.").removeprefix("keras.config.") not in RUNS_TEXT, ast.unparse(node)
+            for keyword in node.keywords:
+                value = getattr(keyword.value, "value", None)
+                assert keyword.arg not in UNSAFE or value == (not UNSAFE[keyword.arg]), ast.unparse(node)
 
 
 @pytest.fixture(scope="module")

@@ -102,3 +102,8 @@ TURNS = {
 def test_classes_take_turns_in_a_grid(labels, count, rows):
     split = Split(np.zeros((len(labels), 1, 1, 3), np.uint8), np.array(labels, np.uint8))
     assert figures.first_of_each_class(split, 3, count).tolist() == rows
+
+
+def test_a_name_that_the_font_lacks_is_drawn_without_a_warning(tmp_path, recwarn):
+    figures.save(eda_figures.samples("train", SPLIT, ["猫", "犬", "鳥"], 0), tmp_path / "a.png")
+    assert not recwarn.list

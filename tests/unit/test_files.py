@@ -1,14 +1,18 @@
 """Files appear whole or not at all, and what cannot be read is refused in one line, without running what is in it."""
 
+import io
 import json
 import os
 import sys
+import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.lib import format
 
 from study import files
 from study.runtime import UserError
@@ -157,6 +161,93 @@ def test_an_archive_without_a_needed_array_is_refused(tmp_path):
     files.write_npz(tmp_path / "a.npz", x=np.zeros(3))
     with pytest.raises(UserError, match="it must hold x, y"):
         files.read_npz(tmp_path / "a.npz", "x", "y")
+
+
+def npy(array: np.ndarray | None = None, **changes) -> bytes:
+    """The bytes of an .npy, with some fields of its header changed."""
+    array = np.arange(3) if array is None else array
+    file, header = io.BytesIO(), format.header_data_from_array_1_0(array) | changes
+    format.write_array_header_1_0(file, header)
+    return file.getvalue() + array.tobytes()
+
+
+def write_zip(path: Path, *entries: tuple[str, bytes], compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive, warnings.catch_warnings(action="ignore"):
+        for name, content in entries:  # zipfile warns of a name given twice
+            archive.writestr(name, content)
+    return path
+
+
+UNFIT = {
+    "more than any memory": (npy(shape=(10**30,)), r"x\.npy: its header does not fit its \d+ bytes"),
+    "more than a number can be printed": (npy(shape=(10**4000,)), r"x\.npy: its header does not fit"),
+    "nothing of more than any memory": (npy(np.zeros(0), shape=(0, 10**30)), r"x\.npy: "),
+    "less than there is": (npy(shape=(2,)), r"does not fit its \d+ bytes"),
+    "a negative length": (npy(shape=(-3, -1)), r"x\.npy: "),
+    "records": (npy(np.zeros(2, [("a", int)])), "holds objects or records; allowed: numbers and text"),
+    "arrays in an array": (npy(descr="(1000000,)u1"), "holds objects or records"),
+    "a type that is none": (npy(descr="q9"), r"x\.npy: "),
+    "a header that is code": (npy().replace(b"(3,)", b"f(3)"), r"x\.npy: malformed"),
+    "another version": (npy().replace(b"NUMPY\x01", b"NUMPY\x03"), r"x\.npy: is of version \(3, 0\)"),
+    "no array": (b"text and more", r"x\.npy: the magic string is not correct"),
+    "nothing": (b"", r"x\.npy: "),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), UNFIT.values(), ids=UNFIT)
+def test_an_entry_that_is_not_what_its_header_says_is_refused_by_name(tmp_path, content, message):
+    path = write_zip(tmp_path / "a.npz", ("x.npy", content))
+    with pytest.raises(UserError, match=rf"a\.npz: is not a readable .npz of plain arrays \(.*{message}") as error:
+        files.read_npz(path, "x")
+    assert len(str(error.value)) < 800
+
+
+def test_arrays_larger_than_memory_are_refused_before_any_is_read(tmp_path, monkeypatch):
+    path = write_zip(tmp_path / "a.npz", ("x.npy", npy()), ("y.npy", npy()))
+    monkeypatch.setattr(files, "memory", lambda: 300)
+    monkeypatch.setattr(format, "read_array", lambda *_, **__: pytest.fail("is read"))
+    with pytest.raises(UserError, match="its arrays take 0.0 GB; this machine has 0.0 GB of memory"):
+        files.read_npz(path, "x", "y")
+
+
+def test_an_entry_given_twice_is_refused(tmp_path):
+    path = write_zip(tmp_path / "a.npz", ("x.npy", npy()), ("x.npy", npy(np.arange(4))))
+    with pytest.raises(UserError, match=r"x\.npy: is there more than once"):
+        files.read_npz(path, "x")
+
+
+def test_an_encrypted_entry_is_refused_by_name(tmp_path):
+    path = write_zip(tmp_path / "a.npz", ("x.npy", npy()))
+    content = path.read_bytes()
+    at = content.index(b"PK\x01\x02") + 8  # the flags in the directory
+    path.write_bytes(content[:at] + b"\x01" + content[at + 1 :])
+    with pytest.raises(UserError, match=r"x\.npy: .*is encrypted"):
+        files.read_npz(path, "x")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_compression_is_refused_by_name(tmp_path, compression):
+    path = write_zip(tmp_path / "a.npz", ("x.npy", npy(np.arange(1000))), compression=compression)
+    content = path.read_bytes()
+    path.write_bytes(content[:40] + bytes(60) + content[100:])
+    with pytest.raises(UserError, match=r"a\.npz: is not a readable .npz of plain arrays \(x\.npy: "):
+        files.read_npz(path, "x")
+
+
+def test_an_entry_that_is_not_asked_for_is_not_read(tmp_path):
+    path = write_zip(tmp_path / "a.npz", ("x.npy", npy()), ("other.npy", npy(shape=(10**30,))), ("z", b"text"))
+    assert list(files.read_npz(path, "x", optional=["y"])) == ["x"]
+
+
+def test_an_optional_array_is_read_where_it_is(tmp_path):
+    files.write_npz(tmp_path / "a.npz", x=np.arange(3), y=np.arange(2))
+    assert list(files.read_npz(tmp_path / "a.npz", "x", optional=["y"])) == ["x", "y"]
+
+
+def test_columns_before_rows_are_read_as_they_were_written(tmp_path):
+    array = np.asfortranarray(np.arange(6).reshape(2, 3))
+    files.write_npz(tmp_path / "a.npz", x=array)
+    np.testing.assert_array_equal(files.read_npz(tmp_path / "a.npz", "x")["x"], array)
 
 
 READERS = {

@@ -1,10 +1,12 @@
 """A `.keras` file has the same bytes for the same model, and one that cannot be written or read ends in one line."""
 
+import io
 import json
 import sys
 import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import project
@@ -131,3 +133,96 @@ def test_what_is_no_model_is_refused_in_one_line(written, tmp_path, kept):
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(UserError, match=r"own\.keras: is missing; `dvc repro` makes it$"):
         keras_file.read(tmp_path / "own.keras")
+
+
+def dense(folder: Path, units: int = 2) -> Path:
+    """The file of a model of one layer, written by Keras."""
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(units, name="one")]).save(folder / "dense.keras")
+    return folder / "dense.keras"
+
+
+def with_entries(path: Path, change, compression: int = zipfile.ZIP_STORED) -> Path:
+    """A copy whose entries, a mapping from name to bytes, are changed."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    change(entries)
+    with zipfile.ZipFile(path.with_name("own.keras"), "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+    return path.with_name("own.keras")
+
+
+def with_weights(change):
+    """Changes the HDF5 file in the entries."""
+
+    def changed(entries: dict[str, bytes]) -> None:
+        content = io.BytesIO(entries["model.weights.h5"])
+        with h5py.File(content, "r+") as file:
+            group = file["layers/one/vars"] if "layers/one/vars" in file else file["layers/dense/vars"]
+            del group["0"]
+            change(group)
+        entries["model.weights.h5"] = content.getvalue()
+
+    return changed
+
+
+def with_units(units: int):
+    """Gives the layer another number of units."""
+
+    def changed(entries: dict[str, bytes]) -> None:
+        assert b'"units": 2' in entries["config.json"]
+        entries["config.json"] = entries["config.json"].replace(b'"units": 2', f'"units": {units}'.encode())
+
+    return changed
+
+
+BOMBS = {
+    "a layer of 48 GB": (with_units(4 * 10**9), r"its layers have 16000000000 weights, it holds 8"),
+    "weights of 40 GB that are not there": (
+        with_weights(lambda group: group.create_dataset("0", (10**5, 10**5), "f4", chunks=(100, 100))),
+        r"its weights claim 4\d{10} bytes, the file has \d{4}\b",
+    ),
+    "compressed zeros": (
+        with_weights(lambda group: group.create_dataset("0", data=np.zeros(10**6, "f4"), compression="gzip")),
+        r"its weights claim 4\d{6} bytes, the file has \d{5}\b",
+    ),
+    "weights in another file": (
+        with_weights(lambda group: group.create_dataset("0", (3, 2), "f4", external="/etc/passwd")),
+        "holds no plain numbers",
+    ),
+    "weights by a link to another file": (
+        with_weights(lambda group: group.__setitem__("0", h5py.ExternalLink("other.h5", "/a"))),
+        "vars/0 points elsewhere",
+    ),
+    "text as weights": (with_weights(lambda group: group.__setitem__("0", "text")), "holds no plain numbers"),
+    "no weights": (lambda entries: entries.pop("model.weights.h5"), "it holds config.json, metadata.json; allowed"),
+    "a further file": (lambda entries: entries.update({"assets/a": b""}), "it holds assets/a, config.json"),
+    "no configuration of a model": (
+        lambda entries: entries.update({"config.json": json.dumps({"class_name": "Dense", "config": {}}).encode()}),
+        "Could not locate class 'Dense'",
+    ),
+    "a configuration that is nested deep": (lambda entries: entries.update({"config.json": b"[" * 10**5}), "recursion"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BOMBS.values(), ids=BOMBS)
+def test_a_file_that_holds_less_than_it_asks_for_is_refused(tmp_path, checkpoints, change, message):
+    path = with_entries(dense(tmp_path), change)
+    with pytest.raises(UserError, match=rf"own\.keras: cannot be loaded \(.*{message}"):
+        keras_file.read(path)
+
+
+def test_a_refused_model_never_gets_memory(tmp_path, checkpoints):
+    with pytest.raises(UserError):
+        keras_file.read(with_entries(dense(tmp_path), with_units(4 * 10**9)))
+    assert keras_file.read(dense(tmp_path)).count_params() == 8
+
+
+def test_a_compressed_file_is_refused(tmp_path, checkpoints):
+    path = with_entries(dense(tmp_path), lambda entries: None, compression=zipfile.ZIP_DEFLATED)
+    with pytest.raises(UserError, match=r"json is compressed; Keras writes it as it is"):
+        keras_file.read(path)
+
+
+def test_a_file_of_keras_own_is_read(tmp_path, checkpoints):
+    assert keras_file.read(dense(tmp_path)).output_shape == (None, 2)

@@ -106,6 +106,22 @@ FAULTS = {
     "source in another script": ("data.source", "合成", "data.source is '合成'"),
     "source empty": ("data.source", None, "data.source is None"),
     "npz without a path": ("data.source", "npz", "source npz needs path and sha256"),
+    "path with a password": (
+        "data.path",
+        "https://me:hidden@host/a.npz",
+        "data.path is 'https://…@host/a.npz'; allowed: no user and password, which git and dvc.lock would keep",
+    ),
+    "path with a user": ("data.path", "https://hidden@host/a.npz", "put user and password into ~/.netrc"),
+    "path with a password that has a slash": ("data.path", "https://me:h/idden@host/a.npz", "user and password"),
+    "path with a long password": ("data.path", f"https://me:{'hidden' * 50}@host/a.npz", "data.path is 'https://…@"),
+    "path with a token": (
+        "data.path",
+        "https://host/a.npz?token=hidden",
+        "data.path is 'https://host/a.npz?…'; allowed: no secret 'token'",
+    ),
+    "path that is signed": ("data.path", "https://host/a?X-Amz-Signature=hidden", "no secret 'X-Amz-Signature'"),
+    "path with a token behind #": ("data.path", "https://host/a#access_token=hidden", "no secret 'access_token'"),
+    "path with a password in a list": ("data.path", ["https://me:hidden@host/a"], "data.path is ['https://…@host/a']"),
     "path as a number": ("data.path", 3, "data.path is 3"),
     "hash too short": ("data.sha256", "ABC", "data.sha256 is 'ABC'"),
     "no data": ("data", REMOVED, "data is missing"),
@@ -214,6 +230,9 @@ FAULTS = {
     "head without an epoch": ("models.resnet50.head.epochs", 0, "models.resnet50.head.epochs is 0"),
     "no head": ("models.resnet50.head", REMOVED, "models.resnet50.head is missing"),
     "pooling unknown": ("models.resnet50.pooling", "mean", "'avg' or 'max'"),
+    "weights that close a script": ("models.resnet50.weights", "</script>", "models.resnet50.weights is '</script>'"),
+    "weights that are a formula": ("models.resnet50.weights", "=1+1", "models.resnet50.weights is '=1+1'"),
+    "weights in two cells": ("tune.space.resnet.weights", ["a|b"], "tune.space.resnet.weights, of resnet50: 'a|b' is"),
     "weights as a number": ("models.resnet50.weights", 7, "models.resnet50.weights is 7"),
     "no tune": ("tune", REMOVED, "tune is missing"),
     "more models than there are": ("tune.models", 99, "tune.models is 99; allowed: 1 to "),
@@ -285,7 +304,8 @@ def test_a_fault_is_named_in_one_line(raw_params, key, value, message):
     text = str(error.value)
     assert text.startswith("params.yaml: ")
     assert message in text
-    assert "\n" not in text
+    assert text.isprintable()
+    assert "hidden" not in text
 
 
 FIT_FOR_SOME = {
@@ -366,6 +386,9 @@ PATHS = {
     "nothing": "",
     "two words": "cnn 2",
     "a digit in front": "2cnn",
+    "a line in front": "_cnn",
+    "the package's own file": "__init__",
+    "a letter that looks like another": "сnn2",
 }
 
 
@@ -376,10 +399,25 @@ def test_a_model_is_not_named_by_a_path(raw_params, name):
         load.parse(raw_params)
 
 
-def test_the_name_of_the_winner_is_taken(raw_params):
-    raw_params["models"]["best"] = raw_params["models"]["cnn2"]
-    with pytest.raises(UserError, match=r"models\.best is the name of the tuned winner"):
+@pytest.mark.parametrize("name", ["best", "Best"])
+def test_the_name_of_the_winner_is_taken(raw_params, name):
+    raw_params["models"][name] = raw_params["models"]["cnn2"]
+    with pytest.raises(UserError, match=rf"models\.{name} is the name of the tuned winner"):
         load.parse(raw_params)
+
+
+def test_the_names_of_two_models_do_not_differ_in_case_only(raw_params):
+    raw_params["models"]["CNN2"] = raw_params["models"]["cnn2"]
+    with pytest.raises(UserError, match="two names that differ in case only"):
+        load.parse(raw_params)
+
+
+ADDRESSES = ["https://zenodo.org/records/1/files/a.npz?download=1", "http://[::1]:80/a", "https://host/a@1?design=b"]
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_an_address_without_a_secret_is_accepted(raw_params, path):
+    assert load.parse(change(raw_params, "data.path", path)).data.path == path
 
 
 def test_a_changed_block_is_checked(params):

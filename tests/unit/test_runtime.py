@@ -157,6 +157,21 @@ def test_a_program_runs_with_a_closed_stream(closing, stdout, stderr):
 ENDS = {
     "a fault of the user's": ("raise runtime.UserError('seed is -1')", 1, "error: seed is -1\n"),
     "a fault in two lines": ("raise runtime.UserError('seed\\n is -1')", 1, "error: seed is -1\n"),
+    "a fault that would clear the screen": (
+        r"raise runtime.UserError('seed is \x1b[2J\u202e\u200b1')",
+        1,
+        "error: seed is \\x1b[2J\\u202e\\u200b1\n",
+    ),
+    "a fault with a secret": (
+        "raise runtime.UserError('https://me:hidden@host/a?key=hidden is none')",
+        1,
+        "error: https://…@host/a?… is none\n",
+    ),
+    "a file whose name would clear the screen": (
+        r"open('/none/\x1b[2J\nb')",
+        1,
+        "error: /none/\\x1b[2J b: No such file or directory; mend that and run it again\n",
+    ),
     "a file that cannot be read": (
         "open('/none/a.txt')",
         1,

@@ -9,6 +9,8 @@ from pathlib import Path
 import keras
 from keras import layers
 
+from study import files
+from study.models import hdf5
 from study.models.architecture import Architecture
 from study.models.resnet.schema import Resnet
 from study.runtime import UserError, first_line
@@ -55,12 +57,17 @@ def load(backbone: Backbone, block: Resnet, input_shape: tuple[int, int, int]) -
         return body
     name = backbone.__name__
     if block.weights != "imagenet" and not Path(block.weights).is_file():
-        raise UserError(f"params.yaml: weights {block.weights} is no file; allowed: null, imagenet or a .weights.h5")
+        where = files.searched(block.weights)
+        raise UserError(
+            f"params.yaml: weights {block.weights} is no file{where}; allowed: null, imagenet or a .weights.h5"
+        )
     try:
+        if block.weights != "imagenet":
+            hdf5.weights(block.weights)
         with warnings.catch_warnings(action="ignore"):  # Keras warns of what does not fit, then raises
             body = backbone(weights=block.weights, **options)
     except Exception as error:  # Keras and h5py raise many types for a failed download or an unfit file
-        reason = first_line(error)[:300]
+        reason = first_line(error)
         if block.weights != "imagenet":
             raise UserError(f"{block.weights}: does not hold the weights of a {name} backbone ({reason})") from None
         file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"

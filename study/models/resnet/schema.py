@@ -6,6 +6,9 @@ from pydantic import Field
 
 from study.models.schema import Block, Count, Rate, Section
 
+# No character that is more than itself in Markdown, HTML or a cell of a spreadsheet: tables show the searched params.
+PATH = r"^[\w./~][\w./~ (),+\-]*$"
+
 
 class Head(Section):
     """The training of the last layer on a frozen backbone with given weights."""
@@ -16,7 +19,7 @@ class Head(Section):
 
 class Resnet(Block):
     family: Literal["resnet"]
-    weights: str | None
+    weights: Annotated[str, Field(pattern=PATH)] | None
     image_size: Annotated[int, Field(ge=32, le=1024)]
     pooling: Literal["avg", "max"]
     head: Head
