@@ -23,8 +23,8 @@ class Synthetic(Section):
 
     @model_validator(mode="after")
     def _planted_images_fit_in(self) -> "Synthetic":
-        if self.train_images < 20 + self.duplicates + self.leaks:
-            raise ValueError("train_images must be at least 20 + duplicates + leaks")
+        if self.train_images < 40 + self.duplicates + self.leaks:
+            raise ValueError("train_images must be at least 40 + duplicates + leaks, so that cleaning empties no class")
         if self.test_images < max(10, self.leaks):
             raise ValueError("test_images must be at least 10 and at least leaks")
         if 2 * self.duplicates > self.train_images - self.leaks:

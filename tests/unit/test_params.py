@@ -114,7 +114,7 @@ FAULTS = {
     "no training images": ("data.synthetic.train_images", 0, "data.synthetic.train_images is 0"),
     "too many training images": ("data.synthetic.train_images", 10**30, "less than or equal to 100000"),
     "too few test images": ("data.synthetic.test_images", 9, "test_images must be at least 10"),
-    "too many leaks": ("data.synthetic.leaks", 1495, "at least 20 + duplicates + leaks"),
+    "too many leaks": ("data.synthetic.leaks", 1495, "at least 40 + duplicates + leaks"),
     "too many duplicates": (
         "data.synthetic.duplicates",
         800,
