@@ -8,7 +8,7 @@ import numpy as np
 from study import files, runtime
 from study.data import arrays, synthetic
 from study.params.schema import Data
-from study.runtime import UserError, first_line
+from study.runtime import UserError, first_line, lack_of_memory
 
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -30,8 +30,10 @@ def cifar10() -> dict[str, np.ndarray]:
     try:
         (x_train, y_train), (x_test, y_test) = keras.datasets.cifar10.load_data()
     except Exception as error:  # Keras wraps what the network raises into a plain Exception
+        if lack_of_memory(error):
+            raise
         raise UserError(
-            f"data.source cifar10 cannot be downloaded ({first_line(error)}); "
+            f"params.yaml: data.source cifar10 cannot be downloaded ({first_line(error)}); "
             "mend the network, or set data.source to npz with a copy of the data, or to synthetic"
         ) from None
     return {
@@ -52,21 +54,21 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
             file = Path(keras.utils.get_file(f"{sha256}.npz", origin=path, file_hash=sha256, cache_subdir="datasets"))
         except Exception as error:  # as above
             raise UserError(
-                f"data.path {path} cannot be downloaded ({first_line(error)}); "
+                f"params.yaml: data.path {path} cannot be downloaded ({first_line(error)}); "
                 "mend the network, the address or data.sha256, or give a local file"
             ) from None
     elif not file.is_file():
-        raise UserError(f"data.path {path} is no file; allowed: an .npz file or an http(s) URL")
+        raise UserError(f"params.yaml: data.path {path} is no file; allowed: an .npz file or an http(s) URL")
     found = files.sha256(file)
     if found != sha256:
-        raise UserError(f"data.path {path} has SHA-256 {found}; data.sha256 allows {sha256} only")
+        raise UserError(f"params.yaml: data.path {path} has SHA-256 {found}; data.sha256 allows {sha256} only")
     entries = files.read_npz(file, remedy="give a whole .npz of plain arrays in data.path, with its data.sha256")
     for key in entries:
         if not key.isidentifier():
-            raise UserError(f"data.path {path} holds an entry {key!r}; allowed: arrays with plain names")
+            raise UserError(f"params.yaml: data.path {path} holds an entry {key!r}; allowed: arrays with plain names")
     for key in ("x_train", "y_train", "x_test", "y_test"):
         if key not in entries:
-            raise UserError(f"data.path {path} has no array {key}; found: {', '.join(entries) or 'none'}")
+            raise UserError(f"params.yaml: data.path {path} has no array {key}; found: {', '.join(entries) or 'none'}")
     return entries
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from study import files
-from study.runtime import UserError, first_line
+from study.runtime import UserError, first_line, lack_of_memory
 
 
 def write(path: str | Path, model: keras.Model) -> None:
@@ -59,4 +59,6 @@ def read(path: str | Path) -> keras.Model:
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many types for a damaged or unsafe file
+        if lack := lack_of_memory(error):
+            raise UserError(f"{path}: {lack}; a smaller network needs less") from None
         raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None

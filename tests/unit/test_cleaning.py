@@ -84,9 +84,9 @@ def test_no_image_is_both_learned_from_and_validated_with():
 
 LACKING = {
     "validation": (
-        (300, 5),
+        (300, 2),
         0.1,
-        "for validation; allowed with the 5 cleaned training images of class class1: 0.2 to 0.8",
+        "for validation; allowed with the 2 cleaned training images of class class1: 0.5 to 0.5",
     ),
     "learning": ((300, 3), 0.9, "to learn from; allowed with the 3 cleaned training images of class class1: 0.3334 to"),
     "fewer images for validation than classes": ((5, 5), 0.1, "for validation; allowed with the 5 cleaned"),
