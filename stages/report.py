@@ -4,8 +4,6 @@ Reads metrics, all of them tracked by git, and the param `models`; writes report
 reports/classification/*.md, plots/roc.csv (one curve per model) and plots/ranking.png.
 """
 
-import shutil
-
 from study import files, runtime
 from study.data.summary import Eda
 from study.params.load import load
@@ -31,7 +29,7 @@ def main() -> None:
     table = words.render("ranking", comparison=comparison)
     files.write_text("reports/ranking.md", table)
     files.write_text("reports/report.md", words.render("report", comparison=comparison, trials=trials, eda=eda))
-    shutil.rmtree(files.CHECKPOINTS, ignore_errors=True)  # DVC has recorded all that they were kept for
+    files.clear(files.CHECKPOINTS)  # DVC has recorded all that they were kept for
     print(table)
 
 

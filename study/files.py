@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import shutil
 import tokenize
 import zipfile
 import zlib
@@ -51,6 +52,18 @@ def whole(path: str | Path) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # a full disk names no file
     finally:
         partial.unlink(missing_ok=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder of scratch files; of one that is a symbolic link, its content."""
+    if not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def sha256(path: str | Path) -> str:
