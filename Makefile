@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONSAFEPATH  # with it Python looks for no module in the repository
 PYTEST := python -m pytest -n 2 --dist worksteal
 
 .PHONY: help setup repro cifar10 test test-quick test-long verify lint lock bench bench-cost bench-transfer bench-tuning

@@ -20,7 +20,8 @@ def main() -> None:
     runtime.use_threads(params.threads)
     tuned = winner.read()
     architecture = scripts.architecture(tuned["model"])  # its code belongs to the checkpoint's key: before `start`
-    run = start(BEST, tuned["block"], params.seed, arrays.read_prepared())
+    shown = f"{winner.FILE}, as tune.space of params.yaml made it: block"
+    run = start(BEST, tuned["block"], params.seed, arrays.read_prepared(), block_name=shown)
     model, history = fit(architecture, run)
     validation = stage.validation_scores(model, run, params.scoring)
     stage.write(BEST, model, validation, history)

@@ -12,7 +12,7 @@ from study.params.load import load
 def main() -> None:
     params = load("seed", "prepare")
     train, test, class_names = arrays.read_raw()
-    rows = cleaning.clean_rows(train, test)
+    rows = cleaning.clean_rows(train, test, class_names)
     fraction = params.prepare.validation_fraction
     learning, validation = cleaning.split(train, rows, class_names, fraction, params.seed)
     files.write_npz(

@@ -48,6 +48,8 @@ def clear() -> None:
                 _lock(folder / LOCK).close()
             for name in names:
                 (folder / name).unlink()
+            if folder == files.CHECKPOINTS and folder.is_symlink():
+                continue  # the user's choice of another place
             if folder.is_symlink():
                 os.removedirs(folder.resolve())  # with those around it that are empty
                 folder.unlink()

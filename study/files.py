@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -87,6 +88,18 @@ def searched(path: str) -> str:
     return (
         f" in {Path.cwd()} (`dvc exp run` with --queue or --temp works in a folder of its own: give an absolute path)"
     )
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder of scratch files; of one that is a symbolic link, its content."""
+    if not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def sha256(path: str | Path) -> str:

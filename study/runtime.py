@@ -14,7 +14,10 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from study import inputs
 
@@ -22,11 +25,16 @@ NETWORK_TIMEOUT_SECONDS = 30
 WATCH_SECONDS = 1
 # Variables that would cut trainings short.
 REFUSED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
-STDERR = 2
+STDOUT, STDERR = 1, 2
 # Six lines that TensorFlow prints as its libraries are loaded, whatever TF_CPP_MIN_LOG_LEVEL says.
 NOISE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\] "
 )
+
+# The module in which Keras reads the user's keras.json and its variables, and raises what it does not like there.
+KERAS_CONFIGURATION = "keras.src.backend.config"
+# What NumPy and TensorFlow say that they could not allocate, without the place in TensorFlow.
+ALLOCATION = re.compile(r"Unable to allocate .+|OOM when allocating .+?(?= on /|$)", re.MULTILINE)
 
 
 # What may be secret in a URL: user and password; query and fragment.
@@ -64,11 +72,13 @@ def memory() -> int:
 
 def set_up() -> None:
     """Prepare the process, once. Exits with one line where the environment would change results."""
-    if sys.excepthook is _stop_on_ctrl_c:
+    if sys.excepthook is _end_in_one_line:
         return
     _open_standard_streams()
-    sys.excepthook = _stop_on_ctrl_c
+    sys.excepthook = _end_in_one_line
     inputs.remember_code()
+    if sys.path[0] in ("", str(Path.cwd())):  # a file of the root, such as json.py, is imported in place of no module
+        sys.path.append(sys.path.pop(0))
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
     if backend != "tensorflow":
         sys.exit(f"error: KERAS_BACKEND is {backend!r}; allowed: tensorflow, the one backend of this project; unset it")
@@ -77,6 +87,9 @@ def set_up() -> None:
             sys.exit(f"error: {name} is set and would cut trainings short; unset it")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
+    os.environ["MATPLOTLIBRC"] = os.devnull  # in the place of the user's own
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home that it cannot write to
+    warnings.simplefilter("ignore")  # of packages, to those who develop them, whatever PYTHONWARNINGS says
     begin_imports()
     _end_with_dvc()
 
@@ -88,7 +101,11 @@ def begin_imports() -> None:
 
 
 def end_imports() -> None:
-    """End what `begin_imports` began. What was imported stays out of later collections."""
+    """End what `begin_imports` began. What was imported stays out of later collections; Keras gets its own defaults."""
+    if keras := sys.modules.get("keras"):  # whatever ~/.keras/keras.json says
+        keras.config.set_floatx("float32")
+        keras.config.set_epsilon(1e-7)
+        keras.config.set_image_data_format("channels_last")
     gc.freeze()
     gc.enable()
     _stderr_filter.stop()
@@ -123,16 +140,19 @@ def run(main: Callable[..., None], *args: str) -> None:
     try:
         main(*args)
         check_inputs()
+        sys.stdout.flush()  # a full disk or a reader that is gone, at the last instant to say so
     except UserError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
+        if not error.filename:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # else the interpreter tries once more as it ends
         reason = error.strerror or str(error) or type(error).__name__
         line = one_line(f"{error.filename or 'input or output'}: {reason}; mend that and run it again")
         sys.exit(f"error: {line}")
     except Exception as error:
-        if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+        if (lack := lack_of_memory(error)) is None:
             raise
-        sys.exit("error: out of memory; a smaller batch_size or image_size needs less")
+        sys.exit(f"error: {' '.join([_program(), *args])}: {lack}; fewer or smaller images need less")
     finally:
         gc.freeze()  # the interpreter's last collection would take a second for what TensorFlow holds
 
@@ -171,6 +191,32 @@ def _ancestors() -> list[int]:
     return [parent]
 
 
+def lack_of_memory(error: BaseException) -> str | None:
+    """`out of memory` with what could not be allocated, where the exception tells; None for any other exception."""
+    if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
+        return None
+    allocation = ALLOCATION.search(str(error))
+    return f"out of memory ({allocation[0]})" if allocation else "out of memory"
+
+
+@contextlib.contextmanager
+def memory_for(work: str, remedy: str) -> Iterator[None]:
+    """Within this context, a lack of memory is a UserError that names the work and ends with the remedy."""
+    try:
+        yield
+    except Exception as error:
+        if (lack := lack_of_memory(error)) is None:
+            raise
+        raise UserError(f"{work}: {lack}; {remedy}") from None
+
+
+def _program() -> str:
+    """The name of the stage that runs, or of the file or package."""
+    spec = sys.modules["__main__"].__spec__
+    name = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
+    return name.removeprefix("stages.")
+
+
 def _open_standard_streams() -> None:
     """Give a closed stdin, stdout or stderr the null device, so that no other file takes its descriptor."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
@@ -180,14 +226,22 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(STDERR, "w", closefd=False)  # noqa: SIM115
 
 
-def _stop_on_ctrl_c(kind, value, traceback) -> None:
-    """Ctrl-C, during most imports too: one line and exit code 130, as shells have it."""
-    if not issubclass(kind, KeyboardInterrupt):
-        return sys.__excepthook__(kind, value, traceback)
-    with contextlib.suppress(OSError):  # the reader of either stream may be gone
-        print("stopped; `dvc repro` continues after the last finished epoch", file=sys.stderr, flush=True)
-        sys.stdout.flush()
-    os._exit(130)
+def _end_in_one_line(kind, value, trace) -> None:
+    """End with one line at Ctrl-C, with exit code 130 as shells have it, and where Keras refuses the user's settings.
+
+    Both may come during imports.
+    """
+    if issubclass(kind, KeyboardInterrupt):
+        with contextlib.suppress(OSError):  # the reader of either stream may be gone
+            print("stopped; `dvc repro` continues after the last finished epoch", file=sys.stderr, flush=True)
+            sys.stdout.flush()
+        os._exit(130)
+    modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(trace)]
+    if modules[-1:] == [KERAS_CONFIGURATION]:
+        folder = os.environ.get("KERAS_HOME", "~/.keras")
+        print(f"error: {folder}/keras.json or a variable KERAS_…: {first_line(value)}; remove it", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, value, trace)
 
 
 class _StderrFilter:

@@ -8,7 +8,7 @@ import numpy as np
 from study import files, runtime
 from study.data import arrays, synthetic
 from study.params.schema import Data
-from study.runtime import UserError, first_line
+from study.runtime import UserError, first_line, lack_of_memory
 
 # What keras.datasets.cifar10 downloads, where it keeps it, and the hash that it checks.
 CIFAR10 = (
@@ -38,9 +38,11 @@ def cifar10() -> dict[str, np.ndarray]:
         download.fetch(*CIFAR10)
         (x_train, y_train), (x_test, y_test) = _keras_cifar10()
     except Exception as error:  # Keras and the reader of its archive raise many types
+        if lack_of_memory(error):
+            raise
         raise UserError(
-            f"data.source cifar10 cannot be loaded ({first_line(error)}); mend the network, or set data.source to npz "
-            "with a copy of the data, or to synthetic"
+            f"params.yaml: data.source cifar10 cannot be loaded ({first_line(error)}); mend the network, or set "
+            "data.source to npz with a copy of the data, or to synthetic"
         ) from None
     return {
         "x_train": x_train,
@@ -65,7 +67,7 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
     with _file(path, sha256).open("rb") as archive:
         found = hashlib.file_digest(archive, "sha256").hexdigest()
         if found != sha256:
-            raise UserError(f"data.path {path} has SHA-256 {found}; data.sha256 allows {sha256} only")
+            raise UserError(f"params.yaml: data.path {path} has SHA-256 {found}; data.sha256 allows {sha256} only")
         return files.read_npz(
             archive,
             *("x_train", "y_train", "x_test", "y_test"),
@@ -83,9 +85,11 @@ def _file(path: str, sha256: str) -> Path:
             return download.fetch(path, sha256, f"{sha256}.npz")
         except download.DownloadError as error:
             raise UserError(
-                f"data.path {path} cannot be downloaded ({error}); mend the network, the address or data.sha256, or "
-                "give a local file"
+                f"params.yaml: data.path {path} cannot be downloaded ({error}); mend the network, the address or "
+                "data.sha256, or give a local file"
             ) from None
     if not Path(path).is_file():
-        raise UserError(f"data.path {path} is no file{files.searched(path)}; allowed: an .npz file or an http(s) URL")
+        raise UserError(
+            f"params.yaml: data.path {path} is no file{files.searched(path)}; allowed: an .npz file or an http(s) URL"
+        )
     return Path(path)

@@ -13,6 +13,7 @@ SIDE = 32
 # long before shape, and one that is often wrong. Standard deviations of the hue, in turns of the colour wheel.
 BACKGROUND_SPREAD = 0.09
 SHAPE_SPREAD = 0.1
+LEAST = 3  # images of a class that are no planted fault: one of them may get a copy under another label
 CLASS_NAMES = ["disk", "ring", "square", "frame", "triangle", "pentagon", "star", "cross", "flower", "crescent"]
 
 
@@ -22,12 +23,12 @@ def draw(
     """Both splits: x_train, x_test (N, 32, 32, 3) uint8, y_train, y_test (N,) uint8, class_names (10,) str.
 
     The last `duplicates` training images are copies of earlier ones, one of them under another label; the
-    `leaks` before those are copies of test images.
+    `leaks` before those are copies of test images. Of the others, every class has LEAST or more.
     """
     rng = np.random.default_rng(seed)
     x_test, y_test = _images(test_images, noise, rng)
-    x_train, y_train = _images(train_images, noise, rng)
     end = train_images - duplicates
+    x_train, y_train = _images(train_images, noise, rng, end - leaks)
     leaked = rng.choice(test_images, leaks, replace=False)
     x_train[end - leaks : end], y_train[end - leaks : end] = x_test[leaked], y_test[leaked]
     copied = rng.choice(end - leaks, duplicates, replace=False)
@@ -43,8 +44,13 @@ def draw(
     }
 
 
-def _images(count: int, noise: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _images(
+    count: int, noise: float, rng: np.random.Generator, kept: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels; where only the first `kept` of them stay, these have LEAST or more of every class."""
     labels = rng.permutation(np.arange(count) % len(CLASS_NAMES)).astype(np.uint8)
+    while kept is not None and np.bincount(labels[:kept], minlength=len(CLASS_NAMES)).min() < LEAST:
+        labels = rng.permutation(labels)
     images = _background(_leaning_hue(labels, BACKGROUND_SPREAD, rng), rng)
     for _ in range(3):
         radius, colour = rng.uniform(1.5, 4.0, count), _colours(rng.uniform(size=count), rng)

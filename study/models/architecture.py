@@ -12,6 +12,18 @@ from study.runtime import UserError
 Network = Callable[[Any, tuple[int, int, int], int], keras.Model]
 
 
+class BlockError(UserError):
+    """A fault of a block, or of one param of it, that is raised where nobody knows the block's name."""
+
+    def __init__(self, fault: str, param: str | None = None):
+        super().__init__(f"{param} {fault}" if param else fault)
+        self.param = param
+
+    def of(self, block: str) -> str:
+        """The message on the block of this name."""
+        return f"{block}.{self}" if self.param else f"{block}: {self}"
+
+
 @dataclass(frozen=True)
 class Architecture:
     """A network of one family.
@@ -24,10 +36,8 @@ class Architecture:
     network: Network
 
     def build(self, block: Block, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-        """The untrained network. Raises UserError where the block is of another family."""
+        """The untrained network. Raises BlockError where the block does not fit."""
         if not isinstance(block, self.family):
             family = self.family.__name__.lower()
-            raise UserError(
-                f"params.yaml: a script of family {family} has a block of family {block.family}; make them agree"
-            )
+            raise BlockError(f"is {block.family}, but its script builds a {family}; make them agree", "family")
         return self.network(block, image_shape, classes)

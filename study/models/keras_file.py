@@ -12,7 +12,7 @@ import keras
 
 from study import files
 from study.models import hdf5
-from study.runtime import UserError, first_line
+from study.runtime import UserError, first_line, lack_of_memory
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # the entries of a file
 
@@ -75,6 +75,8 @@ def read(path: str | Path) -> keras.Model:
             return model
     except Exception as error:  # Keras raises many types for a damaged or unsafe file
         keras.utils.clear_session()  # or the weights of a refused model would get memory with those of the next
+        if lack := lack_of_memory(error):
+            raise UserError(f"{path}: {lack}; a smaller network needs less") from None
         raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
 
 

@@ -1,6 +1,6 @@
 """What the params of every model hold. Imports no Keras, so that params.yaml is checked at once."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,6 +36,8 @@ class Plateau(Section):
 class Block(Section):
     """The params of one model; each family adds its own."""
 
+    SIZES: ClassVar[tuple[str, ...]]  # the params that decide how much memory a training takes
+
     family: str
     epochs: Count
     batch_size: Count
@@ -54,7 +56,10 @@ class Block(Section):
     @model_validator(mode="after")
     def _minimum_rate_is_not_above_the_rate(self) -> "Block":
         if self.schedule.name == "plateau" and self.schedule.minimum_learning_rate > self.learning_rate:
-            raise ValueError("schedule.minimum_learning_rate must not exceed learning_rate")
+            raise ValueError(
+                f"schedule.minimum_learning_rate is {self.schedule.minimum_learning_rate}; allowed: at most "
+                f"learning_rate, {self.learning_rate}"
+            )
         return self
 
     @property

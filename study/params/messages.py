@@ -16,7 +16,7 @@ def fault(error: ValidationError, raw: dict) -> str:
     """One line for the most telling of the faults in `raw`: an unknown key before the missing one that it may be."""
     faults = sorted(error.errors(), key=lambda fault: fault["type"] == "missing")
     first = faults[0]
-    key, siblings = _place(first["loc"], raw)
+    key, siblings = _place(first["loc"], raw, first["type"] == "missing")
     match first["type"]:
         case "extra_forbidden":
             unknown = first["loc"][-1]
@@ -28,8 +28,8 @@ def fault(error: ValidationError, raw: dict) -> str:
             tag = first["ctx"]["discriminator"].strip("'")
             value = shown(first["ctx"]["tag"]) if "tag" in first["ctx"] else "missing"
             return f"{key}.{tag} is {value}; allowed: {first['ctx'].get('expected_tags', 'see the comments there')}"
-        case "value_error" if not first["loc"]:
-            return allowed(first)
+        case "value_error" if not allowed(first).startswith("allowed"):  # a rule that names the param in its section
+            return f"{key}.{allowed(first)}" if key else allowed(first)
     return f"{key} is {shown(first['input'])}; {allowed(first)}"
 
 
@@ -63,12 +63,15 @@ def suggestion(key: str, known: Iterable) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _place(loc: tuple, raw: Any) -> tuple[str, list[str]]:
-    """The dotted key of a fault, without the names of union members that pydantic adds, and the keys beside it."""
+def _place(loc: tuple, raw: Any, missing: bool) -> tuple[str, list[str]]:
+    """The dotted key of a fault, without the names of union members that pydantic adds, and the keys beside it.
+
+    The last part of a missing key is in `loc` alone.
+    """
     parts, siblings = [], []
     for index, part in enumerate(loc):
         known = (isinstance(raw, dict) and part in raw) or (isinstance(raw, list) and isinstance(part, int))
-        if known or (index == len(loc) - 1 and isinstance(raw, dict)):
+        if known or (missing and index == len(loc) - 1 and isinstance(raw, dict)):
             siblings = list(map(str, raw)) if isinstance(raw, dict) else []
             parts.append(str(part))
             raw = raw[part] if known else None

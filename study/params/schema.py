@@ -29,12 +29,17 @@ class Synthetic(Section):
 
     @model_validator(mode="after")
     def _planted_images_fit_in(self) -> "Synthetic":
-        if self.train_images < 20 + self.duplicates + self.leaks:
-            raise ValueError("train_images must be at least 20 + duplicates + leaks")
+        if self.train_images < 40 + self.duplicates + self.leaks:
+            raise ValueError(
+                f"train_images is {self.train_images}; allowed: at least 40 + duplicates + leaks, "
+                f"{40 + self.duplicates + self.leaks}, so that cleaning empties no class"
+            )
         if self.test_images < max(10, self.leaks):
-            raise ValueError("test_images must be at least 10 and at least leaks")
+            raise ValueError(
+                f"test_images is {self.test_images}; allowed: at least 10 and at least leaks, {self.leaks}"
+            )
         if 2 * self.duplicates > self.train_images - self.leaks:
-            raise ValueError("duplicates must be at most half of train_images without leaks")
+            raise ValueError(f"duplicates is {self.duplicates}; allowed: at most half of train_images without leaks")
         return self
 
 
@@ -47,7 +52,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _npz_is_pinned(self) -> "Data":
         if self.source == "npz" and (self.path is None or self.sha256 is None):
-            raise ValueError("source npz needs path and sha256")
+            raise ValueError(f"path is {self.path} and data.sha256 {self.sha256}; data.source npz needs both")
         return self
 
     @field_validator("path")
@@ -77,7 +82,7 @@ class Range(Section):
     @model_validator(mode="after")
     def _low_is_below_high(self) -> "Range":
         if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError("low must be below high, and above 0 where log is true")
+            raise ValueError(f"low is {self.low}; allowed: below high, {self.high}, and above 0 where log is true")
         return self
 
 

@@ -8,7 +8,7 @@ from study import files
 from study.data.arrays import Split
 from study.params.schema import Scoring
 from study.review import figures
-from study.runtime import UserError
+from study.runtime import UserError, memory_for
 from study.scoring import image_scores, test_split
 from study.scoring.predict import predict
 from study.scoring.scores import scores
@@ -28,7 +28,8 @@ def evaluate(name: str, model: keras.Model, scoring: Scoring, seed: int) -> None
             f"models/{name}.keras: takes images {shapes[0]} and gives {shapes[1]} probabilities; the test split has "
             f"{needed[0]} and {needed[1]}; {files.RESTORE_CACHED}"
         )
-    probabilities = predict(model, test.images)
+    with memory_for(f"models/{name}.keras", "predictions of a smaller network, or on smaller images, need less"):
+        probabilities = predict(model, test.images)
     if not np.isfinite(probabilities).all():
         raise UserError(f"models/{name}.keras: gives probabilities that are not finite; {files.RESTORE_CACHED}")
     predicted = probabilities.argmax(axis=1)

@@ -11,8 +11,9 @@ import numpy as np
 from study import files
 from study.data import arrays
 from study.data.arrays import Prepared, Split
-from study.models.architecture import Architecture
+from study.models.architecture import Architecture, BlockError
 from study.models.schema import Block
+from study.runtime import UserError, memory_for
 from study.scoring import scores
 from study.scoring.predict import predict
 from study.training import batches, batchnorm, optimizer, transfer
@@ -21,11 +22,17 @@ from study.training.loop import DivergedError, Run, fit_epochs
 
 
 def start(
-    name: str, block: Block, seed: int, prepared: Prepared, epochs: int | None = None, **further_inputs: Any
+    name: str,
+    block: Block,
+    seed: int,
+    prepared: Prepared,
+    epochs: int | None = None,
+    block_name: str | None = None,
+    **further_inputs: Any,
 ) -> Run:
     """The training of `block` on data/prepared.npz with the checkpoint `name`, for `epochs` in place of the block's.
 
-    `further_inputs` is what else the checkpoint belongs to.
+    Messages call the block `block_name`; None: models.NAME. `further_inputs` is what else the checkpoint belongs to.
     """
     epochs = epochs or block.epochs
     inputs = {
@@ -36,7 +43,8 @@ def start(
     } | further_inputs
     if block.is_pretrained and Path(block.weights).is_file():
         inputs["weights"] = files.sha256(block.weights)
-    return Run(block, prepared, seed, epochs, Checkpoint(name, **inputs))
+    block_name = block_name or f"params.yaml: models.{name}"
+    return Run(block, prepared, seed, epochs, Checkpoint(name, **inputs), block_name)
 
 
 def fit(
@@ -51,23 +59,31 @@ def fit(
     of single images. `on_epoch(row)` is called after each; what it raises ends the training. A killed training goes on
     after its last whole epoch, whose rows `on_epoch` is given again. The same run gives the same weights, bit for bit.
     `callbacks` are called before those of the block, and before validation.
-    Raises DivergedError where the loss is not finite.
+    Raises DivergedError where the loss is not finite, UserError where the network cannot be built or finds no memory.
     """
-    model = _new_model(architecture, run)
-    history = _train(model, run, on_epoch, callbacks)
+    with memory_for(run.name, f"less is needed by a smaller {_sizes(run)}"):
+        model = _new_model(architecture, run)
+        history = _train(model, run, on_epoch, callbacks)
     gc.collect()  # the model that was trained, its optimizer's state and its graphs hold each other
     return (mirror_averaged(model) if run.block.mirror_average else model), history
+
+
+def _sizes(run: Run) -> str:
+    """What decides how much memory the training takes, with its values."""
+    params = ", ".join(f"{param} ({getattr(run.block, param)})" for param in run.block.SIZES)
+    height, width, _ = run.prepared.image_shape
+    return f"{params}, or smaller images ({height} x {width} pixels)"
 
 
 def _new_model(architecture: Architecture, run: Run) -> keras.Model:
     """The network under the run's seed and precision, in a fresh Keras session, pretrained where it is to be."""
     keras.utils.clear_session()
-    keras.config.set_floatx("float32")  # whatever ~/.keras/keras.json says
-    keras.config.set_epsilon(1e-7)
-    keras.config.set_image_data_format("channels_last")
     keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(run.block.precision)
-    model = architecture.build(run.block, run.prepared.image_shape, len(run.prepared.class_names))
+    try:
+        model = architecture.build(run.block, run.prepared.image_shape, len(run.prepared.class_names))
+    except BlockError as error:
+        raise UserError(error.of(run.name)) from None
     if run.block.is_pretrained:
         transfer.fit_head(model, run)
     return model
@@ -92,7 +108,8 @@ def _train(
     fit_epochs(trained, batches_from, steps, run.epochs, phase)
     if not np.isfinite(phase.history[-1]["loss"]):
         raise DivergedError(
-            f"params.yaml: the loss of a training is not finite; its learning_rate {block.learning_rate} is too high"
+            f"{run.name}.learning_rate is {block.learning_rate}, and the loss of the training is not finite; choose a "
+            "lower rate"
         )
     return phase.history
 

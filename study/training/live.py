@@ -1,6 +1,5 @@
 """What a running training shows: DVCLive's record for `dvc exp show`, and its progress with the time left."""
 
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dvclive import Live
 from scmrepo.exceptions import SCMError
 from tqdm import tqdm
 
+from study import files
 from study.progress import Estimate
 from study.runtime import UserError
 from study.training.checkpoint import Row
@@ -34,7 +34,7 @@ def metrics(model: str) -> Iterator[Callable[[Row], None]]:
     except SCMError as error:
         raise UserError(f"git: {error}; DVC experiments need a first commit") from None
     finally:
-        shutil.rmtree(FOLDER, ignore_errors=True)
+        files.clear(FOLDER)
 
 
 class Progress(keras.callbacks.Callback):

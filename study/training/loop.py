@@ -22,6 +22,7 @@ class Run:
     seed: int
     epochs: int
     checkpoint: Checkpoint
+    name: str  # of the block in messages, in front of a param's: `params.yaml: models.cnn2`
 
 
 class DivergedError(UserError):

@@ -43,8 +43,8 @@ def fit_head(model: keras.Model, run: Run) -> None:
         fit_epochs(trained, batches_from, len(inputs) // batch_size, block.head.epochs, phase)
     if not np.isfinite(phase.history[-1]["loss"]):
         raise DivergedError(
-            f"params.yaml: the loss of the head is not finite; its head.learning_rate {block.head.learning_rate} is "
-            "too high"
+            f"{run.name}.head.learning_rate is {block.head.learning_rate}, and the loss of the head is not finite; "
+            "choose a lower rate"
         )
 
 

@@ -287,7 +287,7 @@ def test_a_download_that_fails_leaves_the_last_data_a_checkout_away(repository):
     )
     failed = project.shell(repository, "dvc", "repro", check=False, KERAS_HOME=str(repository / "keras"))
     assert failed.returncode != 0
-    assert "error: data.path http://127.0.0.1:9/none.npz cannot be downloaded" in failed.stderr
+    assert "error: params.yaml: data.path http://127.0.0.1:9/none.npz cannot be downloaded" in failed.stderr
     assert "Traceback" not in failed.stderr
     params.write_text(before)
     project.shell(repository, "dvc", "checkout")

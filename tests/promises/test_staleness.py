@@ -104,6 +104,29 @@ def test_files_that_nobody_declared_make_no_stage_stale(repository):
     assert changed_deps(repository) == {}
 
 
+LEFT_BEHIND = [
+    *(".DS_Store", "Thumbs.db", "desktop.ini", ".ipynb_checkpoints/label_counts-checkpoint.png"),
+    *("best.md~", ".best.md.swp", ".best.md.swo", "#best.md#", ".#best.md", "best.md.bak", "best.md.orig"),
+    *(".best.md.kate-swp", "best.md.partial"),
+]
+
+
+def test_what_systems_and_editors_leave_beside_outputs_makes_no_stage_stale(repository):
+    for name in LEFT_BEHIND:
+        for folder in ("plots/eda", "plots/tune", "reports/classification"):
+            (repository / folder / name).parent.mkdir(exist_ok=True)
+            (repository / folder / name).write_text("undeclared")
+    assert json.loads(project.shell(repository, "dvc", "status", "--json").stdout) == {}
+
+
+def test_git_ignores_what_systems_and_editors_leave_and_scratch_folders_that_are_links(repository):
+    scratch = ["checkpoints", "dvclive", "dvc_plots", ".venv", "study/__pycache__"]
+    for name in scratch:
+        (repository / name).symlink_to(repository.parent)
+    paths = scratch + [f"reports/classification/{name}" for name in LEFT_BEHIND]
+    assert project.shell(repository, "git", "check-ignore", *paths).stdout.splitlines() == paths
+
+
 def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_path):
     """But for `report`, which takes a second: see below."""
     repository = Path(shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True))

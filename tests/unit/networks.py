@@ -53,7 +53,7 @@ SMALL_RESNET = resnet(small_backbone)
 def as_run(block: Block, prepared: Prepared, seed: int = 0, name: str = "test", **inputs) -> Run:
     """A training of a block, whose checkpoint `name` belongs to the block, the seed and the further inputs."""
     checkpoint = Checkpoint(name, block=block.model_dump(), seed=seed, **inputs)
-    return Run(block, prepared, seed, block.epochs, checkpoint)
+    return Run(block, prepared, seed, block.epochs, checkpoint, f"params.yaml: models.{name}")
 
 
 class Killed(BaseException):

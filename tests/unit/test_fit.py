@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import pytest
+import tensorflow
 from networks import CALLS, PLATEAU, SMALL_RESNET, TINY, as_run, saved, tiny
 
 from study.models import keras_file
@@ -53,14 +54,6 @@ def test_another_seed_gives_other_weights(trained, cnn_block, prepared):
     assert not all(np.array_equal(one, other) for one, other in pairs)
 
 
-def test_what_a_user_has_set_in_keras_json_changes_no_bit(trained, cnn_block, prepared):
-    keras.config.set_floatx("float64")
-    keras.config.set_epsilon(0.1)
-    keras.config.set_image_data_format("channels_first")
-    pairs = zip(weights_of(as_run(cnn_block, prepared)), trained.weights, strict=True)
-    assert all(np.array_equal(one, same) for one, same in pairs)
-
-
 def test_each_epoch_is_reported_as_it_stands_in_the_history(trained):
     assert trained.rows == trained.history
 
@@ -92,8 +85,64 @@ def test_a_rate_that_breaks_training_is_named(cnn_block, prepared):
         model.layers[-1].kernel.assign(np.full(model.layers[-1].kernel.shape, np.nan))
         return model
 
-    with pytest.raises(UserError, match=r"^params\.yaml: .* learning_rate 0\.01 is too high"):
+    with pytest.raises(UserError, match=r"^params\.yaml: models\.test\.learning_rate is 0\.01, and "):
         fit.fit(Architecture(Cnn, broken), as_run(cnn_block, prepared))
+
+
+def test_the_fault_of_a_network_names_the_block_and_the_param(resnet_block, prepared):
+    block = override(resnet_block, {"weights": "none.h5"}, "test")
+    with pytest.raises(UserError, match=r"^params\.yaml: models\.test\.weights is none\.h5, no file"):
+        fit.fit(SMALL_RESNET, as_run(block, prepared))
+
+
+LACKS = {
+    "NumPy's": (
+        MemoryError("Unable to allocate 7.28 TiB for an array with shape (1000000000000,) and data type float64"),
+        " (Unable to allocate 7.28 TiB for an array with shape (1000000000000,) and data type float64)",
+    ),
+    "TensorFlow's": (
+        tensorflow.errors.ResourceExhaustedError(
+            None,
+            None,
+            "Graph execution error:\n\nOOM when allocating tensor with shape[9,9] and type float on /job:localhost/"
+            "replica:0/task:0/device:CPU:0 by allocator cpu\n\t [[{{node}}]]",
+        ),
+        " (OOM when allocating tensor with shape[9,9] and type float)",
+    ),
+    "Python's": (MemoryError(), ""),
+}
+SIZES = {
+    "cnn": "batch_size (8), width_multiplier (1), convolutions_per_block (1), or smaller images (32 x 32 pixels)",
+    "resnet": "batch_size (8), image_size (48), or smaller images (32 x 32 pixels)",
+}
+
+
+@pytest.mark.parametrize(("lack", "allocation"), LACKS.values(), ids=LACKS)
+@pytest.mark.parametrize("family", SIZES)
+def test_a_lack_of_memory_names_the_block_and_what_takes_memory(
+    cnn_block, resnet_block, prepared, family, lack, allocation
+):
+    def large(*arguments):
+        raise lack
+
+    block = {"cnn": cnn_block, "resnet": resnet_block}[family]
+    with pytest.raises(UserError) as error:
+        fit.fit(Architecture(type(block), large), as_run(block, prepared))
+    expected = f"params.yaml: models.test: out of memory{allocation}; less is needed by a smaller {SIZES[family]}"
+    assert str(error.value) == expected
+
+
+NAMES = {
+    "a training": (None, "params.yaml: models.cnn2"),
+    "another": ("metrics/tune.json: block", "metrics/tune.json: block"),
+}
+
+
+@pytest.mark.parametrize(("given", "name"), NAMES.values(), ids=NAMES)
+def test_messages_call_the_block_of_a_training_as_params_yaml_does_unless_it_comes_from_elsewhere(
+    cnn_block, prepared, prepared_file, given, name
+):
+    assert fit.start("cnn2", cnn_block, 1, prepared, block_name=given).name == name
 
 
 def test_early_stopping_keeps_the_best_epoch(cnn_block, prepared):

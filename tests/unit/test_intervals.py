@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import sample
+from samples import pictures, sample
 from sklearn.metrics import roc_auc_score
 
 from study.scoring import intervals
@@ -63,7 +63,7 @@ def test_the_closed_interval_covers_the_true_value_about_95_times_in_100():
     covered = 0
     for _ in range(400):
         labels, probabilities = two_normal_classes(rng)
-        images = image_scores(labels, probabilities, "")
+        images = image_scores(pictures(len(labels)), labels, probabilities)
         value = 1 - np.mean([images.false_positive_rate[labels == label].mean() for label in (0, 1)])
         low, high = intervals.around(value, images.shortfall, labels)
         covered += low <= TRUE_ROC_AUC <= high

@@ -105,7 +105,7 @@ FAULTS = {
     ),
     "source in another script": ("data.source", "合成", "data.source is '合成'"),
     "source empty": ("data.source", None, "data.source is None"),
-    "npz without a path": ("data.source", "npz", "source npz needs path and sha256"),
+    "npz without a path": ("data.source", "npz", "data.path is None and data.sha256 None; data.source npz needs both"),
     "path with a password": (
         "data.path",
         "https://me:hidden@host/a.npz",
@@ -129,12 +129,16 @@ FAULTS = {
     "data misspelt": ("dta", {}, "dta is not a known key; did you mean data?"),
     "no training images": ("data.synthetic.train_images", 0, "data.synthetic.train_images is 0"),
     "too many training images": ("data.synthetic.train_images", 10**30, "less than or equal to 100000"),
-    "too few test images": ("data.synthetic.test_images", 9, "test_images must be at least 10"),
-    "too many leaks": ("data.synthetic.leaks", 1495, "at least 20 + duplicates + leaks"),
+    "too few test images": ("data.synthetic.test_images", 9, "data.synthetic.test_images is 9; allowed: at least 10 "),
+    "too many leaks": (
+        "data.synthetic.leaks",
+        1495,
+        "data.synthetic.train_images is 1000; allowed: at least 40 + duplicates + leaks, 1547, ",
+    ),
     "too many duplicates": (
         "data.synthetic.duplicates",
         800,
-        "duplicates must be at most half of train_images without leaks",
+        "data.synthetic.duplicates is 800; allowed: at most half of train_images without leaks",
     ),
     "duplicates misspelt": ("data.synthetic.duplicate", 3, "did you mean duplicates?"),
     "noise that is no number": ("data.synthetic.noise", float("nan"), "data.synthetic.noise is nan"),
@@ -213,7 +217,7 @@ FAULTS = {
     "least rate above the rate": (
         "models.cnn3_plateau.schedule.minimum_learning_rate",
         0.5,
-        "must not exceed learning_rate",
+        "models.cnn3_plateau.schedule.minimum_learning_rate is 0.5; allowed: at most learning_rate, 0.002",
     ),
     "flip as text": ("models.cnn2.augmentation.flip", "yes", "models.cnn2.augmentation.flip is 'yes'"),
     "shift too far": (
@@ -282,7 +286,11 @@ FAULTS = {
         "tune.space.cnn.dropout.low is 'a'",
     ),
     "range to no number": ("tune.space.cnn.dropout.high", float("nan"), "tune.space.cnn.dropout.high is nan"),
-    "range turned round": ("tune.space.cnn.learning_rate.low", 1.0, "low must be below high"),
+    "range turned round": (
+        "tune.space.cnn.learning_rate.low",
+        1.0,
+        "tune.space.cnn.learning_rate.low is 1.0; allowed: below high, 0.008, ",
+    ),
     "logarithm of 0": ("tune.space.cnn.learning_rate.low", 0.0, "above 0 where log is true"),
     "range of what is no number": (
         "tune.space.cnn.early_stopping_patience",

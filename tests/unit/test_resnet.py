@@ -110,9 +110,7 @@ def test_unfit_weights_are_refused_in_one_line(resnet_block, tmp_path, name):
 
 def test_missing_weights_are_named_with_the_folder_that_was_searched(resnet_block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    where = (
-        rf"own\.weights\.h5 is no file in .*{tmp_path.name} \(`dvc exp run` .* give an absolute path\); allowed: null"
-    )
+    where = rf"own\.weights\.h5, no file in .*{tmp_path.name} \(`dvc exp run` .* give an absolute path\); allowed: null"
     with pytest.raises(UserError, match=where):
         SMALL_RESNET.build(with_weights(resnet_block, "own.weights.h5"), SHAPE, 10)
 
@@ -120,7 +118,9 @@ def test_missing_weights_are_named_with_the_folder_that_was_searched(resnet_bloc
 def test_weights_that_claim_more_than_their_file_holds_are_refused(resnet_block, tmp_path):
     with h5py.File(tmp_path / "own.weights.h5", "w") as file:
         file.create_dataset("0", (10**6, 10**6), chunks=(100, 100))
-    with pytest.raises(UserError, match=r"own\.weights\.h5: does not hold the weights .* claim 4000000000000 bytes"):
+    with pytest.raises(
+        UserError, match=r"own\.weights\.h5, which does not hold the weights .* claim 4000000000000 bytes"
+    ):
         SMALL_RESNET.build(with_weights(resnet_block, tmp_path / "own.weights.h5"), SHAPE, 10)
 
 

@@ -63,6 +63,33 @@ def test_tensorflow_is_the_backend_whatever_keras_json_says(tmp_path):
     assert python(code, HOME=str(tmp_path)).stdout == "tensorflow\n"
 
 
+def test_keras_has_its_own_defaults_whatever_keras_json_says(monkeypatch):
+    import keras
+
+    keras.config.set_floatx("float64")
+    keras.config.set_epsilon(0.1)
+    keras.config.set_image_data_format("channels_first")
+    runtime.end_imports()
+    found = keras.config.floatx(), keras.config.epsilon(), keras.config.image_data_format()
+    assert found == ("float32", 1e-7, "channels_last")
+
+
+UNFIT_KERAS = {
+    "a value": ('{"floatx": "bogus"}', {}, "Invalid `floatx` configuration. "),
+    "no mapping": ("[]", {}, "'list' object has no attribute 'get'"),
+    "a variable": ("{}", {"KERAS_NNX_ENABLED": "1"}, "To use NNX with the JAX backend, you must install `flax`."),
+}
+
+
+@pytest.mark.parametrize(("content", "variables", "message"), UNFIT_KERAS.values(), ids=UNFIT_KERAS)
+def test_settings_that_keras_refuses_are_named_in_one_line(tmp_path, content, variables, message):
+    (tmp_path / "keras.json").write_text(content)
+    process = python(START + "import keras", KERAS_HOME=str(tmp_path), **variables)
+    assert process.returncode == 1
+    assert process.stderr.startswith(f"error: {tmp_path}/keras.json or a variable KERAS_…: {message}")
+    assert process.stderr.count("\n") == 1
+
+
 def test_the_end_of_the_imports_restores_stderr():
     code = """
     import os
@@ -185,12 +212,18 @@ ENDS = {
     "a lack of memory": (
         "raise MemoryError",
         1,
-        "error: out of memory; a smaller batch_size or image_size needs less\n",
+        "error: -c: out of memory; fewer or smaller images need less\n",
+    ),
+    "an array too large": (
+        "import numpy; numpy.empty(10**15)",
+        1,
+        "error: -c: out of memory (Unable to allocate 7.11 PiB for an array with shape (1000000000000000,) and data "
+        "type float64); fewer or smaller images need less\n",
     ),
     "TensorFlow's lack of memory": (
         "raise type('ResourceExhaustedError', (Exception,), {})",
         1,
-        "error: out of memory; a smaller batch_size or image_size needs less\n",
+        "error: -c: out of memory; fewer or smaller images need less\n",
     ),
     "Ctrl-C": ("raise KeyboardInterrupt", 130, "stopped; `dvc repro` continues after the last finished epoch\n"),
     "no fault": ("pass", 0, ""),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from study.data import arrays, duplicates, synthetic
+from study.data import arrays, cleaning, duplicates, synthetic
 from study.data.arrays import Split
+from study.params.schema import Synthetic
 
 
 def draw(seed: int) -> dict[str, np.ndarray]:
@@ -38,3 +39,19 @@ def test_drawn_images_have_the_planted_faults_and_no_other(fault, count):
     drawn = draw(1)
     splits = [Split(drawn[f"x_{name}"], drawn[f"y_{name}"]) for name in ("train", "test")]
     assert duplicates.faults(*splits)[fault].sum() == count
+
+
+PLANTED = {
+    "duplicates": {"train_images": 80, "test_images": 10, "duplicates": 40, "leaks": 0},
+    "leaks": {"train_images": 100, "test_images": 60, "duplicates": 0, "leaks": 60},
+    "both": {"train_images": 120, "test_images": 60, "duplicates": 40, "leaks": 40},
+}
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("planted", PLANTED.values(), ids=PLANTED)
+def test_cleaning_empties_no_class_however_many_faults_are_planted(planted, seed):
+    drawn = synthetic.draw(**Synthetic(noise=10.0, **planted).model_dump(), seed=seed)
+    train, test = (Split(drawn[f"x_{name}"], drawn[f"y_{name}"]) for name in ("train", "test"))
+    rows = cleaning.clean_rows(train, test, synthetic.CLASS_NAMES)
+    assert np.bincount(train.labels[rows], minlength=10).min() >= cleaning.LEAST

@@ -65,7 +65,7 @@ def test_the_backbone_keeps_the_given_weights_while_the_head_learns(whole, weigh
 def test_a_rate_that_breaks_the_head_is_named(block, prepared, monkeypatch):
     features = transfer.features
     monkeypatch.setattr(transfer, "features", lambda *arguments: features(*arguments) * np.nan)
-    with pytest.raises(UserError, match=r"^params\.yaml: .* head\.learning_rate 0\.01 is too high"):
+    with pytest.raises(UserError, match=r"^params\.yaml: models\.test\.head\.learning_rate is 0\.01, "):
         with_head(as_run(block, prepared))
 
 

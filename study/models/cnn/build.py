@@ -10,9 +10,8 @@ from functools import partial
 import keras
 from keras import layers
 
-from study.models.architecture import Architecture
+from study.models.architecture import Architecture, BlockError
 from study.models.cnn.schema import Cnn
-from study.runtime import UserError
 
 
 def cnn(*filters: int) -> Architecture:
@@ -26,15 +25,15 @@ def network(block: Cnn, image_shape: tuple[int, int, int], classes: int, filters
     One block for each number of `filters`, times width_multiplier, then Dense 256 → BatchNorm → ReLU; Dropout after
     each, unless it is 0. A block's further convolutions, [Conv 3×3 same → BatchNorm → ReLU], stand before its pooling.
     Further blocks pad throughout, so that they fit maps of any size, and have twice the filters of the one before.
-    Raises UserError where the images are too small for so many `filters`.
+    Raises BlockError where the images are too small for so many `filters`.
     """
     least = 1
     for _ in filters:
         least = 2 * least + 2
     if min(image_shape[:2]) < least:
-        raise UserError(
-            f"images of {image_shape[0]} x {image_shape[1]} pixels are too small for {len(filters)} blocks; "
-            f"allowed: {least} pixels or more"
+        raise BlockError(
+            f"images of {image_shape[0]} x {image_shape[1]} pixels are too small for the {len(filters)} convolutional "
+            f"blocks of its script; allowed: {least} pixels or more"
         )
 
     def convolution(x, count: int, padding: str):

@@ -11,9 +11,9 @@ from keras import layers
 
 from study import files
 from study.models import hdf5
-from study.models.architecture import Architecture
+from study.models.architecture import Architecture, BlockError
 from study.models.resnet.schema import Resnet
-from study.runtime import UserError, first_line
+from study.runtime import first_line, lack_of_memory
 
 Backbone = Callable[..., keras.Model]
 
@@ -27,7 +27,7 @@ def network(block: Resnet, image_shape: tuple[int, int, int], classes: int, back
     """Class probabilities (N, classes) float32 of images (N, *image_shape) with values 0 .. 255.
 
     Resize to image_size → preprocess_input → backbone without its top, pooled → Dropout → Dense softmax.
-    Raises UserError where the weights cannot be had or do not fit.
+    Raises BlockError where the weights cannot be had or do not fit.
     """
     size = block.image_size
     body = load(backbone, block, (size, size, 3))
@@ -44,7 +44,7 @@ def network(block: Resnet, image_shape: tuple[int, int, int], classes: int, back
 
 def load(backbone: Backbone, block: Resnet, input_shape: tuple[int, int, int]) -> keras.Model:
     """The backbone with the block's weights; random ones start each residual block as the identity, which speeds the
-    first steps (Goyal et al., Accurate, large minibatch SGD, 2017, section 5.1). Raises UserError before any training.
+    first steps (Goyal et al., Accurate, large minibatch SGD, 2017, section 5.1). Raises BlockError before any training.
     """
     options = {"include_top": False, "input_shape": input_shape, "pooling": block.pooling, "name": "backbone"}
     if block.weights is None:
@@ -58,23 +58,28 @@ def load(backbone: Backbone, block: Resnet, input_shape: tuple[int, int, int]) -
     name = backbone.__name__
     if block.weights != "imagenet" and not Path(block.weights).is_file():
         where = files.searched(block.weights)
-        raise UserError(
-            f"params.yaml: weights {block.weights} is no file{where}; allowed: null, imagenet or a .weights.h5"
-        )
+        raise BlockError(f"is {block.weights}, no file{where}; allowed: null, imagenet or a .weights.h5", "weights")
     try:
         if block.weights != "imagenet":
             hdf5.weights(block.weights)
         with warnings.catch_warnings(action="ignore"):  # Keras warns of what does not fit, then raises
             body = backbone(weights=block.weights, **options)
     except Exception as error:  # Keras and h5py raise many types for a failed download or an unfit file
+        if lack_of_memory(error):
+            raise
         reason = first_line(error)
         if block.weights != "imagenet":
-            raise UserError(f"{block.weights}: does not hold the weights of a {name} backbone ({reason})") from None
+            raise BlockError(
+                f"is {block.weights}, which does not hold the weights of a {name} backbone ({reason}); give the file "
+                "of one, imagenet or null",
+                "weights",
+            ) from None
         file = f"{name.lower()}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-        raise UserError(
-            f"params.yaml: weights imagenet of {name} cannot be downloaded ({reason}); place {file} of "
+        raise BlockError(
+            f"is imagenet, and these weights of {name} cannot be downloaded ({reason}); place {file} of "
             f"keras.applications in {os.environ.get('KERAS_HOME', '~/.keras')}/models by hand, or set weights to null "
-            "or to a file"
+            "or to a file",
+            "weights",
         ) from None
     for layer in body.layers:
         if isinstance(layer, layers.BatchNormalization):

@@ -1,6 +1,6 @@
 """The params of a ResNet."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,8 @@ class Head(Section):
 
 
 class Resnet(Block):
+    SIZES: ClassVar = ("batch_size", "image_size")
+
     family: Literal["resnet"]
     weights: Annotated[str, Field(pattern=PATH)] | None
     image_size: Annotated[int, Field(ge=32, le=1024)]
