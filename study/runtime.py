@@ -62,7 +62,7 @@ def without_secrets(text: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """The first line of an exception's text, up to 300 characters of it, or its type where it has none."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
 
 
 def memory() -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -28,6 +29,7 @@ def fetch(url: str, sha256: str, name: str) -> Path:
 
     User and password for the server are read from ~/.netrc. They are sent to no other server, and over https only.
     """
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # it warns of a .netrc that cannot be read
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "datasets"
     path = folder / name
     try:

@@ -1,5 +1,6 @@
 """Models as `.keras` files whose bytes depend on nothing but layers and weights."""
 
+import errno
 import io
 import json
 import math
@@ -66,18 +67,26 @@ def read(path: str | Path) -> keras.Model:
         raise UserError(f"{path}: is missing; `dvc repro` makes it")
     files.remember(path)
     files.CHECKPOINTS.mkdir(exist_ok=True)
-    try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory(dir=files.CHECKPOINTS) as folder:
-            _check_entries(archive)
-            weights = archive.extract(WEIGHTS, folder)
-            model = _build(json.loads(archive.read(CONFIG)), hdf5.weights(weights))
-            model.load_weights(weights)
-            return model
-    except Exception as error:  # Keras raises many types for a damaged or unsafe file
-        keras.utils.clear_session()  # or the weights of a refused model would get memory with those of the next
-        if lack := lack_of_memory(error):
-            raise UserError(f"{path}: {lack}; a smaller network needs less") from None
-        raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
+    with tempfile.TemporaryDirectory(dir=files.CHECKPOINTS) as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return _load(archive, folder)
+        except Exception as error:  # Keras raises many types for a damaged or unsafe file
+            keras.utils.clear_session()  # or the weights of a refused model would get memory with those of the next
+            if lack := lack_of_memory(error):
+                raise UserError(f"{path}: {lack}; a smaller network needs less") from None
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise OSError(errno.ENOSPC, error.strerror, str(files.CHECKPOINTS)) from None
+            raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
+
+
+def _load(archive: zipfile.ZipFile, folder: str) -> keras.Model:
+    """The model of an archive, by way of a file of its weights in `folder`."""
+    _check_entries(archive)
+    weights = archive.extract(WEIGHTS, folder)
+    model = _build(json.loads(archive.read(CONFIG)), hdf5.weights(weights))
+    model.load_weights(weights)
+    return model
 
 
 def _check_entries(archive: zipfile.ZipFile) -> None:

@@ -218,6 +218,16 @@ def test_a_refused_model_never_gets_memory(tmp_path, checkpoints):
     assert keras_file.read(dense(tmp_path)).count_params() == 8
 
 
+def test_a_full_disk_is_not_the_fault_of_the_model(tmp_path, checkpoints, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    path = dense(tmp_path)
+    monkeypatch.setattr(zipfile.ZipFile, "extract", full)
+    with pytest.raises(OSError, match=r"No space left on device: '.*checkpoints'"):
+        keras_file.read(path)
+
+
 def test_a_compressed_file_is_refused(tmp_path, checkpoints):
     path = with_entries(dense(tmp_path), lambda entries: None, compression=zipfile.ZIP_DEFLATED)
     with pytest.raises(UserError, match=r"json is compressed; Keras writes it as it is"):

@@ -210,6 +210,12 @@ def test_no_password_is_sent_over_http(archive, server):
     assert not [headers for headers in server.requests if "Authorization" in headers]
 
 
+def test_a_netrc_that_is_not_there_adds_no_line(archive, server, monkeypatch, caplog):
+    monkeypatch.setenv("NETRC", "/none")
+    sources.npz(f"{server.url}/good", archive[1])
+    assert caplog.messages == []
+
+
 SERVERS = {
     "the server itself": ("https://own/b", True),
     "the server over http": ("http://own/a", False),
