@@ -7,38 +7,53 @@ from study.data.arrays import Split
 from study.review import figures
 
 SAMPLES = 25
+LONGEST_LABEL = 64  # characters beside a bar
 
 
 def label_counts(splits: dict[str, Split], class_names: list[str]) -> Figure:
-    figure, axes = figures.subplots(1, 2, figsize=(11, 3.5))
-    for axis, (name, split) in zip(axes, splits.items(), strict=True):
-        axis.bar(class_names, np.bincount(split.labels, minlength=len(class_names)), color="tab:blue")
-        axis.set(title=f"{name}: {len(split)} images", ylabel="images")
-        axis.tick_params(axis="x", rotation=45)
-    figure.tight_layout()
-    return figure
+    titles = {name: f"{name}: {len(split)} images" for name, split in splits.items()}
+    return _bars({titles[name]: _counts(split, class_names) for name, split in splits.items()}, class_names, "{:,.0f}")
 
 
 def label_shares(splits: dict[str, Split], class_names: list[str]) -> Figure:
-    figure, axes = figures.subplots(1, 2, figsize=(10, 4.5))
-    for axis, (name, split) in zip(axes, splits.items(), strict=True):
-        counts = np.bincount(split.labels, minlength=len(class_names))
-        axis.pie(counts, labels=class_names, autopct="%.1f%%", textprops={"fontsize": 8})
-        axis.set_title(f"share of each class in {name}")
-    figure.tight_layout()
+    shares = {
+        f"share of each class in {name}": 100 * _counts(split, class_names) / len(split)
+        for name, split in splits.items()
+    }
+    return _bars(shares, class_names, "{:.1f} %")
+
+
+def _counts(split: Split, class_names: list[str]) -> np.ndarray:
+    return np.bincount(split.labels, minlength=len(class_names))
+
+
+def _bars(values: dict[str, np.ndarray], class_names: list[str], number: str) -> Figure:
+    """A chart per title, with a bar per class, the first on top; `number` formats what stands at its end."""
+    figure, axes = figures.subplots(1, 2, figsize=(10, 0.19 * len(class_names) + 0.1), sharey=True)
+    for axis, (title, widths) in zip(axes, values.items(), strict=True):
+        bars = axis.barh(range(len(class_names)), widths, color="tab:blue")
+        axis.bar_label(bars, [number.format(width) for width in widths], padding=3, fontsize=8)
+        axis.set_title(title, fontsize=10)
+        axis.set(xlim=(0, 1.15 * max(widths)), ylim=(len(class_names) - 0.4, -0.6))
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(class_names)), figures.class_labels(class_names, LONGEST_LABEL))
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.05)  # `save` makes room for what stands around
     return figure
 
 
 def samples(name: str, split: Split, class_names: list[str], seed: int) -> Figure:
     rows = np.random.default_rng(seed).permutation(len(split))[:SAMPLES]
-    titles = [class_names[label] for label in split.labels[rows]]
+    labels = figures.class_labels(class_names)
+    titles = [labels[label] for label in split.labels[rows]]
     return figures.image_grid(split.images[rows], titles, ["black"] * len(rows), 5, f"{name}: a random sample")
 
 
 def mean_images(train: Split, class_names: list[str]) -> Figure:
     means = [np.rint(train.images[train.labels == label].mean(axis=0)) for label in range(len(class_names))]
     images = np.array(means).astype(np.uint8)
-    return figures.image_grid(images, class_names, ["black"] * len(images), 5, "mean training image of each class")
+    labels = figures.class_labels(class_names)
+    return figures.image_grid(images, labels, ["black"] * len(images), 5, "mean training image of each class")
 
 
 def pixel_histograms(shares: dict[str, np.ndarray]) -> Figure:

@@ -13,7 +13,7 @@ from study.scoring import image_scores, test_split
 from study.scoring.predict import predict
 from study.scoring.scores import scores
 
-GRID_IMAGES = 40
+GRID_IMAGES = 40  # or one per class, where there are more classes
 
 
 def evaluate(name: str, model: keras.Model, scoring: Scoring, seed: int) -> None:
@@ -46,10 +46,11 @@ def evaluate(name: str, model: keras.Model, scoring: Scoring, seed: int) -> None
 
 def prediction_grid(name: str, test: Split, predicted: np.ndarray, class_names: list[str]) -> Figure:
     """The first test images of each class under the predicted class: green where right, red where wrong."""
-    rows = figures.first_of_each_class(test, len(class_names), GRID_IMAGES)
+    rows = figures.first_of_each_class(test, len(class_names), max(GRID_IMAGES, len(class_names)))
+    labels = figures.class_labels(class_names)
     right = predicted[rows] == test.labels[rows]
     titles = [
-        class_names[guess] if hit else f"{class_names[guess]}\n({class_names[label]})"
+        labels[guess] if hit else f"{labels[guess]}\n({labels[label]})"
         for guess, label, hit in zip(predicted[rows], test.labels[rows], right, strict=True)
     ]
     colours = [figures.RIGHT if hit else figures.WRONG for hit in right]

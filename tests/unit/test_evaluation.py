@@ -56,6 +56,15 @@ def test_a_refused_model_leaves_no_file(folder, change):
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["test.npz"]
 
 
+def test_a_lack_of_memory_names_the_model(folder, monkeypatch):
+    def lack(*arguments):
+        raise MemoryError("Unable to allocate 7.28 TiB for an array")
+
+    monkeypatch.setattr(evaluation, "predict", lack)
+    with pytest.raises(UserError, match=r"^models/cnn2\.keras: out of memory \(Unable to allocate 7\.28 TiB .*\); "):
+        evaluation.evaluate("cnn2", network(), REPLICATES, 0)
+
+
 @pytest.fixture
 def evaluated(folder) -> np.ndarray:
     """The probabilities that a model gave when it was evaluated in the working folder."""

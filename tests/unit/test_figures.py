@@ -1,5 +1,6 @@
 """Figures have the same bytes for the same content, whatever the user's settings and the names in them."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import matplotlib
 import numpy as np
 import optuna
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from samples import pictures, record
 
@@ -57,6 +59,67 @@ def test_a_figure_has_the_same_bytes_whatever_the_users_settings(draw, tmp_path)
     expected = png(draw(), tmp_path / "a.png")
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "lines.linewidth": 9}):
         assert png(draw(), tmp_path / "b.png") == expected
+
+
+def extents(figure: Figure, texts: list) -> list[tuple[float, float, float, float]]:
+    """Left, bottom, right and top of each text, in dots."""
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    return [text.get_window_extent(renderer).extents for text in texts]
+
+
+def many(classes: int) -> Split:
+    return Split(np.zeros((2 * classes, 4, 4, 3), np.uint8), np.arange(2 * classes, dtype=np.uint8) % classes)
+
+
+@pytest.mark.parametrize("classes", [2, 60])
+@pytest.mark.parametrize("draw", [eda_figures.label_counts, eda_figures.label_shares], ids=["counts", "shares"])
+def test_labels_of_classes_stand_one_below_the_other_however_many_there_are(draw, classes):
+    split = many(classes)
+    figure = draw({"train": split, "test": split}, [f"name {label}" for label in range(classes)])
+    boxes = extents(figure, figure.axes[0].get_yticklabels())
+    assert len(boxes) == classes
+    for (_, bottom, _, _), (_, _, _, top) in itertools.pairwise(boxes):
+        assert top < bottom
+
+
+def test_titles_of_a_grid_stand_side_by_side_however_long_the_names_are():
+    names = [f"a class with a name as long as is allowed, but with number {label}" for label in range(9)]
+    figure = eda_figures.mean_images(Split(SPLIT.images, np.arange(9, dtype=np.uint8)), names)
+    boxes = extents(figure, figure.axes[0].texts[:5])  # a row
+    for (_, _, right, _), (left, _, _, _) in itertools.pairwise(boxes):
+        assert right < left
+
+
+def test_the_grid_of_predictions_has_an_image_of_every_class():
+    split, names = many(60), [f"name {label}" for label in range(60)]
+    figure = evaluation.prediction_grid("model", split, split.labels, names)
+    assert {text.get_text() for text in figure.axes[0].texts} == set(names)
+
+
+def test_a_grid_is_about_as_wide_as_high_however_many_images_it_has():
+    figure = figures.image_grid(np.zeros((100, 4, 4, 3), np.uint8), ["title"] * 100, ["black"] * 100, 5, "heading")
+    assert 0.5 < figure.get_figwidth() / figure.get_figheight() < 2
+
+
+def test_classes_whose_names_the_font_lacks_have_numbers_and_one_note(capfd, tmp_path):
+    names = ["飞机", "cat", "鸟"]
+    for figure in (eda_figures.mean_images(SPLIT, names), eda_figures.label_counts(SPLITS, names)):
+        figures.save(figure, tmp_path / "a.png")
+    shown = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    printed = capfd.readouterr()
+    assert shown == ["class 0", "cat", "class 2"]
+    assert printed.err == ""
+    assert printed.out == (
+        "note: figures number 2 classes, of whose names their font DejaVu Sans lacks characters: class 0 is 飞机; "
+        "class 2 is 鸟\n"
+    )
+
+
+def test_a_figure_with_other_text_that_the_font_lacks_has_a_note(capfd, tmp_path):
+    figures.save(figures.image_grid(SPLIT.images[:1], ["a"], ["black"], 1, "模型: predictions"), tmp_path / "a.png")
+    printed = capfd.readouterr()
+    assert printed.err == ""
+    assert printed.out == f"note: {tmp_path}/a.png has boxes in place of 型模, which its font DejaVu Sans lacks\n"
 
 
 def test_a_search_whose_trials_score_the_same_has_a_sentence_in_place_of_its_importance():

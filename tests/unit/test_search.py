@@ -11,6 +11,8 @@ from sklearn.metrics import roc_auc_score
 from stages import tune
 from study import files
 from study.models import scripts
+from study.models.architecture import Architecture, BlockError
+from study.models.cnn.schema import Cnn
 from study.params.schema import Range, Spaces, override
 from study.runtime import UserError
 from study.scoring.predict import predict
@@ -259,3 +261,15 @@ def test_a_real_training_is_scored_on_validation(params, prepared, prepared_file
     model, _ = fit.fit(TINY, run)
     labels, probabilities = prepared.validation.labels, predict(model, prepared.validation.images)
     assert trial.value == pytest.approx(roc_auc_score(labels, probabilities[:, 1]))
+
+
+def test_the_fault_of_a_network_names_the_trial_and_the_model(
+    params, prepared, prepared_file, checkpoints, monkeypatch
+):
+    def unfit(*arguments):
+        raise BlockError("is none.h5, which is no file", "weights")
+
+    monkeypatch.setattr(scripts, "architecture", lambda model: Architecture(Cnn, unfit))
+    tuned = params.tune.model_copy(update={"trials": 1, "epochs": 1})
+    with pytest.raises(UserError, match=r"^params\.yaml: trial 0 of tune: models\.cnn2\.weights is none\.h5"):
+        trials.search("cnn2", params.models["cnn2"], tuned, prepared, seed=1)
