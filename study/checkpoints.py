@@ -65,7 +65,7 @@ def _repository() -> Path | None:
 
 def _hold(folder: Path, refusal: str = "") -> TextIOWrapper:
     """The lock of a folder, once it is free; with `refusal`, raise UserError where it is not."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.resolve().mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     try:
         file = _lock(path)

@@ -43,7 +43,7 @@ def whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     is_output = not _is_checkpoint(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.resolve().mkdir(parents=True, exist_ok=True)  # also where a link to it is left
     partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial

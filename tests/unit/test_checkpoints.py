@@ -1,5 +1,6 @@
 """One training has one writer, and a checkpoint outlives the copy of the repository that an experiment ran in."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -133,6 +134,15 @@ def test_a_copy_clears_what_it_kept_and_nothing_else(copy, monkeypatch, tmp_path
         f"cnn2/{OTHER[:16]}",
         "cnn2/lock",
     }
+
+
+def test_the_checkpoints_of_a_copy_may_be_deleted_at_any_time(copy, monkeypatch, tmp_path):
+    monkeypatch.chdir(copy)
+    claim = Claim("cnn2", KEY)
+    shutil.rmtree(tmp_path / "checkpoints")
+    files.write_json(claim.folder / "result.json", {})
+    shutil.rmtree(tmp_path / "checkpoints")
+    assert not (Claim("cnn2", KEY).folder / "result.json").exists()
 
 
 def test_an_outer_pipeline_keeps_no_checkpoints_of_this_one(monkeypatch, tmp_path):
