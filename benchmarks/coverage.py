@@ -19,7 +19,7 @@ from study.scoring.scores import point
 
 SEED = 0
 REPLICATES = 400  # of each bootstrap
-CONTRAST = 300  # draws that the bootstrap takes, too
+CONTRAST = 200  # draws that the bootstrap takes, too
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,12 @@ def heavy(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 SETTINGS = [
-    Setting("normal", 10, 1000, 1.99, normal),
-    Setting("normal", 10, 98, 1.99, normal),
-    Setting("normal", 10, 100, 3.57, normal),
+    Setting("normal", 10, 1000, 2.01, normal),
+    Setting("normal", 10, 98, 2.01, normal),
+    Setting("normal", 10, 100, 3.555, normal),
     Setting("normal", 10, 100, 2.8, normal),
-    Setting("normal", 10, 30, 1.99, normal),
-    Setting("normal", 10, 20, 1.99, normal),
+    Setting("normal", 10, 30, 2.01, normal),
+    Setting("normal", 10, 20, 2.01, normal),
     Setting("normal", 2, 200, 1.5, normal),
     Setting("normal", 2, 20, 1.5, normal),
     Setting("heavy tails", 10, 1000, 3.0, heavy),

@@ -13,7 +13,7 @@ from study.params.schema import BEST, Model
 from study.runtime import UserError
 from study.scoring import differences, image_scores
 from study.scoring.image_scores import ImageScores
-from study.scoring.scores import Scores
+from study.scoring.scores import Scores, ValidationScores
 from study.search import winner
 
 RATES = np.linspace(0, 1, 101)  # false positive rates at which ROC curves are written
@@ -32,7 +32,7 @@ class Epoch(TypedDict):
     learning_rate: float
 
 
-class Validation(Scores):
+class Validation(ValidationScores):
     """metrics/validation/<model>.json."""
 
     history: Annotated[list[Epoch], Field(min_length=1)]

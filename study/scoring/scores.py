@@ -28,6 +28,12 @@ class Scores(TypedDict):
     log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
+class ValidationScores(Scores):
+    """What metrics/validation/*.json holds besides the history."""
+
+    temperature: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+
+
 def scores(labels: np.ndarray, probabilities: np.ndarray) -> Scores:
     """roc_auc with its 95 % interval, accuracy and log_loss, rounded to DECIMALS; two images or more per class."""
     point_scores = point(labels, probabilities)

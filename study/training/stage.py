@@ -7,8 +7,9 @@ from study.data import arrays
 from study.models import keras_file
 from study.models.architecture import Architecture
 from study.params.load import load
+from study.scoring import calibration
 from study.scoring.predict import predict
-from study.scoring.scores import Scores, scores
+from study.scoring.scores import DECIMALS, ValidationScores, scores
 from study.training import live
 from study.training.checkpoint import Row
 from study.training.fit import Run, fit, start
@@ -26,14 +27,15 @@ def train(name: str, architecture: Architecture) -> None:
     print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
 
 
-def validation_scores(model: keras.Model, run: Run) -> Scores:
-    """The scores by which a model is chosen."""
+def validation_scores(model: keras.Model, run: Run) -> ValidationScores:
+    """The scores by which a model is chosen, and the temperature that would calibrate it."""
     validation = run.prepared.validation
     probabilities = predict(model, validation.images)
-    return scores(validation.labels, probabilities)
+    temperature = calibration.temperature(validation.labels, probabilities)
+    return scores(validation.labels, probabilities) | {"temperature": round(temperature, DECIMALS)}
 
 
-def write(name: str, model: keras.Model, record: Scores, history: list[Row]) -> None:
+def write(name: str, model: keras.Model, record: ValidationScores, history: list[Row]) -> None:
     """Write a trained model and its record: validation scores, and the history, a row per epoch."""
     keras_file.write(f"models/{name}.keras", model)
     rows = [
