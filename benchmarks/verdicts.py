@@ -9,6 +9,7 @@ import argparse
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy.special import softmax
@@ -32,7 +33,7 @@ ALIKE = ("0.6", "1.1")
 PAIRS = list(itertools.combinations(range(len(MODELS)), 2))
 REPEATS = (3, 5, 10)
 GAINS = (1, 2, 3)  # in standard deviations of seeds
-LEAST = 20  # tables
+LEAST = 4  # tables
 LABELS = np.arange(IMAGES) % CLASSES
 
 
@@ -113,11 +114,13 @@ def scored(logits: np.ndarray) -> tuple[float, np.ndarray]:
     return 1 - own.mean(), placements.shortfall(LABELS, missed)  # classes of equal size
 
 
+@cache
 def sampling_deviation() -> float:
     """Standard deviation that the draw of images gives an area."""
     return float(np.sqrt(np.mean([intervals.sampling(shortfall, LABELS).variance for _, shortfall in at(SKILL)])))
 
 
+@cache
 def slope() -> float:
     """What a ROC-AUC gains per unit of skill."""
     low, high = (np.mean([area for area, _ in at(skill)]) for skill in (SKILL - 0.1, SKILL + 0.1))

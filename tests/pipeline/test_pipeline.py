@@ -56,7 +56,7 @@ def test_metrics_show_has_one_row_per_file(finished):
     table = shell(finished, "dvc", "metrics", "show", "--md").stdout.strip().splitlines()
     header = [cell.strip() for cell in table[0].strip("|").split("|")]
     assert sorted(header) == sorted(["Path", *SCORES, "temperature"])
-    assert len(table) - 2 == 2 * len(MODELS) + 1
+    assert len(table) - 2 == 2 * (len(MODELS) + 1)
 
 
 def test_the_graph_is_the_documented_one(finished):
