@@ -51,7 +51,7 @@ def of_mean(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def of_roc_auc(value: float, shortfall: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Of a macro ROC-AUC to which each image (N,) adds − its shortfall.
+    """Of a ROC-AUC to which each image (N,) adds − its shortfall; macro, or of one class.
 
     Normal on the logit scale (Pepe, The Statistical Evaluation of Medical Tests for Classification and Prediction,
     2003), less the bias that the curve of the logit brings, by the second-order delta method (Oehlert, A note on the

@@ -26,16 +26,20 @@ def one_minus_placements(labels: np.ndarray, probabilities: np.ndarray) -> np.nd
     return missed
 
 
-def shortfall(labels: np.ndarray, missed: np.ndarray) -> np.ndarray:
-    """What each image (N,) takes from the macro ROC-AUC, as a positive and as a negative, times its class's images.
+def class_shortfalls(labels: np.ndarray, missed: np.ndarray) -> np.ndarray:
+    """What each image takes from the ROC-AUC of each class, (N, C), times the number of its class's images.
 
-    With n images of class c, N in all and C classes, an image of c adds missed_c / C as a positive of c, and as a
-    negative of another class d missed_d · n / (N − n_d) / C. These sums are the linear part of 1 − ROC-AUC: with the
-    images of each class drawn by themselves, the variance of the area is the sum over the classes of
-    var(shortfall) / n (DeLong et al. 1988; Sun and Xu, Fast implementation of DeLong's algorithm, IEEE Signal
-    Processing Letters 21, 2014).
+    With n images of class c and N in all, an image of c adds missed_c as a positive of c, and as a negative of another
+    class d missed_d · n / (N − n_d). A column is the linear part of 1 − the area of its class: with the images of each
+    class drawn by themselves, the variance of the area is the sum over the classes of var(column) / n (DeLong et al.
+    1988; Sun and Xu, Fast implementation of DeLong's algorithm, IEEE Signal Processing Letters 21, 2014).
     """
     count = np.bincount(labels, minlength=missed.shape[1])
     weights = count[labels][:, None] / (len(labels) - count)[None, :]
     weights[np.arange(len(labels)), labels] = 1.0
-    return (weights * missed).sum(axis=1) / missed.shape[1]
+    return weights * missed
+
+
+def shortfall(labels: np.ndarray, missed: np.ndarray) -> np.ndarray:
+    """What each image (N,) takes from the macro ROC-AUC: the mean of what it takes from the classes."""
+    return class_shortfalls(labels, missed).sum(axis=1) / missed.shape[1]

@@ -126,9 +126,7 @@ def test_cost_measures_the_resnets_in_the_batches_of_the_real_study():
         pytest.param(["cost"], "error: there are 300 training images; allowed: 400 or more", id="cost, few images"),
         pytest.param(["tuning", "--images=5"], "error: --images is 5; allowed: 300 to 300", id="tuning, few images"),
         pytest.param(["coverage", "--draws=0"], "error: --draws is 0; allowed: 1 or more", id="coverage, no draw"),
-        pytest.param(
-            ["verdicts", "--tables=3"], "error: --tables is 3; allowed: 4 or more", id="verdicts, few tables"
-        ),
+        pytest.param(["verdicts", "--tables=3"], "error: --tables is 3; allowed: 4 or more", id="verdicts, few tables"),
         pytest.param(["transfer", "--data=none.npz"], "none.npz is no file", id="transfer, no file"),
     ],
 )

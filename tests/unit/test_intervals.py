@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks import bootstrap
 from study.scoring import intervals, placements
-from study.scoring.scores import normalised, point
+from study.scoring.scores import class_roc_auc, normalised, point
 
 TRUE_ROC_AUC = 0.760250  # Φ(1/√2)
 CLASSES = 4
@@ -103,6 +103,18 @@ def test_the_variance_of_two_classes_is_delongs():
     of_positives, of_negatives = above.mean(axis=1), above.mean(axis=0)
     expected = of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives)
     assert intervals.sampling(shortfall(labels, probabilities), labels).variance == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("data", [DATA["equal classes"], DATA["ties in unequal classes"]], ids=["equal", "unequal"])
+def test_the_standard_deviation_of_the_roc_auc_of_a_class_is_the_bootstraps(data):
+    """One class against the others, whose images are drawn class by class as well."""
+    labels, probabilities = data[0], normalised(data[1])
+    rng = np.random.default_rng(4)
+    members = [np.flatnonzero(labels == label) for label in range(CLASSES)]
+    draws = (np.concatenate([rng.choice(images, len(images)) for images in members]) for _ in range(500))
+    areas = [class_roc_auc(labels[drawn], probabilities[drawn])[0] for drawn in draws]
+    column = placements.class_shortfalls(labels, placements.one_minus_placements(labels, probabilities))[:, 0]
+    assert np.sqrt(intervals.sampling(column, labels).variance) == pytest.approx(np.std(areas), rel=0.12)
 
 
 def test_the_variance_is_the_sum_over_the_classes_of_each_variance_over_its_images():
