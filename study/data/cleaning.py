@@ -9,7 +9,7 @@ from study.data import arrays, duplicates
 from study.data.arrays import Split
 from study.runtime import UserError
 
-LEAST = 2  # images of a class: one to learn from, one to validate with
+LEAST = 4  # images of a class: two to validate with, one to learn from, one for the rounding of a fraction
 
 
 def clean_rows(train: Split, test: Split, class_names: list[str]) -> np.ndarray:
@@ -47,20 +47,22 @@ def _counted(dropped: dict[str, np.ndarray]) -> str:
 def split(train: Split, rows: np.ndarray, class_names: list[str], fraction: float, seed: int) -> tuple[Split, Split]:
     """The images of these rows to learn from, and the `fraction` of them for validation, class by class.
 
-    Raises UserError where a class would lack in either; each must have LEAST images or more.
+    Raises UserError where a class would have no image to learn from, or fewer than two for validation.
     """
     counts = np.bincount(train.labels[rows], minlength=len(class_names))
     try:
         learn, validate = train_test_split(rows, test_size=fraction, stratify=train.labels[rows], random_state=seed)
-        lacking = [len(set(train.labels[part])) < len(class_names) for part in (learn, validate)]
+        parts = [np.bincount(train.labels[part], minlength=len(class_names)) for part in (learn, validate)]
+        lacking = [parts[0].min() < 1, parts[1].min() < 2]
     except ValueError:  # a part has fewer images than there are classes
         lacking = [fraction > 0.5, fraction <= 0.5]
     if any(lacking):
         rarest = int(counts.argmin())
-        least = math.ceil(10_000 / counts[rarest]) / 10_000
+        lowest, highest = math.ceil(20_000 / counts[rarest]), 10_000 - math.ceil(10_000 / counts[rarest])
         raise UserError(
-            f"params.yaml: prepare.validation_fraction is {fraction}, which leaves a class without an image "
-            f"{'to learn from' if lacking[0] else 'for validation'}; allowed with the {counts[rarest]} cleaned "
-            f"training images of class {class_names[rarest]}: {least:g} to {1 - least:g}"
+            f"params.yaml: prepare.validation_fraction is {fraction}, which leaves a class "
+            f"{'no image to learn from' if lacking[0] else 'fewer than two images for validation'}; allowed with the "
+            f"{counts[rarest]} cleaned training images of class {class_names[rarest]}: {lowest / 10_000:g} to "
+            f"{highest / 10_000:g}"
         )
     return train[np.sort(learn)], train[np.sort(validate)]

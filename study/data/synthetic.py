@@ -13,7 +13,7 @@ SIDE = 32
 # long before shape, and one that is often wrong. Standard deviations of the hue, in turns of the colour wheel.
 BACKGROUND_SPREAD = 0.09
 SHAPE_SPREAD = 0.1
-LEAST = 3  # images of a class that are no planted fault: one of them may get a copy under another label
+LEAST = 5  # images of a class that are no planted fault: one of them may get a copy under another label
 CLASS_NAMES = ["disk", "ring", "square", "frame", "triangle", "pentagon", "star", "cross", "flower", "crescent"]
 
 

@@ -29,14 +29,14 @@ class Synthetic(Section):
 
     @model_validator(mode="after")
     def _planted_images_fit_in(self) -> "Synthetic":
-        if self.train_images < 40 + self.duplicates + self.leaks:
+        if self.train_images < 60 + self.duplicates + self.leaks:
             raise ValueError(
-                f"train_images is {self.train_images}; allowed: at least 40 + duplicates + leaks, "
-                f"{40 + self.duplicates + self.leaks}, so that cleaning empties no class"
+                f"train_images is {self.train_images}; allowed: at least 60 + duplicates + leaks, "
+                f"{60 + self.duplicates + self.leaks}, so that cleaning empties no class"
             )
-        if self.test_images < max(10, self.leaks):
+        if self.test_images < max(20, self.leaks):
             raise ValueError(
-                f"test_images is {self.test_images}; allowed: at least 10 and at least leaks, {self.leaks}"
+                f"test_images is {self.test_images}; allowed: at least 20 and at least leaks, {self.leaks}"
             )
         if 2 * self.duplicates > self.train_images - self.leaks:
             raise ValueError(f"duplicates is {self.duplicates}; allowed: at most half of train_images without leaks")
@@ -68,10 +68,6 @@ class Data(Section):
 
 class Prepare(Section):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-
-
-class Scoring(Section):
-    bootstrap_replicates: Annotated[int, Field(ge=100, le=100_000)]
 
 
 class Range(Section):
@@ -117,7 +113,6 @@ class Params(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     data: Data
     prepare: Prepare
-    scoring: Scoring
     models: dict[str, Model]
     tune: Tune
 

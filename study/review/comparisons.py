@@ -11,9 +11,9 @@ from typing_extensions import TypedDict
 from study import files
 from study.params.schema import BEST, Model
 from study.runtime import UserError
-from study.scoring import image_scores, intervals
+from study.scoring import differences, image_scores
 from study.scoring.image_scores import ImageScores
-from study.scoring.scores import Scores
+from study.scoring.scores import Scores, ValidationScores
 from study.search import winner
 
 RATES = np.linspace(0, 1, 101)  # false positive rates at which ROC curves are written
@@ -32,7 +32,7 @@ class Epoch(TypedDict):
     learning_rate: float
 
 
-class Validation(Scores):
+class Validation(ValidationScores):
     """metrics/validation/<model>.json."""
 
     history: Annotated[list[Epoch], Field(min_length=1)]
@@ -113,7 +113,8 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     def difference(one: str, other: str) -> Difference:
         value = ranked[one].test["roc_auc"] - ranked[other].test["roc_auc"]
         less = ranked[other].images.shortfall - ranked[one].images.shortfall
-        return Difference(one, other, value, *intervals.around(value, less, ranked[one].images.labels))
+        answer = differences.shipped(value, less, ranked[one].images.labels)
+        return Difference(one, other, answer.value, answer.low, answer.high)
 
     base = tuned["model"]
     return Comparison(

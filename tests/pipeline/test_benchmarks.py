@@ -8,7 +8,7 @@ from pathlib import Path
 import project
 import pytest
 
-from benchmarks import cost
+from benchmarks import cost, coverage
 from study import runtime
 from study.params import load
 
@@ -19,7 +19,6 @@ BENCH = ["-m", "benchmarks.bench", "--images=200", "--epochs=2", "--notebook-epo
 
 def few(params: dict) -> dict:
     params["data"]["synthetic"] |= {"train_images": 300, "test_images": 60, "duplicates": 4, "leaks": 3}
-    params["scoring"]["bootstrap_replicates"] = 100
     return params
 
 
@@ -81,6 +80,20 @@ def test_a_target_that_is_not_reached_has_no_time_and_no_ratio(copy, server):
     assert "not reached in 2 epochs" in printed
 
 
+SIMULATIONS = {
+    "coverage": ("--draws=2", "| logits | classes | images | ROC-AUC |", 2 + len(coverage.SETTINGS)),
+    "verdicts": ("--tables=4", "| seeds / sampling | models | rule |", 2 + 12 + 1 + 3 + 1 + 2 + 18),
+}
+
+
+@pytest.mark.parametrize("module", SIMULATIONS)
+def test_a_simulation_prints_its_tables(module, copy):
+    option, header, lines = SIMULATIONS[module]
+    printed = project.shell(copy, sys.executable, "-m", f"benchmarks.{module}", option).stdout.rstrip().splitlines()
+    assert printed[0].startswith(header)
+    assert len(printed) == lines
+
+
 @pytest.mark.parametrize(
     ("images", "fraction"),
     [pytest.param(50_000, 0.01, id="500 of many"), pytest.param(1000, 0.2, id="the committed share of few")],
@@ -111,7 +124,9 @@ def test_cost_measures_the_resnets_in_the_batches_of_the_real_study():
         ),
         pytest.param(["bench", "--data=none.npz"], "none.npz is no file", id="bench, no file"),
         pytest.param(["cost"], "error: there are 300 training images; allowed: 400 or more", id="cost, few images"),
-        pytest.param(["tuning", "--images=5"], "error: --images is 5; allowed: 200 to 300", id="tuning, few images"),
+        pytest.param(["tuning", "--images=5"], "error: --images is 5; allowed: 300 to 300", id="tuning, few images"),
+        pytest.param(["coverage", "--draws=0"], "error: --draws is 0; allowed: 1 or more", id="coverage, no draw"),
+        pytest.param(["verdicts", "--tables=3"], "error: --tables is 3; allowed: 4 or more", id="verdicts, few tables"),
         pytest.param(["transfer", "--data=none.npz"], "none.npz is no file", id="transfer, no file"),
     ],
 )

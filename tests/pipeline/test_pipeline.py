@@ -14,6 +14,7 @@ from project import shell
 
 pytestmark = pytest.mark.slow
 SCORES = ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]
+KEYS = {"test": SCORES, "validation": [*SCORES, "temperature", "history"]}
 
 
 def copied(tiny_run: tuple[Path, Path], folder: Path) -> Path:
@@ -37,10 +38,11 @@ def metrics(folder: Path, kind: str) -> dict[str, dict]:
 
 
 def test_every_model_has_scores_with_an_interval(finished):
-    assert list(metrics(finished, "validation")) == sorted(MODELS)
-    assert list(metrics(finished, "test")) == sorted([*MODELS, "best"])
+    for split, keys in KEYS.items():
+        records = metrics(finished, split)
+        assert list(records) == sorted([*MODELS, "best"])
+        assert {tuple(record) for record in records.values()} == {tuple(keys)}
     for record in [*metrics(finished, "test").values(), *metrics(finished, "validation").values()]:
-        assert list(record) == SCORES
         assert 0 <= record["roc_auc_low"] <= record["roc_auc_high"] <= 1
 
 
@@ -53,8 +55,8 @@ def test_a_second_repro_does_nothing(finished):
 def test_metrics_show_has_one_row_per_file(finished):
     table = shell(finished, "dvc", "metrics", "show", "--md").stdout.strip().splitlines()
     header = [cell.strip() for cell in table[0].strip("|").split("|")]
-    assert sorted(header) == sorted(["Path", *SCORES])
-    assert len(table) - 2 == 2 * len(MODELS) + 1
+    assert sorted(header) == sorted(["Path", *SCORES, "temperature"])
+    assert len(table) - 2 == 2 * (len(MODELS) + 1)
 
 
 def test_the_graph_is_the_documented_one(finished):

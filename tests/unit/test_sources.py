@@ -25,8 +25,8 @@ def archive(tmp_path) -> tuple[Path, str]:
     """A small fit archive, and its SHA-256."""
     path = tmp_path / "own.npz"
     rng = np.random.default_rng(0)
-    x_train, x_test = rng.integers(0, 256, (6, 8, 8, 3)), rng.integers(0, 256, (2, 8, 8, 3))
-    labels = {"y_train": np.array([0, 1] * 3), "y_test": np.array([0, 1])}
+    x_train, x_test = rng.integers(0, 256, (6, 8, 8, 3)), rng.integers(0, 256, (4, 8, 8, 3))
+    labels = {"y_train": np.array([0, 1] * 3), "y_test": np.array([0, 1] * 2)}
     files.write_npz(path, x_train=x_train.astype(np.uint8), x_test=x_test.astype(np.uint8), **labels)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -235,9 +235,9 @@ def test_a_password_is_sent_to_its_own_server_over_https_only(url, sent):
 
 @pytest.fixture
 def cifar10(monkeypatch) -> np.ndarray:
-    """Twenty images in place of what Keras reads; their labels (20, 1)."""
-    labels = np.arange(20, dtype=np.uint8)[:, None] % 10
-    split = (np.zeros((20, 32, 32, 3), np.uint8), labels)
+    """Forty images in place of what Keras reads; their labels (40, 1)."""
+    labels = np.arange(40, dtype=np.uint8)[:, None] % 10
+    split = (np.zeros((40, 32, 32, 3), np.uint8), labels)
     monkeypatch.setattr(download, "fetch", lambda *_: None)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: (split, split))
     return labels

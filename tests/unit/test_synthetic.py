@@ -42,9 +42,9 @@ def test_drawn_images_have_the_planted_faults_and_no_other(fault, count):
 
 
 PLANTED = {
-    "duplicates": {"train_images": 80, "test_images": 10, "duplicates": 40, "leaks": 0},
-    "leaks": {"train_images": 100, "test_images": 60, "duplicates": 0, "leaks": 60},
-    "both": {"train_images": 120, "test_images": 60, "duplicates": 40, "leaks": 40},
+    "duplicates": {"train_images": 100, "test_images": 20, "duplicates": 40, "leaks": 0},
+    "leaks": {"train_images": 120, "test_images": 60, "duplicates": 0, "leaks": 60},
+    "both": {"train_images": 140, "test_images": 60, "duplicates": 40, "leaks": 40},
 }
 
 
