@@ -137,6 +137,8 @@ class NoRecordsError(UserError):
 def compare(base: Revision, head: Revision) -> Comparison:
     """Raises UserError where either lacks records of today's form, or where the test splits are not the same."""
     before, after = records(base), records(head)
+    for files in (before, after):
+        files.check_scored()
     return replace(_unscored(before, after), rows=rows(before, after))
 
 
@@ -159,11 +161,20 @@ class Records:
 
     def text(self, path: str) -> str:
         if path not in self.contents:
-            raise self.fault(path, "is missing; run `dvc repro` there, and commit what it writes")
+            remedy = "work in the project's folder" if path == PARAMS else "run `dvc repro` there"
+            raise self.fault(path, f"is missing; {remedy}")
         try:
             return self.contents[path].decode()
         except UnicodeDecodeError:
             raise self.fault(path, "is not UTF-8 text; restore it") from None
+
+    def check_scored(self) -> None:
+        """Raise NoRecordsError where there is no score."""
+        if not any(path.startswith("metrics/test/") for path in self.contents):
+            raise NoRecordsError(
+                f"{printable(self.revision.title)}: has no metrics/test/*.json; name a commit that records a run, and "
+                "work in the project's folder"
+            )
 
     def fault(self, path: str, what: str) -> UserError:
         return UserError(printable(f"{path} of {self.revision.title}: {what}"))
@@ -218,11 +229,6 @@ def rows(before: Records, after: Records) -> list[Row]:
 
 def _scored(files: Records) -> dict[str, Scored]:
     """The models of params.yaml and the tuned winner, by name."""
-    if not any(path.startswith("metrics/test/") for path in files.contents):
-        raise NoRecordsError(
-            f"{printable(files.revision.title)}: has no metrics/test/*.json; name a commit that records a run, and "
-            "work in the repository's root"
-        )
     blocks = _params(files).get("models")
     if not isinstance(blocks, dict) or not all(isinstance(block, dict) for block in blocks.values()):
         raise files.fault(PARAMS, "models holds no blocks")

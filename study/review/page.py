@@ -46,7 +46,7 @@ def page(base: Revision, head: Revision, folder: Path) -> str:
     except UserError as error:
         fault, comparison = str(error), changes.unscored(base, head)
     return words.render(
-        "review",
+        "changes/review",
         comparison=comparison,
         fault=fault,
         table=verdicts.table(comparison, words.markdown),

@@ -43,11 +43,11 @@ def against_head() -> str:
 
 def text(comparison: Comparison) -> str:
     """Columns of fixed width."""
-    return words.render("compare", "txt", comparison=comparison, table=table(comparison, words.printable))
+    return words.render("changes/compare", "txt", comparison=comparison, table=table(comparison, words.printable))
 
 
 def markdown(comparison: Comparison) -> str:
-    return words.render("compare", comparison=comparison, table=table(comparison, words.markdown))
+    return words.render("changes/compare", comparison=comparison, table=table(comparison, words.markdown))
 
 
 def as_json(comparison: Comparison) -> str:
