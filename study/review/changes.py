@@ -134,24 +134,6 @@ class NoRecordsError(UserError):
     """A revision has no scores at all."""
 
 
-def compare(base: Revision, head: Revision) -> Comparison:
-    """Raises UserError where either lacks records of today's form, or where the test splits are not the same."""
-    before, after = records(base), records(head)
-    for files in (before, after):
-        files.check_scored()
-    return replace(_unscored(before, after), rows=rows(before, after))
-
-
-def unscored(base: Revision, head: Revision) -> Comparison:
-    """Params and code alone, for revisions whose scores cannot be compared."""
-    return _unscored(records(base), records(head))
-
-
-def _unscored(before: "Records", after: "Records") -> Comparison:
-    code = after.revision.changed_since(before.revision, *CODE)
-    return Comparison(before.revision, after.revision, changed_params(before, after), code, [])
-
-
 @dataclass(frozen=True)
 class Records:
     """What a revision records, by path."""
@@ -190,6 +172,24 @@ class Records:
 def records(revision: Revision) -> Records:
     """What a comparison needs of a revision."""
     return Records(revision, revision.read(*RECORDS))
+
+
+def compare(base: Revision, head: Revision) -> Comparison:
+    """Raises UserError where either lacks records of today's form, or where the test splits are not the same."""
+    before, after = records(base), records(head)
+    for files in (before, after):
+        files.check_scored()
+    return replace(_unscored(before, after), rows=rows(before, after))
+
+
+def unscored(base: Revision, head: Revision) -> Comparison:
+    """Params and code alone, for revisions whose scores cannot be compared."""
+    return _unscored(records(base), records(head))
+
+
+def _unscored(before: Records, after: Records) -> Comparison:
+    code = after.revision.changed_since(before.revision, *CODE)
+    return Comparison(before.revision, after.revision, changed_params(before, after), code, [])
 
 
 def _params(files: Records) -> dict:
