@@ -13,7 +13,8 @@ from study.scoring import predict
 
 ALL, PART = "all.npz", "part.npz"
 LEAST = 400  # images: enough for every class to stand in the validation split of half of them
-LEAST_TEST = 2 * predict.BATCH  # a prediction's memory grows with the images up to a batch
+LEAST_TEST = 4 * predict.BATCH  # two batches or more, and two images or more of every class
+LEAST_VALIDATION = 40  # images: two or more of every class, although classes are drawn
 IMAGE_SIZE = 160
 Stages = tuple[tuple[str, ...], ...]
 STAGES: Stages = (
@@ -103,7 +104,13 @@ def write_part(folder: Path, count: int) -> None:
 def measure(folder: Path, count: int, before: tuple[str, ...], stages: Stages) -> dict[str, workspace.Usage]:
     """Run the modules `before`, then the stages, these measured, on the first `count` training images."""
     workspace.apart(write_part, folder, count)
-    workspace.change_params(folder, lambda content: workspace.use_npz(content, folder / PART))
+
+    def use_part(content: dict) -> None:
+        workspace.use_npz(content, folder / PART)
+        fraction = content["prepare"]["validation_fraction"]
+        content["prepare"]["validation_fraction"] = max(fraction, LEAST_VALIDATION / count)
+
+    workspace.change_params(folder, use_part)
     for module in before:
         workspace.run(folder, module)
     return {name: workspace.run(folder, *module) for name, *module in stages}

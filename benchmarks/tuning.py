@@ -13,7 +13,7 @@ from study.search import winner
 
 MODEL = "cnn2_dropout"
 EPOCHS = 10
-LEAST = 200  # images: enough for every class to stand in training and in validation
+LEAST = 300  # images: enough for every class to stand in training, and twice in validation
 SEARCHES = {
     "grid of nine": {
         "sampler": "grid",

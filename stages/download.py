@@ -10,6 +10,8 @@ def main() -> None:
     images = sources.get(params.data, params.seed)
     files.write_npz(arrays.RAW, **images)
     print(f"{params.data.source}: {len(images['x_train'])} training and {len(images['x_test'])} test images")
+    if note := arrays.note_of_few(images["y_test"], images["class_names"]):
+        print(note)
 
 
 if __name__ == "__main__":

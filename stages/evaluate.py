@@ -1,7 +1,7 @@
 """evaluate@NAME: score one of the models on the test split.
 
-Reads data/test.npz, models/NAME.keras and the params `seed`, `threads` and `scoring`; writes metrics/test/NAME.json,
-metrics/images/NAME.csv (a row per image), data/predictions/NAME.npz and plots/predictions/NAME.png.
+Reads data/test.npz, models/NAME.keras and the param `threads`; writes metrics/test/NAME.json, metrics/images/NAME.csv
+(a row per image), data/predictions/NAME.npz and plots/predictions/NAME.png.
 """
 
 import sys
@@ -16,10 +16,10 @@ from study.runtime import UserError
 def main(*names: str) -> None:
     if len(names) != 1:
         raise UserError("evaluate takes the name of one model: python -m stages.evaluate cnn2")
-    params = load("seed", "threads", "scoring")
+    params = load("threads")
     runtime.use_threads(params.threads)
     model = keras_file.read(f"models/{names[0]}.keras")
-    evaluation.evaluate(names[0], model, params.scoring, params.seed)
+    evaluation.evaluate(names[0], model)
 
 
 if __name__ == "__main__":

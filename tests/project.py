@@ -90,7 +90,6 @@ def copy(folder: Path, change: Callable[[dict], dict]) -> Path:
 def small(params: dict) -> dict:
     """Params of a graph with one model that has dropout, early stopping and a plateau schedule, and three trials."""
     params["data"]["synthetic"] |= {"train_images": 240, "test_images": 60, "duplicates": 4, "leaks": 3}
-    params["scoring"]["bootstrap_replicates"] = 100
     block = params["models"][SMALL_MODEL]
     block |= {"epochs": 6, "batch_size": 16, "early_stopping_patience": 2}
     block["schedule"] |= {"patience": 1}
@@ -103,7 +102,7 @@ def small(params: dict) -> dict:
 def tiny(params: dict) -> dict:
     """Params of the whole graph at its least: every model but ResNet101 for one epoch."""
     params["data"]["synthetic"] |= {"train_images": 160, "test_images": 60, "duplicates": 4, "leaks": 3}
-    params["scoring"]["bootstrap_replicates"] = 100
+    params["prepare"]["validation_fraction"] = 0.2
     params["models"] = {name: params["models"][name] for name in TINY_MODELS}
     for block in params["models"].values():
         block |= {"epochs": 1, "batch_size": 64}

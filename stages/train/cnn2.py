@@ -1,6 +1,6 @@
 """train@cnn2: two convolutional blocks (64, 128 filters).
 
-Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.cnn2`; writes
+Reads data/prepared.npz and the params `seed`, `threads` and `models.cnn2`; writes
 models/cnn2.keras and metrics/validation/cnn2.json.
 """
 

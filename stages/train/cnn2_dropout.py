@@ -1,6 +1,6 @@
 """train@cnn2_dropout: cnn2 with dropout.
 
-Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.cnn2_dropout`; writes
+Reads data/prepared.npz and the params `seed`, `threads` and `models.cnn2_dropout`; writes
 models/cnn2_dropout.keras and metrics/validation/cnn2_dropout.json.
 """
 

@@ -1,6 +1,6 @@
 """train@cnn3_plateau: three blocks (32, 64, 128 filters), early stopping and a plateau schedule.
 
-Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.cnn3_plateau`; writes
+Reads data/prepared.npz and the params `seed`, `threads` and `models.cnn3_plateau`; writes
 models/cnn3_plateau.keras and metrics/validation/cnn3_plateau.json.
 """
 

@@ -1,6 +1,6 @@
 """train@resnet101: ResNet101 of keras.applications.
 
-Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.resnet101`; writes
+Reads data/prepared.npz and the params `seed`, `threads` and `models.resnet101`; writes
 models/resnet101.keras and metrics/validation/resnet101.json.
 """
 

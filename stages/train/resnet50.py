@@ -1,6 +1,6 @@
 """train@resnet50: ResNet50 of keras.applications.
 
-Reads data/prepared.npz and the params `seed`, `threads`, `scoring` and `models.resnet50`; writes
+Reads data/prepared.npz and the params `seed`, `threads` and `models.resnet50`; writes
 models/resnet50.keras and metrics/validation/resnet50.json.
 """
 

@@ -1,5 +1,6 @@
 """The arrays that stages pass on: images (N, H, W, 3) uint8, labels (N,) uint8, class names (C,) str."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -11,6 +12,7 @@ from study.runtime import UserError
 RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
+FEW = 10  # test images of a class; see docs/numbers.md
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     """The arrays with labels as (N,) uint8 and class names filled in. Raises UserError that names `source`.
 
     Images must be (N, H, W, 3) uint8, of one size in both splits; labels integers 0 .. C-1, shape (N,) or (N, 1). Every
-    class needs a test image and two training images: one to learn from, one to validate with.
+    class needs two test images, without which nothing says how much its score varies, and three training images: one to
+    learn from, two to validate with.
     """
     refuse = Refusal(source)
     checked = {}
@@ -73,10 +76,22 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     if size != test_size:
         refuse("x_test", f"of image shape {test_size}", f"{size} as in x_train")
     names = _checked_names(arrays.get("class_names"), int(checked["y_train"].max()) + 1, refuse)
-    for split, least in (("train", 2), ("test", 1)):
+    for split, least in (("train", 3), ("test", 2)):
         _check_classes(checked[f"y_{split}"], len(names), least, f"y_{split}", refuse)
         checked[f"y_{split}"] = checked[f"y_{split}"].astype(np.uint8)
     return checked | {"class_names": names}
+
+
+def note_of_few(labels: np.ndarray, class_names: Sequence[str]) -> str | None:
+    """A line on the class with the fewest test images, if they are too few for an interval to be trusted."""
+    images_per_class = np.bincount(labels, minlength=len(class_names))
+    rare = int(images_per_class.argmin())
+    if images_per_class[rare] >= FEW:
+        return None
+    return (
+        f"note: {images_per_class[rare]} test images of class {class_names[rare]}; with fewer than {FEW} the intervals "
+        "of scores are rough"
+    )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def clean_rows(train: Split, test: Split) -> np.ndarray:
 def split(train: Split, rows: np.ndarray, class_names: list[str], fraction: float, seed: int) -> tuple[Split, Split]:
     """The images of these rows to learn from, and the `fraction` of them for validation, class by class.
 
-    Raises UserError where a class would lack in either.
+    Raises UserError where a class would have no image to learn from, or fewer than two for validation.
     """
     param = f"params.yaml: prepare.validation_fraction is {fraction}"
     try:
@@ -30,11 +30,12 @@ def split(train: Split, rows: np.ndarray, class_names: list[str], fraction: floa
     except ValueError as error:
         raise UserError(f"{param} and cleaning left {len(rows)} images: {error}") from None
     learning, validation = train[np.sort(learn)], train[np.sort(validate)]
-    for part, purpose in ((learning, "to learn from"), (validation, "for validation")):
-        absent = set(range(len(class_names))) - set(part.labels.tolist())
-        if absent:
+    for part, least, purpose in ((learning, 1, "to learn from"), (validation, 2, "for validation")):
+        images_per_class = np.bincount(part.labels, minlength=len(class_names))
+        if images_per_class.min() < least:
+            rare = int(images_per_class.argmin())
             raise UserError(
-                f"{param}: it leaves no image {purpose} of class {class_names[min(absent)]}; more images of it, or "
-                "another fraction, are needed"
+                f"{param}: it leaves {images_per_class[rare]} images {purpose} of class {class_names[rare]}; allowed: "
+                f"{least} or more; more images of it, or another fraction, are needed"
             )
     return learning, validation

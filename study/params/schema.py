@@ -23,10 +23,10 @@ class Synthetic(Section):
 
     @model_validator(mode="after")
     def _planted_images_fit_in(self) -> "Synthetic":
-        if self.train_images < 20 + self.duplicates + self.leaks:
-            raise ValueError("train_images must be at least 20 + duplicates + leaks")
-        if self.test_images < max(10, self.leaks):
-            raise ValueError("test_images must be at least 10 and at least leaks")
+        if self.train_images < 30 + self.duplicates + self.leaks:
+            raise ValueError("train_images must be at least 30 + duplicates + leaks")
+        if self.test_images < max(20, self.leaks):
+            raise ValueError("test_images must be at least 20 and at least leaks")
         if 2 * self.duplicates > self.train_images - self.leaks:
             raise ValueError("duplicates must be at most half of train_images without leaks")
         return self
@@ -47,10 +47,6 @@ class Data(Section):
 
 class Prepare(Section):
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
-
-
-class Scoring(Section):
-    bootstrap_replicates: Annotated[int, Field(ge=100, le=100_000)]
 
 
 class Range(Section):
@@ -96,7 +92,6 @@ class Params(Section):
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     data: Data
     prepare: Prepare
-    scoring: Scoring
     models: dict[str, Model]
     tune: Tune
 

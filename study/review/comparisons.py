@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from study import files
 from study.params.schema import BEST, Model
 from study.runtime import UserError
-from study.scoring import image_scores, intervals
+from study.scoring import differences, image_scores
 from study.scoring.image_scores import ImageScores
 from study.scoring.scores import Scores
 from study.search import winner
@@ -113,7 +113,8 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     def difference(one: str, other: str) -> Difference:
         value = ranked[one].test["roc_auc"] - ranked[other].test["roc_auc"]
         less = ranked[other].images.shortfall - ranked[one].images.shortfall
-        return Difference(one, other, value, *intervals.around(value, less, ranked[one].images.labels))
+        answer = differences.shipped(value, less, ranked[one].images.labels)
+        return Difference(one, other, answer.value, answer.low, answer.high)
 
     base = tuned["model"]
     return Comparison(

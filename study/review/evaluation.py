@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 
 from study import files
 from study.data.arrays import Split
-from study.params.schema import Scoring
 from study.review import figures
 from study.runtime import UserError
 from study.scoring import image_scores, test_split
@@ -16,7 +15,7 @@ from study.scoring.scores import scores
 GRID_IMAGES = 40
 
 
-def evaluate(name: str, model: keras.Model, scoring: Scoring, seed: int) -> None:
+def evaluate(name: str, model: keras.Model) -> None:
     """Score a model on the test split; write its scores, those of each image, its predictions and a grid of them.
 
     Raises UserError where the model does not fit the test split.
@@ -32,7 +31,7 @@ def evaluate(name: str, model: keras.Model, scoring: Scoring, seed: int) -> None
     if not np.isfinite(probabilities).all():
         raise UserError(f"models/{name}.keras: gives probabilities that are not finite; {files.RESTORE_CACHED}")
     predicted = probabilities.argmax(axis=1)
-    record = scores(test.labels, probabilities, scoring.bootstrap_replicates, seed)
+    record = scores(test.labels, probabilities)
 
     files.write_npz(f"data/predictions/{name}.npz", labels=test.labels, probabilities=probabilities)
     files.write_json(f"metrics/test/{name}.json", record)

@@ -18,6 +18,6 @@ def ranking(models: list[Ranked]) -> Figure:
         axis.plot(area, place, "o", color=colour, markersize=8)
         axis.annotate(f"{area:.4f}", (area, place), (0, 7), textcoords="offset points", ha="center")
     axis.set_yticks(range(len(names)), names)
-    axis.set(xlabel="test ROC-AUC (macro one-versus-rest) with 95 % bootstrap interval", ylim=(-0.6, len(names) - 0.3))
+    axis.set(xlabel="test ROC-AUC (macro one-versus-rest) with 95 % interval", ylim=(-0.6, len(names) - 0.3))
     axis.grid(axis="x", alpha=0.3)
     return figure

@@ -1,10 +1,4 @@
-"""What a model makes of each test image: all that comparisons need, in a small file that git tracks.
-
-For class c, an image of c is a positive and any other image a negative. The placement of a positive is the share of
-negatives that score below it for c, that of a negative the share of positives that score above it; ties count half
-(DeLong, DeLong and Clarke-Pearson, Comparing the areas under two or more correlated receiver operating characteristic
-curves, Biometrics 44, 1988). The ROC-AUC of c is the mean placement of its positives, and of its negatives.
-"""
+"""What a model makes of each test image: all that comparisons need, in a small file that git tracks."""
 
 import hashlib
 from collections.abc import Sequence
@@ -14,7 +8,8 @@ import numpy as np
 
 from study import files
 from study.runtime import UserError
-from study.scoring.scores import normalised, share_below
+from study.scoring import placements
+from study.scoring.scores import normalised
 
 NUMBERS = ("confidence", "false_positive_rate", "shortfall", "log_loss")
 COLUMNS = ["image", "actual", "predicted", *NUMBERS]
@@ -30,7 +25,7 @@ class ImageScores:
     predicted: np.ndarray  # int64, the class of the highest probability
     confidence: np.ndarray  # float64, that probability
     false_positive_rate: np.ndarray  # float64, 1 − the image's placement in its own class
-    shortfall: np.ndarray  # float64, see `shortfall`
+    shortfall: np.ndarray  # float64, see `placements.shortfall`
     log_loss: np.ndarray  # float64, − log of the probability of the image's own class
 
     def same_split(self, other: "ImageScores") -> bool:
@@ -43,41 +38,16 @@ def image_scores(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarr
     probabilities = normalised(probabilities)
     labels = labels.astype(np.int64)
     rows = np.arange(len(labels))
-    missed = _one_minus_placements(labels, probabilities)
+    missed = placements.one_minus_placements(labels, probabilities)
     return ImageScores(
         np.array([hashlib.sha256(image.tobytes()).hexdigest()[:HASH_DIGITS] for image in images]),
         labels,
         probabilities.argmax(axis=1),
         probabilities.max(axis=1),
         missed[rows, labels],
-        shortfall(labels, missed),
+        placements.shortfall(labels, missed),
         -np.log(np.maximum(probabilities[rows, labels], np.finfo(np.float64).eps)),
     )
-
-
-def shortfall(labels: np.ndarray, missed: np.ndarray) -> np.ndarray:
-    """What each image (N,) takes from the macro ROC-AUC, as a positive and as a negative, times its class's images.
-
-    With n images of class c, N in all and C classes, an image of c adds missed_c / C as a positive of c, and as a
-    negative of another class d missed_d · n / (N − n_d) / C. These sums are the linear part of 1 − ROC-AUC: with the
-    images of each class drawn by themselves, the variance of the area is the sum over the classes of
-    var(shortfall) / n (DeLong et al. 1988; Sun and Xu, Fast implementation of DeLong's algorithm, IEEE Signal
-    Processing Letters 21, 2014).
-    """
-    count = np.bincount(labels, minlength=missed.shape[1])
-    weights = count[labels][:, None] / (len(labels) - count)[None, :]
-    weights[np.arange(len(labels)), labels] = 1.0
-    return (weights * missed).sum(axis=1) / missed.shape[1]
-
-
-def _one_minus_placements(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """1 − the placement of each image in each class, (N, C) float64."""
-    missed = np.empty(probabilities.shape)
-    for label, values in enumerate(probabilities.T):
-        positive = labels == label
-        missed[positive, label] = 1 - share_below(values[~positive], values[positive])
-        missed[~positive, label] = share_below(values[positive], values[~positive])
-    return missed
 
 
 def path(model: str) -> str:
@@ -106,6 +76,7 @@ def read(model: str, class_names: Sequence[str]) -> ImageScores:
         )
     except (ValueError, KeyError):
         labels = scores = None
-    if scores is None or set(labels.tolist()) != set(range(len(class_names))):
-        raise UserError(f"{path(model)}: holds no scores of images of {len(class_names)} classes; {files.RESTORE}")
+    if scores is None or np.bincount(labels, minlength=len(class_names)).min() < 2:
+        what = f"two or more images of each of {len(class_names)} classes"
+        raise UserError(f"{path(model)}: holds no scores of {what}; {files.RESTORE}")
     return scores

@@ -1,60 +1,111 @@
-"""Intervals of ROC-AUC: by the stratified bootstrap, and in closed form from what each image adds."""
+"""95 % intervals in closed form, for test images of which each class was drawn by itself.
+
+docs/numbers.md derives the formulas; `python -m benchmarks.coverage` measures how often they hold the true value.
+"""
+
+from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import expit, logit, stdtrit
 
-CONFIDENCE = 0.95
-NORMAL_QUANTILE = 1.959964  # of (1 + CONFIDENCE) / 2
-AT_ONCE = 2_000_000  # images of all samples whose weights are held at once
+LEVEL = 0.05  # how often an interval misses the true value
+TAIL = LEVEL / 2
+NORMAL_QUANTILE = 1.959964  # of 1 − TAIL
+NO_VARIANCE = 1e-24  # below this, images of a class differ by rounding alone
+HIGHEST_LOSS = float(-np.log(np.finfo(np.float64).eps))  # of one image: see `scores.point`
 
 
-def bootstrap(labels: np.ndarray, probabilities: np.ndarray, replicates: int, seed: int) -> np.ndarray:
-    """Macro ROC-AUC of `replicates` stratified bootstrap samples of N images, (replicates,) float64.
+@dataclass(frozen=True)
+class Sampling:
+    """What the draw of test images does to a value."""
 
-    Each sample draws from every class as many images as it has, with replacement (Efron and Tibshirani, An
-    Introduction to the Bootstrap, 1993). The draws depend on labels and seed alone: the replicates of two models over
-    the same labels are paired, and their difference is a sample of the difference. `probabilities` are (N, C).
+    variance: float
+    degrees_of_freedom: float  # infinite where the variance is 0
 
-    An image drawn w times counts w times in the rank statistic, so one sort of the probabilities serves all samples.
+    @property
+    def is_zero(self) -> bool:
+        return self.variance < NO_VARIANCE
+
+
+def sampling(contributions: np.ndarray, labels: np.ndarray) -> Sampling:
+    """Of the sum over the classes of the mean contribution (N,) of their images; two images or more per class.
+
+    Degrees of freedom after Satterthwaite (An approximate distribution of estimates of variance components, Biometrics
+    Bulletin 2, 1946), n − 1 per class of n images.
     """
-    members = [np.flatnonzero(labels == label) for label in range(probabilities.shape[1])]
-    rng = np.random.default_rng(seed)
-    parts, rows = [], max(1, AT_ONCE // len(labels))
-    for start in range(0, replicates, rows):
-        weights = np.empty((min(rows, replicates - start), len(labels)))
-        for images in members:
-            weights[:, images] = rng.multinomial(len(images), np.full(len(images), 1 / len(images)), len(weights))
-        parts.append(
-            np.mean([_areas(weights, labels == c, values) for c, values in enumerate(probabilities.T)], axis=0)
-        )
-    return np.concatenate(parts)
+    every = np.bincount(labels)
+    present = every > 0
+    count = every[present]
+    means = np.bincount(labels, contributions) / np.maximum(every, 1)
+    squares = np.bincount(labels, (contributions - means[labels]) ** 2)[present]
+    parts = squares / (count - 1) / count
+    variance = float(parts.sum())
+    if variance < NO_VARIANCE:
+        return Sampling(variance, np.inf)
+    return Sampling(variance, float(variance**2 / (parts**2 / (count - 1)).sum()))
 
 
-def _areas(weights: np.ndarray, positive: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """ROC-AUC (R,) of R weightings (R, N) of images whose probability is `values` (N,), ties counting half."""
-    order = np.argsort(values, kind="stable")
-    ties = np.flatnonzero(np.diff(values[order], prepend=-1.0))  # where each group of equal values starts
-    ordered = weights[:, order]
-    positives = np.add.reduceat(ordered * positive[order], ties, axis=1)
-    negatives = np.add.reduceat(ordered, ties, axis=1) - positives
-    below = np.cumsum(negatives, axis=1) - negatives / 2
-    return (positives * below).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1))
+def of_mean(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Contributions (N,) of values (N,) to their mean over all images, for `sampling`."""
+    return values * (np.bincount(labels)[labels] / len(labels))
 
 
-def interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The central 95 % of bootstrap replicates."""
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(replicates, [tail, 1 - tail])
-    return float(low), float(high)
+def of_roc_auc(value: float, shortfall: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Of a macro ROC-AUC to which each image (N,) adds − its shortfall.
 
-
-def around(value: float, contributions: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """The 95 % interval around a value to which each image (N,) of a class adds its contribution over the class's size.
-
-    Normal, with the variance of images that are drawn class by class; 0 of a class with one image.
+    Normal on the logit scale (Pepe, The Statistical Evaluation of Medical Tests for Classification and Prediction,
+    2003), less the bias that the curve of the logit brings, by the second-order delta method (Oehlert, A note on the
+    delta method, The American Statistician 46, 1992). Where no image differs from the others of its class, as with an
+    area of 1, see `unseen_pairs`.
     """
-    variance = 0.0
-    for label in np.unique(labels):
-        part = contributions[labels == label].astype(np.float64)
-        variance += part.var(ddof=1) / len(part) if len(part) > 1 else 0.0
-    half = NORMAL_QUANTILE * float(np.sqrt(variance))
-    return value - half, value + half
+    drawn = sampling(shortfall, labels)
+    if drawn.is_zero or not 0 < value < 1:
+        return _unseen(value, unseen_pairs(labels), 1.0)
+    deviation = np.sqrt(drawn.variance) / (value * (1 - value))
+    middle = logit(value) - deviation**2 * (value - 0.5)
+    half = NORMAL_QUANTILE * deviation
+    return float(expit(middle - half)), float(expit(middle + half))
+
+
+def of_accuracy(hits: np.ndarray) -> tuple[float, float]:
+    """Of the share of hits (N,) bool: the score interval of Wilson (Probable inference, the law of succession, and
+    statistical inference, Journal of the American Statistical Association 22, 1927).
+
+    It leaves out that each class was drawn by itself, and is a little too wide where classes differ in accuracy.
+    """
+    images, share = len(hits), float(np.mean(hits))
+    square = NORMAL_QUANTILE**2 / images
+    middle = (share + square / 2) / (1 + square)
+    half = np.sqrt(share * (1 - share) * square + square**2 / 4) / (1 + square)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
+
+
+def of_log_loss(losses: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
+    """Of the mean of losses (N,): Student's t on the logarithmic scale, by the delta method."""
+    value, drawn = float(np.mean(losses)), sampling(of_mean(losses, labels), labels)
+    if drawn.is_zero:
+        return _unseen(value, 1 - TAIL ** (1 / len(labels)), HIGHEST_LOSS)
+    half = t_quantile(drawn.degrees_of_freedom) * np.sqrt(drawn.variance) / value
+    return value * float(np.exp(-half)), value * float(np.exp(half))
+
+
+def t_quantile(degrees_of_freedom: float) -> float:
+    """Of 1 − TAIL."""
+    return float(stdtrit(min(degrees_of_freedom, 1e9), 1 - TAIL))
+
+
+def unseen_pairs(labels: np.ndarray) -> float:
+    """The largest share of pairs of images of two classes that may be ordered otherwise, though no pair drawn is.
+
+    With n images in the smallest of C classes, M = C·n / 2 pairs can be formed of which no two share an image. If a
+    share s of all pairs is ordered otherwise, none of M is with chance (1 − s)^M or less, which is TAIL for
+    s = 1 − TAIL^(1/M): the "rule of three" of Hanley and Lippman-Hand (If nothing goes wrong, is everything all
+    right? Journal of the American Medical Association 249, 1983), for pairs.
+    """
+    count = np.bincount(labels)
+    return float(1 - TAIL ** (2 / (count.size * count[count > 0].min())))
+
+
+def _unseen(value: float, share: float, most: float) -> tuple[float, float]:
+    """Bounds of a mean in 0 .. `most` if a `share` of what it averages may have any value."""
+    return value * (1 - share), value * (1 - share) + share * most

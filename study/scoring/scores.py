@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import TypedDict
 
-from study.scoring import intervals
+from study.scoring import intervals, placements
 
 DECIMALS = 6
 
@@ -28,10 +28,12 @@ class Scores(TypedDict):
     log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
-def scores(labels: np.ndarray, probabilities: np.ndarray, replicates: int, seed: int) -> Scores:
-    """roc_auc with its 95 % bootstrap interval, accuracy and log_loss, rounded to DECIMALS."""
+def scores(labels: np.ndarray, probabilities: np.ndarray) -> Scores:
+    """roc_auc with its 95 % interval, accuracy and log_loss, rounded to DECIMALS; two images or more per class."""
     point_scores = point(labels, probabilities)
-    low, high = intervals.interval(intervals.bootstrap(labels, normalised(probabilities), replicates, seed))
+    missed = placements.one_minus_placements(labels, normalised(probabilities))
+    shortfall = placements.shortfall(labels, missed)
+    low, high = intervals.of_roc_auc(point_scores["roc_auc"], shortfall, labels)
     record = {
         "roc_auc": point_scores["roc_auc"],
         "roc_auc_low": low,
@@ -63,14 +65,7 @@ def class_roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 def _roc_auc(values: np.ndarray, positive: np.ndarray) -> float:
     """The mean share of negatives below a positive."""
-    return float(share_below(values[~positive], values[positive]).mean())
-
-
-def share_below(others: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """The share of the other numbers below each value, ties counting half."""
-    ordered = np.sort(others)
-    below = np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
-    return below / (2 * len(ordered))
+    return float(placements.share_below(values[~positive], values[positive]).mean())
 
 
 def normalised(probabilities: np.ndarray) -> np.ndarray:

@@ -19,7 +19,6 @@ BENCH = ["-m", "benchmarks.bench", "--images=200", "--epochs=2", "--notebook-epo
 
 def few(params: dict) -> dict:
     params["data"]["synthetic"] |= {"train_images": 300, "test_images": 60, "duplicates": 4, "leaks": 3}
-    params["scoring"]["bootstrap_replicates"] = 100
     return params
 
 
@@ -111,7 +110,11 @@ def test_cost_measures_the_resnets_in_the_batches_of_the_real_study():
         ),
         pytest.param(["bench", "--data=none.npz"], "none.npz is no file", id="bench, no file"),
         pytest.param(["cost"], "error: there are 300 training images; allowed: 400 or more", id="cost, few images"),
-        pytest.param(["tuning", "--images=5"], "error: --images is 5; allowed: 200 to 300", id="tuning, few images"),
+        pytest.param(["tuning", "--images=5"], "error: --images is 5; allowed: 300 to 300", id="tuning, few images"),
+        pytest.param(["coverage", "--draws=0"], "error: --draws is 0; allowed: 1 or more", id="coverage, no draw"),
+        pytest.param(
+            ["verdicts", "--tables=5"], "error: --tables is 5; allowed: 20 or more", id="verdicts, few tables"
+        ),
         pytest.param(["transfer", "--data=none.npz"], "none.npz is no file", id="transfer, no file"),
     ],
 )

@@ -43,16 +43,17 @@ def test_no_image_is_both_learned_from_and_validated_with():
 
 
 LACKING = {
-    "validation": (0.1, "leaves no image for validation of class class1"),
-    "learning": (0.9, "leaves no image to learn from of class class1"),
+    "no image to validate with": (2, 0.1, "leaves 0 images for validation of class class1; allowed: 2 or more"),
+    "one image to validate with": (10, 0.1, "leaves 1 images for validation of class class1; allowed: 2 or more"),
+    "no image to learn from": (2, 0.9, "leaves 0 images to learn from of class class1; allowed: 1 or more"),
 }
 
 
-@pytest.mark.parametrize(("fraction", "message"), LACKING.values(), ids=LACKING)
-def test_a_class_that_a_part_would_lack_is_named(fraction, message):
-    images = different_images(300, 2)
+@pytest.mark.parametrize(("rare", "fraction", "message"), LACKING.values(), ids=LACKING)
+def test_a_class_that_a_part_would_lack_is_named(rare, fraction, message):
+    images = different_images(300, rare)
     with pytest.raises(UserError, match=rf"^params\.yaml: prepare\.validation_fraction is {fraction}: it {message}"):
-        cleaning.split(images, np.arange(302), names(images), fraction, seed=0)
+        cleaning.split(images, np.arange(300 + rare), names(images), fraction, seed=0)
 
 
 def test_a_fraction_that_leaves_fewer_images_than_classes_is_refused():

@@ -8,11 +8,12 @@ import pytest
 from samples import pictures, record, sample, unequal, validation
 from sklearn.metrics import precision_recall_fscore_support, roc_curve
 
+from benchmarks import bootstrap
 from study import files
 from study.review import comparisons
 from study.review.comparisons import Difference, Ranked
 from study.runtime import UserError
-from study.scoring import image_scores, intervals
+from study.scoring import image_scores
 from study.scoring.image_scores import ImageScores
 from study.scoring.scores import normalised
 from study.search import winner
@@ -79,8 +80,8 @@ def test_a_difference_is_that_of_the_recorded_scores(recorded, models):
 
 def test_the_interval_of_a_difference_is_as_wide_as_that_of_the_paired_bootstrap(recorded, models):
     difference = comparisons.compare(models, NAMES).from_first[1]
-    one, other = (intervals.bootstrap(LABELS, probabilities_of(name), 2000, 0) for name in ("resnet50", "cnn2"))
-    width = 2 * intervals.NORMAL_QUANTILE * (one - other).std()
+    one, other = (bootstrap.bootstrap(LABELS, probabilities_of(name), 2000, 0) for name in ("resnet50", "cnn2"))
+    width = 2 * 1.96 * (one - other).std()
     assert difference.high - difference.low == pytest.approx(width, rel=0.15)
 
 

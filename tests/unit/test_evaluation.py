@@ -9,14 +9,11 @@ import pytest
 
 from study import files
 from study.data import arrays
-from study.params.schema import Scoring
 from study.review import evaluation
 from study.runtime import UserError
 from study.scoring import image_scores
 from study.scoring.predict import predict
 from study.scoring.scores import Scores
-
-REPLICATES = Scoring(bootstrap_replicates=100)
 
 
 @pytest.fixture
@@ -46,13 +43,13 @@ UNFIT = {
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
 def test_a_model_that_does_not_fit_the_test_split_is_refused_with_its_remedy(folder, change):
     with pytest.raises(UserError, match=r"^models/cnn2\.keras: .*dvc repro"):
-        evaluation.evaluate("cnn2", network(**change), REPLICATES, 0)
+        evaluation.evaluate("cnn2", network(**change))
 
 
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
 def test_a_refused_model_leaves_no_file(folder, change):
     with pytest.raises(UserError):
-        evaluation.evaluate("cnn2", network(**change), REPLICATES, 0)
+        evaluation.evaluate("cnn2", network(**change))
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["test.npz"]
 
 
@@ -60,7 +57,7 @@ def test_a_refused_model_leaves_no_file(folder, change):
 def evaluated(folder) -> np.ndarray:
     """The probabilities that a model gave when it was evaluated in the working folder."""
     model = network()
-    evaluation.evaluate("cnn2", model, REPLICATES, 0)
+    evaluation.evaluate("cnn2", model)
     return predict(model, files.read_npz(arrays.TEST)["x_test"])
 
 

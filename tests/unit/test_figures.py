@@ -8,7 +8,7 @@ import numpy as np
 import optuna
 import pytest
 from matplotlib.figure import Figure
-from samples import record
+from samples import pictures, record
 
 from study.data.arrays import Split
 from study.review import eda_figures, evaluation, figures, ranking_figure, search_figures
@@ -30,7 +30,7 @@ def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
 
 
 def ranking() -> Figure:
-    images = image_scores(LABELS, np.eye(3)[LABELS], "")
+    images = image_scores(pictures(len(LABELS)), LABELS, np.eye(3)[LABELS])
     return ranking_figure.ranking([Ranked(name, record(0.8), record(0.8), images) for name in ("best", "cnn2")])
 
 

@@ -1,17 +1,27 @@
-"""Intervals agree with the theory of the bootstrap and cover the true value."""
+"""Closed intervals agree with the bootstrap and with hand calculations, and hold the true value as often as said."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import sample
+from samples import sample, unequal
+from scipy.special import logit
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from study.scoring import intervals
-from study.scoring.image_scores import image_scores
-from study.scoring.scores import normalised
+from benchmarks import bootstrap
+from study.scoring import intervals, placements
+from study.scoring.scores import normalised, point
 
 TRUE_ROC_AUC = 0.760250  # Φ(1/√2)
+CLASSES = 4
+DATA = {
+    "equal classes": sample(0, 400, CLASSES),
+    "unequal classes": unequal(240, CLASSES),
+    "ties": sample(1, 400, CLASSES, levels=1),
+    "ties in unequal classes": unequal(240, CLASSES, levels=2),
+}
+each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 
 
 def two_normal_classes(rng: np.random.Generator, count: int = 200) -> tuple[np.ndarray, np.ndarray]:
@@ -19,6 +29,15 @@ def two_normal_classes(rng: np.random.Generator, count: int = 200) -> tuple[np.n
     labels = np.arange(count) % 2
     score = 1 / (1 + np.exp(-rng.normal(labels, 1.0)))
     return labels, np.stack([1 - score, score], axis=1)
+
+
+def shortfall(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
+    return placements.shortfall(labels, placements.one_minus_placements(labels, normalised(probabilities)))
+
+
+def of_roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, float]:
+    value = point(labels, probabilities)["roc_auc"]
+    return intervals.of_roc_auc(value, shortfall(labels, probabilities), labels)
 
 
 @settings(max_examples=40, deadline=None)
@@ -29,10 +48,11 @@ def two_normal_classes(rng: np.random.Generator, count: int = 200) -> tuple[np.n
     at_once=st.sampled_from([1, 120, 10_000]),
 )
 def test_a_bootstrap_replicate_is_scikit_learns_score_of_the_drawn_images(seed, classes, levels, at_once):
+    """The oracle is one."""
     labels, probabilities = sample(seed, 60, classes, levels)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(intervals, "AT_ONCE", at_once)
-        found = intervals.bootstrap(labels, normalised(probabilities), replicates=3, seed=seed)
+        patch.setattr(bootstrap, "AT_ONCE", at_once)
+        found = bootstrap.bootstrap(labels, normalised(probabilities), replicates=3, seed=seed)
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(labels == label) for label in range(classes)]
     rows = min(3, max(1, at_once // 60))
@@ -49,54 +69,134 @@ def test_a_bootstrap_replicate_is_scikit_learns_score_of_the_drawn_images(seed, 
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_the_bootstrap_interval_covers_the_true_value_about_95_times_in_100():
-    rng = np.random.default_rng(0)
-    covered = 0
-    for trial in range(200):
-        low, high = intervals.interval(intervals.bootstrap(*two_normal_classes(rng), 200, seed=trial))
-        covered += low <= TRUE_ROC_AUC <= high
-    assert 180 <= covered <= 198
+@each_data
+def test_the_standard_deviation_of_a_roc_auc_is_the_bootstraps(data):
+    labels, probabilities = data
+    replicates = bootstrap.bootstrap(labels, normalised(probabilities), 1000, seed=0)
+    found = np.sqrt(intervals.sampling(shortfall(*data), labels).variance)
+    assert found == pytest.approx(replicates.std(), rel=0.15 if "unequal" in str(data) else 0.08)
 
 
-def test_the_closed_interval_covers_the_true_value_about_95_times_in_100():
-    rng = np.random.default_rng(1)
-    covered = 0
-    for _ in range(400):
-        labels, probabilities = two_normal_classes(rng)
-        images = image_scores(labels, probabilities, "")
-        value = 1 - np.mean([images.false_positive_rate[labels == label].mean() for label in (0, 1)])
-        low, high = intervals.around(value, images.shortfall, labels)
-        covered += low <= TRUE_ROC_AUC <= high
-    assert 364 <= covered <= 394
+@each_data
+def test_the_standard_deviation_of_a_paired_difference_is_the_bootstraps(data):
+    labels, probabilities = data
+    noise = np.exp(np.random.default_rng(9).normal(scale=0.5, size=probabilities.shape))
+    models = (normalised(probabilities), normalised(probabilities * noise))
+    replicates = np.subtract(*(bootstrap.bootstrap(labels, model, 1000, seed=0) for model in models))
+    less = shortfall(labels, models[1]) - shortfall(labels, models[0])
+    found = np.sqrt(intervals.sampling(less, labels).variance)
+    assert found == pytest.approx(replicates.std(), rel=0.08)
 
 
-def test_the_closed_interval_is_symmetric_around_the_value():
-    low, high = intervals.around(0.3, np.array([0.0, 1.0, 2.0, 4.0]), np.array([0, 0, 1, 1]))
-    assert 0.3 - low == pytest.approx(high - 0.3)
+@pytest.mark.parametrize("name", ["equal classes", "ties"])
+def test_the_interval_of_a_roc_auc_far_from_1_is_that_of_the_bootstrap(name):
+    labels, probabilities = DATA[name]
+    expected = bootstrap.interval(bootstrap.bootstrap(labels, normalised(probabilities), 1000, seed=0))
+    np.testing.assert_allclose(of_roc_auc(labels, probabilities), expected, atol=0.004)
 
 
-def test_the_closed_interval_sums_the_variance_of_each_class_over_its_images():
+def test_the_variance_of_two_classes_is_delongs():
+    """Their formula 5, from the definition: every pair of a positive and a negative."""
+    labels, probabilities = two_normal_classes(np.random.default_rng(3), 60)
+    score = probabilities[:, 1]
+    above = score[labels == 1][:, None] > score[labels == 0][None, :]
+    of_positives, of_negatives = above.mean(axis=1), above.mean(axis=0)
+    expected = of_positives.var(ddof=1) / len(of_positives) + of_negatives.var(ddof=1) / len(of_negatives)
+    assert intervals.sampling(shortfall(labels, probabilities), labels).variance == pytest.approx(expected)
+
+
+def test_the_variance_is_the_sum_over_the_classes_of_each_variance_over_its_images():
     """Hand calculation: variances 0.5 and 1 of two and of three images."""
-    _, high = intervals.around(0.0, np.array([0.0, 1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1, 1]))
-    assert high == pytest.approx(1.959964 * np.sqrt(0.5 / 2 + 1.0 / 3))
+    drawn = intervals.sampling(np.array([0.0, 1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1, 1]))
+    assert drawn.variance == pytest.approx(0.5 / 2 + 1.0 / 3)
 
 
-def test_a_class_of_one_image_adds_nothing_to_the_closed_interval():
-    assert intervals.around(0.5, np.array([7.0, 1.0, 1.0]), np.array([0, 1, 1])) == (0.5, 0.5)
+def test_degrees_of_freedom_are_satterthwaites():
+    """Hand calculation, as above: parts 1/4 and 1/3 with 1 and 2 degrees of freedom."""
+    drawn = intervals.sampling(np.array([0.0, 1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1, 1]))
+    assert drawn.degrees_of_freedom == pytest.approx((1 / 4 + 1 / 3) ** 2 / ((1 / 4) ** 2 / 1 + (1 / 3) ** 2 / 2))
 
 
-def test_the_same_seed_draws_the_same_replicates():
-    data = sample(2, 300, 3)
-    assert np.array_equal(intervals.bootstrap(*data, 50, seed=1), intervals.bootstrap(*data, 50, seed=1))
+def test_classes_that_vary_alike_have_the_degrees_of_freedom_of_all_their_images():
+    labels = np.repeat([0, 1, 2], 5)
+    drawn = intervals.sampling(np.tile(np.arange(5.0), 3), labels)
+    assert drawn.degrees_of_freedom == pytest.approx(12)
 
 
-def test_replicates_of_two_models_over_the_same_images_are_paired():
-    labels, probabilities = sample(2, 300, 3)
-    one = intervals.bootstrap(labels, probabilities, 50, seed=1)
-    low, high = intervals.interval(one - intervals.bootstrap(labels, probabilities**0.9, 50, seed=1))
-    width = np.subtract(*intervals.interval(one)[::-1])
-    assert high - low < width / 5
+def test_contributions_of_values_to_their_mean_sum_to_it():
+    labels, values = np.array([0, 0, 1, 1, 1]), np.array([1.0, 0.0, 1.0, 1.0, 0.0])
+    parts = intervals.of_mean(values, labels)
+    assert sum(parts[labels == label].mean() for label in (0, 1)) == pytest.approx(0.6)
 
 
-def test_the_interval_is_the_central_95_percent_of_the_replicates():
-    assert intervals.interval(np.arange(1001) / 1000) == pytest.approx((0.025, 0.975))
+def test_the_interval_of_a_roc_auc_holds_the_true_value_about_95_times_in_100():
+    rng = np.random.default_rng(1)
+    bounds = np.array([of_roc_auc(*two_normal_classes(rng)) for _ in range(400)])
+    assert 364 <= ((bounds[:, 0] <= TRUE_ROC_AUC) & (bounds[:, 1] >= TRUE_ROC_AUC)).sum() <= 394
+
+
+def test_the_interval_of_a_roc_auc_is_that_of_the_logit_less_its_bias():
+    """Hand calculation: an area of 0.9 with a standard deviation of 0.03 has one of 1/3 on the logit scale."""
+    labels = np.repeat([0, 1], 50)
+    part = np.tile([-1.0, 1.0], 25)
+    variance = intervals.sampling(np.tile(part, 2), labels).variance
+    low, high = intervals.of_roc_auc(0.9, np.tile(part, 2) * 0.03 / np.sqrt(variance), labels)
+    assert logit(high) - logit(low) == pytest.approx(2 * 1.959964 / 3)
+    assert (logit(high) + logit(low)) / 2 == pytest.approx(logit(0.9) - 0.5 * (1 / 3) ** 2 * 0.8)
+
+
+@pytest.mark.parametrize("area", [0.001, 0.3, 0.5, 0.7, 0.999])
+def test_the_interval_of_a_roc_auc_lies_between_0_and_1(area):
+    fault = 2 * min(area, 1 - area)
+    low, high = intervals.of_roc_auc(area, np.array([0.0, fault, 0.0, fault]), np.array([0, 0, 1, 1]))
+    assert 0 < low < area < high < 1
+
+
+def test_one_fault_among_few_images_leaves_the_value_in_its_interval():
+    labels = np.repeat(np.arange(10), 2)
+    probabilities = np.eye(10)[labels] + 0.01
+    probabilities[0, 0] = 0.0
+    value = point(labels, probabilities)["roc_auc"]
+    low, high = of_roc_auc(labels, probabilities)
+    assert low < value < high < 1
+
+
+CERTAIN = {"1": (1.0, 0.025 ** (1 / 10), 1.0), "0": (0.0, 0.0, 1 - 0.025 ** (1 / 10))}
+
+
+@pytest.mark.parametrize(("value", "low", "high"), CERTAIN.values(), ids=CERTAIN)
+def test_an_area_at_the_end_has_a_bound_by_the_rule_of_three_for_pairs(value, low, high):
+    """Twenty images form ten pairs."""
+    labels = np.repeat([0, 1], 10)
+    assert intervals.of_roc_auc(value, np.zeros(20), labels) == pytest.approx((low, high))
+
+
+def test_a_constant_guess_has_an_interval_around_a_half():
+    labels = np.repeat([0, 1], 10)
+    low, high = of_roc_auc(labels, np.full((20, 2), 0.5))
+    assert (low + high) / 2 == pytest.approx(0.5)
+    assert high - low == pytest.approx(1 - 0.025 ** (1 / 10))
+
+
+def test_images_in_unequal_classes_form_pairs_by_the_smallest():
+    assert intervals.unseen_pairs(np.repeat([0, 1, 2], [100, 4, 50])) == pytest.approx(1 - 0.025 ** (1 / 6))
+
+
+@pytest.mark.parametrize("hits", [0, 1, 7, 20], ids="{} of 20".format)
+def test_the_interval_of_an_accuracy_is_wilsons(hits):
+    expected = binomtest(hits, 20).proportion_ci(method="wilson")
+    found = intervals.of_accuracy(np.arange(20) < hits)
+    np.testing.assert_allclose(found, (expected.low, expected.high), atol=1e-6)
+
+
+def test_the_interval_of_a_log_loss_holds_the_true_value_about_95_times_in_100():
+    rng = np.random.default_rng(2)
+    labels = np.arange(100) % 2
+    bounds = np.array([intervals.of_log_loss(rng.gamma(2.0, 1.0, 100), labels) for _ in range(400)])
+    assert 364 <= ((bounds[:, 0] <= 2.0) & (bounds[:, 1] >= 2.0)).sum() <= 394
+
+
+def test_a_log_loss_of_0_has_a_bound_above():
+    low, high = intervals.of_log_loss(np.zeros(20), np.arange(20) % 2)
+    assert low == 0.0
+    assert high == pytest.approx(intervals.HIGHEST_LOSS * (1 - 0.025 ** (1 / 20)))

@@ -57,8 +57,8 @@ def test_the_committed_file_is_accepted(raw_params):
 
 
 def test_sections_that_are_asked_for_can_be_used(folder, params):
-    loaded = load.load("seed", "scoring", "models")
-    assert (loaded.seed, loaded.scoring, loaded.models) == (params.seed, params.scoring, params.models)
+    loaded = load.load("seed", "prepare", "models")
+    assert (loaded.seed, loaded.prepare, loaded.models) == (params.seed, params.prepare, params.models)
 
 
 @pytest.mark.parametrize("section", ["threads", "data", "models", "tune"])
@@ -113,8 +113,8 @@ FAULTS = {
     "data misspelt": ("dta", {}, "dta is not a known key; did you mean data?"),
     "no training images": ("data.synthetic.train_images", 0, "data.synthetic.train_images is 0"),
     "too many training images": ("data.synthetic.train_images", 10**30, "less than or equal to 100000"),
-    "too few test images": ("data.synthetic.test_images", 9, "test_images must be at least 10"),
-    "too many leaks": ("data.synthetic.leaks", 1495, "at least 20 + duplicates + leaks"),
+    "too few test images": ("data.synthetic.test_images", 19, "test_images must be at least 20"),
+    "too many leaks": ("data.synthetic.leaks", 1495, "at least 30 + duplicates + leaks"),
     "too many duplicates": (
         "data.synthetic.duplicates",
         800,
@@ -134,10 +134,6 @@ FAULTS = {
     "fraction of 0": ("prepare.validation_fraction", 0, "prepare.validation_fraction is 0"),
     "fraction that is no number": ("prepare.validation_fraction", float("nan"), "prepare.validation_fraction is nan"),
     "fraction empty": ("prepare.validation_fraction", None, "prepare.validation_fraction is None"),
-    "no scoring": ("scoring", REMOVED, "scoring is missing"),
-    "too few replicates": ("scoring.bootstrap_replicates", 10, "greater than or equal to 100"),
-    "too many replicates": ("scoring.bootstrap_replicates", 10**9, "less than or equal to 100000"),
-    "part of a replicate": ("scoring.bootstrap_replicates", 1000.5, "scoring.bootstrap_replicates is 1000.5"),
     "models left out": ("models", REMOVED, "models is missing"),
     "no model": ("models", {}, "at least one model"),
     "models as a list": ("models", ["cnn2"], "models is ['cnn2']"),

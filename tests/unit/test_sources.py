@@ -22,8 +22,8 @@ def archive(tmp_path) -> tuple[Path, str]:
     """A small fit archive, and its SHA-256."""
     path = tmp_path / "own.npz"
     rng = np.random.default_rng(0)
-    x_train, x_test = rng.integers(0, 256, (6, 8, 8, 3)), rng.integers(0, 256, (2, 8, 8, 3))
-    labels = {"y_train": np.array([0, 1] * 3), "y_test": np.array([0, 1])}
+    x_train, x_test = rng.integers(0, 256, (6, 8, 8, 3)), rng.integers(0, 256, (4, 8, 8, 3))
+    labels = {"y_train": np.array([0, 1] * 3), "y_test": np.array([0, 1] * 2)}
     files.write_npz(path, x_train=x_train.astype(np.uint8), x_test=x_test.astype(np.uint8), **labels)
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -126,9 +126,9 @@ def test_what_a_failed_download_left_is_not_taken_for_the_file(archive, server, 
 
 @pytest.fixture
 def cifar10(monkeypatch) -> np.ndarray:
-    """Twenty images in place of what Keras downloads; their labels (20, 1)."""
-    labels = np.arange(20, dtype=np.uint8)[:, None] % 10
-    split = (np.zeros((20, 32, 32, 3), np.uint8), labels)
+    """Thirty images in place of what Keras downloads; their labels (30, 1)."""
+    labels = np.arange(30, dtype=np.uint8)[:, None] % 10
+    split = (np.zeros((30, 32, 32, 3), np.uint8), labels)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: (split, split))
     return labels
 

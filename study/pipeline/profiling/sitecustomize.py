@@ -20,7 +20,6 @@ KINDS = {
     "building": [("study/models/", ""), ("keras/src/models/cloning", ""), ("keras/src/optimizers/", "build")],
     "saving": [("study/files", ""), ("study/models/keras_file", "write")],
     "prediction": [("study/scoring/predict", "")],
-    "bootstrap": [("study/scoring/intervals", "")],
     "figures": [("study/review/", "figure"), ("study/review/figures", ""), ("study/review/eda_figures", "")],
     "training": [("keras/src/backend/tensorflow/trainer", "fit")],
 }

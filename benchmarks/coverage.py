@@ -1,0 +1,123 @@
+"""coverage: how often the 95 % intervals of study/scoring/intervals.py hold the true value.
+
+Draws test splits from a known distribution and scores each by the project's own code. Prints a Markdown table, which
+stands in docs/numbers.md. The true value is the mean over all draws: all three scores are unbiased.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import softmax
+
+from benchmarks import bootstrap
+from study import runtime
+from study.runtime import UserError
+from study.scoring import intervals, placements
+from study.scoring.scores import point
+
+SEED = 0
+REPLICATES = 400  # of each bootstrap
+CONTRAST = 300  # draws that the bootstrap takes, too
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Test images whose logits are noise, with `skill` more for the image's own class."""
+
+    name: str
+    classes: int
+    images: int
+    skill: float
+    noise: Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Labels (N,) and probabilities (N, C)."""
+        labels = np.arange(self.images) % self.classes
+        logits = self.noise(rng, (self.images, self.classes))
+        logits[np.arange(self.images), labels] += self.skill
+        return labels, softmax(logits, axis=1)
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return rng.normal(size=shape)
+
+
+def heavy(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    """Student's t with three degrees of freedom: outliers among the logits."""
+    return rng.standard_t(3, size=shape)
+
+
+SETTINGS = [
+    Setting("normal", 10, 1000, 1.99, normal),
+    Setting("normal", 10, 98, 1.99, normal),
+    Setting("normal", 10, 100, 3.57, normal),
+    Setting("normal", 10, 100, 2.8, normal),
+    Setting("normal", 10, 30, 1.99, normal),
+    Setting("normal", 10, 20, 1.99, normal),
+    Setting("normal", 2, 200, 1.5, normal),
+    Setting("normal", 2, 20, 1.5, normal),
+    Setting("heavy tails", 10, 1000, 3.0, heavy),
+    Setting("heavy tails", 10, 100, 3.0, heavy),
+    Setting("heavy tails", 10, 20, 3.0, heavy),
+]
+SCORES = ("roc_auc", "accuracy", "log_loss")
+
+
+def main() -> None:
+    options = parse()
+    print("| logits | classes | images | ROC-AUC | ROC-AUC: closed form | bootstrap | accuracy: Wilson | log loss: t |")
+    print("|---|---|---|---|---|---|---|---|")
+    for setting in SETTINGS:
+        print(row(setting, options.draws), flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__.splitlines()[0])
+    parser.add_argument("--draws", type=int, default=10_000, metavar="N", help="test splits per setting; default 10000")
+    options = parser.parse_args()
+    if options.draws < 1:
+        raise UserError(f"--draws is {options.draws}; allowed: 1 or more")
+    return options
+
+
+def row(setting: Setting, draws: int) -> str:
+    """Coverage of each interval, with the shares of intervals that lie above and below the true value."""
+    rng = np.random.default_rng(SEED)
+    values, lows, highs = (np.empty((draws, 3)) for _ in range(3))
+    boots = []
+    for draw in range(draws):
+        labels, probabilities = setting.draw(rng)
+        values[draw], lows[draw], highs[draw] = scored(labels, probabilities)
+        if draw < CONTRAST:
+            boots.append(bootstrap.interval(bootstrap.bootstrap(labels, probabilities, REPLICATES, seed=draw)))
+    truth = values.mean(axis=0)
+    cells = [coverage(lows[:, score], highs[:, score], truth[score]) for score in range(3)]
+    contrast = coverage(*np.transpose(boots), truth[0])
+    return (
+        f"| {setting.name} | {setting.classes} | {setting.images:,} | {truth[0]:.4f} | {cells[0]} | {contrast} "
+        f"| {cells[1]} | {cells[2]} |"
+    )
+
+
+def scored(labels: np.ndarray, probabilities: np.ndarray) -> tuple[list[float], list[float], list[float]]:
+    """ROC-AUC, accuracy and log loss, their lower and their upper bounds."""
+    values = point(labels, probabilities)
+    shortfall = placements.shortfall(labels, placements.one_minus_placements(labels, probabilities))
+    losses = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], np.finfo(float).eps))
+    bounds = [
+        intervals.of_roc_auc(values["roc_auc"], shortfall, labels),
+        intervals.of_accuracy(probabilities.argmax(axis=1) == labels),
+        intervals.of_log_loss(losses, labels),
+    ]
+    return [values[name] for name in SCORES], *map(list, zip(*bounds, strict=True))
+
+
+def coverage(low: np.ndarray, high: np.ndarray, truth: float) -> str:
+    above, below = (low > truth).mean(), (high < truth).mean()
+    return f"{1 - above - below:.1%} ({above:.1%}, {below:.1%})".replace("%", " %")
+
+
+if __name__ == "__main__":
+    runtime.run(main)

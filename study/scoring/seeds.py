@@ -1,0 +1,87 @@
+"""How much a score changes if a model is trained again from another seed.
+
+Repeats of one training are scored on the same images. The variance of their areas holds the variance of the seeds and,
+since images are finitely many, a part that another draw of images would change: see `spread` and docs/numbers.md.
+Which sources of variance to count: Bouthillier et al., Accounting for variance in machine learning benchmarks, 2021,
+arXiv:2103.03098.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from study.scoring import intervals
+
+
+class Spread(TypedDict):
+    """Of the repeats of one training."""
+
+    raw_variance: float  # of their areas
+    sampling_variance: float  # what finitely many images add to it
+    degrees_of_freedom: int  # repeats − 1
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What another seed does to a model's ROC-AUC."""
+
+    variance: float
+    degrees_of_freedom: float
+    corrected: bool  # whether the part of the images was taken off; if it is no smaller than the whole, it was not
+    borrowed: str  # whose it is, if the model itself was trained once: "family cnn", "all models" or a model; else ""
+    measured: tuple[str, ...]  # the models whose repeats it comes from
+
+
+def spread(roc_aucs: Sequence[float], shortfalls: np.ndarray, labels: np.ndarray) -> Spread:
+    """From the areas (R,) of R repeats, two or more, and the shortfalls (R, N) of their images with labels (N,).
+
+    Two repeats' areas differ with a variance of twice that of seeds and images together; the closed form gives the
+    images' part. Averaged over all pairs, half of it is what the images add to the variance of the areas. This mean
+    over pairs is the sampling variance of each repeat's deviation from the mean of all, summed, over R − 1.
+    """
+    repeats = len(roc_aucs)
+    deviations = shortfalls - shortfalls.mean(axis=0)
+    return {
+        "raw_variance": float(np.var(roc_aucs, ddof=1)),
+        "sampling_variance": sum(intervals.sampling(row, labels).variance for row in deviations) / (repeats - 1),
+        "degrees_of_freedom": repeats - 1,
+    }
+
+
+def noise(
+    model: str, families: Mapping[str, str], spreads: Mapping[str, Spread | None], base: str | None = None
+) -> Noise | None:
+    """The noise of a model of `families` (model to family), whose repeats spread by `spreads`; None if none is known.
+
+    A model with repeats has that of its family, pooled over its models with their degrees of freedom. A model trained
+    once borrows: that of the model `base` whose block it tunes, if there is one; else the largest of a single model of
+    its family, else of any model.
+    """
+    measured = {name: own for name, own in spreads.items() if own is not None}
+    of_family = {name: own for name, own in measured.items() if families[name] == families[model]}
+    if model in measured:
+        return _pooled(of_family)
+    if base is not None:
+        lent = noise(base, families, spreads)
+        return lent and replace(lent, borrowed=lent.borrowed or base)
+    lenders = of_family or measured
+    if not lenders:
+        return None
+    largest = max((_pooled({name: own}) for name, own in lenders.items()), key=lambda own: own.variance)
+    return replace(largest, borrowed=f"family {families[model]}" if of_family else "all models")
+
+
+def _pooled(spreads: Mapping[str, Spread]) -> Noise:
+    """One variance for all of these models.
+
+    Only the raw variance is uncertain, not the part of many images: with the part taken off, the degrees of freedom
+    shrink by the square of what is left of the raw variance (Satterthwaite 1946).
+    """
+    degrees = [own["degrees_of_freedom"] for own in spreads.values()]
+    raw = float(np.average([own["raw_variance"] for own in spreads.values()], weights=degrees))
+    seeds = raw - float(np.average([own["sampling_variance"] for own in spreads.values()], weights=degrees))
+    corrected = seeds > 0
+    kept = seeds / raw if corrected else 1.0
+    return Noise(raw * kept, sum(degrees) * kept**2, corrected, "", tuple(spreads))
