@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONSAFEPATH  # with it Python looks for no module in the repository
 PYTEST := python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup repro cifar10 test test-quick test-long verify lint lock bench bench-cost bench-transfer bench-tuning
+.PHONY: help setup repro cifar10 test test-quick test-long verify review lint lock bench bench-cost bench-transfer bench-tuning
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,9 @@ test-long: $(READY)  ## Run the long tests: many kills at random instants
 
 verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, against REF's metrics
 	python .ci/verify.py $(AGAINST)
+
+review: $(READY)  ## Write review.md on the working tree: verdicts, params, code and metrics against BASE=REF (main)
+	python -m study review "$(or $(BASE),main)"
 
 lint: $(READY)  ## Check style, format, import contracts, and what is generated
 	ruff check . && ruff format --check .

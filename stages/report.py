@@ -2,13 +2,13 @@
 
 Reads metrics, all of them tracked by git, and the param `models`; writes reports/report.md, reports/ranking.md,
 reports/classification/*.md, plots/ranking.png and, with a column that names the model, plots/roc.csv and
-plots/learning_curves.csv.
+plots/learning_curves.csv. Prints, and writes nowhere, what changed since HEAD.
 """
 
 from study import checkpoints, files, runtime
 from study.data.summary import Eda
 from study.params.load import load
-from study.review import comparisons, figures, ranking_figure, words
+from study.review import comparisons, figures, ranking_figure, verdicts, words
 from study.review.comparisons import Epoch
 
 
@@ -35,6 +35,7 @@ def main() -> None:
     files.write_text("reports/report.md", words.render("report", comparison=comparison, trials=trials, eda=eda))
     checkpoints.clear()  # DVC has recorded all that they were kept for
     print(table)
+    print(verdicts.against_head(), end="")
 
 
 if __name__ == "__main__":

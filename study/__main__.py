@@ -1,4 +1,4 @@
-"""Commands on the pipeline as a whole: python -m study deps | graph | profile."""
+"""Commands on the pipeline as a whole: python -m study compare | review | deps | graph | profile."""
 
 from study import runtime
 
@@ -11,6 +11,14 @@ import sys  # noqa: E402
 def main(*arguments: str) -> None:
     options = parser().parse_args(arguments)
     match options.command:
+        case "compare":
+            from study.review import verdicts
+
+            verdicts.main(options.base, options.head, options.form, options.fail_on_regression)
+        case "review":
+            from study.review import page
+
+            page.main(options.base, options.output)
         case "deps":
             from study.pipeline import deps
 
@@ -28,6 +36,19 @@ def main(*arguments: str) -> None:
 def parser() -> argparse.ArgumentParser:
     commands = argparse.ArgumentParser(prog="python -m study", description=__doc__)
     command = commands.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    compare = command.add_parser(
+        "compare", help="say which models are better or worse than in a commit, from git alone"
+    )
+    compare.add_argument("base", metavar="BASE", help="a commit, branch, tag or experiment")
+    compare.add_argument("head", metavar="HEAD", nargs="?", help="another one; without it, the workspace")
+    form = compare.add_mutually_exclusive_group()
+    form.add_argument("--md", dest="form", action="store_const", const="md", help="print Markdown")
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
+    compare.set_defaults(form="text")
+    compare.add_argument("--fail-on-regression", action="store_true", help="exit with 1 if a model is worse")
+    review = command.add_parser("review", help="write what a reviewer of the workspace reads, as one Markdown page")
+    review.add_argument("base", metavar="BASE", help="the commit, branch, tag or experiment to compare with")
+    review.add_argument("--output", default="review.md", metavar="FILE", help="the page (review.md)")
     deps = command.add_parser("deps", help="write what each stage depends on into dvc.yaml")
     graph = command.add_parser("graph", help="draw the stages of dvc.yaml in README.md")
     for written in (deps, graph):

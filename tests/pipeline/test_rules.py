@@ -55,6 +55,12 @@ def test_nothing_depends_on_the_report(stages):
     assert {name for name, stage in stages.items() if project.paths(stage, "deps") & outs} == set()
 
 
+def test_the_report_prints_what_changed_since_head_and_writes_it_nowhere():
+    (printed,) = declared.calls(ROOT / "stages/report.py", "print")[1:]
+    assert ast.unparse(printed) == "print(verdicts.against_head(), end='')"
+    assert len(declared.calls(ROOT / "stages/report.py", "verdicts.against_head")) == 1
+
+
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_training_script_trains_the_model_that_it_is_named_after(path):
     (run,) = declared.calls(path, "runtime.run")

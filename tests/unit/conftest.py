@@ -2,11 +2,13 @@
 
 import copy
 import gc
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import histories
 import numpy as np
 import pytest
 from project import ROOT
@@ -138,3 +140,24 @@ def checkpoints_of_module(tmp_path_factory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "CHECKPOINTS", tmp_path_factory.mktemp("checkpoints"))
         yield files.CHECKPOINTS
+
+
+@pytest.fixture(scope="session")
+def history(tmp_path_factory) -> Path:
+    """A repository whose tags are runs, each a change of `base`; left alone."""
+    return histories.build(tmp_path_factory.mktemp("history") / "repository")
+
+
+@pytest.fixture
+def here(history, monkeypatch) -> Path:
+    """That repository as the working folder."""
+    monkeypatch.chdir(history)
+    return history
+
+
+@pytest.fixture
+def copy_of_history(history, tmp_path, monkeypatch) -> Path:
+    """A copy of that repository, to be changed, as the working folder."""
+    folder = Path(shutil.copytree(history, tmp_path / "copy"))
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,0 +1,86 @@
+"""What the reviewer of a change reads, as one Markdown page that a comment on GitHub can hold."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from study import files
+from study.review import changes, revisions, verdicts, words
+from study.review.revisions import Revision
+from study.runtime import UserError
+
+METRICS = ("metrics/test", "metrics/validation", "metrics/tune.json")
+INTERVAL = ("_low", "_high")  # the last parts of the names of an interval's ends
+REPORT = "reports/report.md"
+
+
+@dataclass(frozen=True)
+class ChangedMetric:
+    """A number of a file of metrics; None where there is none."""
+
+    path: str
+    name: str
+    before: float | None
+    after: float | None
+
+
+@dataclass(frozen=True)
+class Link:
+    path: str
+    address: str
+
+
+def main(base: str, output: str) -> None:
+    """Write the page on the workspace against `base`."""
+    files.write_text(output, page(*revisions.find(base), Path(output).parent))
+    print(f"wrote {words.printable(output)}")
+
+
+def page(base: Revision, head: Revision, folder: Path) -> str:
+    """Links to files are to GitHub where the repository is there, else relative to `folder`."""
+    fault = None
+    try:
+        comparison = changes.compare(base, head)
+    except UserError as error:
+        fault, comparison = str(error), changes.unscored(base, head)
+    return words.render(
+        "changes/review",
+        comparison=comparison,
+        fault=fault,
+        table=verdicts.table(comparison, words.markdown),
+        metrics=changed_metrics(base, head),
+        links=links(head, folder),
+    )
+
+
+def changed_metrics(base: Revision, head: Revision) -> list[ChangedMetric]:
+    """As `dvc metrics diff` has them, without the ends of intervals."""
+    before, after = (_numbers(revision.read(*METRICS)) for revision in (base, head))
+    places = [place for place in sorted({*before, *after}) if before.get(place) != after.get(place)]
+    return [ChangedMetric(*place, before.get(place), after.get(place)) for place in places]
+
+
+def _numbers(contents: dict[str, bytes]) -> dict[tuple[str, str], float]:
+    """The numbers of flat records, by path and name; a file that is none has none."""
+    numbers: dict[tuple[str, str], float] = {}
+    for path, content in contents.items():
+        try:
+            record = json.loads(content)
+        except ValueError:
+            continue
+        for name, value in record.items() if isinstance(record, dict) else ():
+            if isinstance(value, int | float) and not name.endswith(INTERVAL):
+                numbers[path, name] = value
+    return numbers
+
+
+def links(head: Revision, folder: Path) -> list[Link]:
+    """The report and the figures of the commit at hand: a comment cannot hold local files."""
+    repository, commit = revisions.github(), head.commit or revisions.find("HEAD")[0].commit
+    paths = [path for path in head.paths("plots", "reports") if path == REPORT or path.endswith(".png")]
+    return [
+        Link(path, quote(f"{repository}/blob/{commit}/{path}" if repository else os.path.relpath(path, folder), ":/"))
+        for path in paths
+    ]

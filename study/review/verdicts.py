@@ -1,0 +1,94 @@
+"""A comparison of two revisions as people and programs read it: text for a terminal, Markdown, JSON."""
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from study.review import changes, revisions, words
+from study.review.changes import Comparison, NoRecordsError, Row
+from study.runtime import UserError
+from study.scoring.differences import Answer
+
+HEADER = ["model", "verdict", "ROC-AUC", "these models", "trained again", "accuracy", "change of accuracy"]
+NOTHING = "–"
+LOAN = "†"
+
+
+def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> None:
+    """Print the comparison as `text`, `md` or `json`. Raises UserError where a model is worse and shall not be."""
+    comparison = changes.compare(*revisions.find(base, head))
+    print({"text": text, "md": markdown, "json": as_json}[form](comparison), end="")
+    if fail_on_regression and comparison.worse:
+        raise UserError(f"worse than {words.printable(base)}: {words.printable(', '.join(comparison.worse))}")
+
+
+def against_head() -> str:
+    """What the workspace changed since HEAD, for the end of a run: a table, a line on why there is none, or nothing.
+
+    Nothing where no commit records a run, git or the repository are missing, or nothing changed.
+    """
+    try:
+        base, _ = revisions.find("HEAD")
+        head = revisions.Revision(revisions.WORKSPACE, None)
+    except (UserError, OSError):
+        return ""
+    try:
+        comparison = changes.compare(base, head)
+    except NoRecordsError:
+        return ""
+    except (UserError, OSError) as error:
+        return f"not compared with HEAD: {error}\n"
+    return text(comparison) if comparison.changed else ""
+
+
+def text(comparison: Comparison) -> str:
+    """Columns of fixed width."""
+    return words.render("changes/compare", "txt", comparison=comparison, table=table(comparison, words.printable))
+
+
+def markdown(comparison: Comparison) -> str:
+    return words.render("changes/compare", comparison=comparison, table=table(comparison, words.markdown))
+
+
+def as_json(comparison: Comparison) -> str:
+    record: dict[str, Any] = {
+        "base": asdict(comparison.base),
+        "head": asdict(comparison.head),
+        "params": [asdict(param) for param in comparison.params],
+        "code": [asdict(file) for file in comparison.code],
+        "models": [_record(row) for row in comparison.rows],
+    }
+    return json.dumps(record, indent=2, allow_nan=False) + "\n"
+
+
+def _record(row: Row) -> dict[str, Any]:
+    record = asdict(row) | {"change": row.change, "accuracy_change": row.accuracy_change}
+    noises = [training.noise for training in row.trainings]
+    return record | {"borrowed": [noise.borrowed if noise else None for noise in noises]}
+
+
+def table(comparison: Comparison, shown: Any) -> list[list[str]]:
+    """The cells, a row per model below the header; `shown` is how a name from outside is written."""
+    return [HEADER, *(_cells(row, shown(row.model)) for row in comparison.rows)]
+
+
+def _cells(row: Row, name: str) -> list[str]:
+    loan = any(training.noise and training.noise.borrowed for training in row.trainings)
+    return [
+        name,
+        row.verdict,
+        _from_to(row, "roc_auc"),
+        _answer(row.shipped),
+        _answer(row.retrained) + (f" {LOAN}" if loan and row.retrained else ""),
+        _from_to(row, "accuracy"),
+        _answer(row.accuracy),
+    ]
+
+
+def _from_to(row: Row, score: str) -> str:
+    old, new = (f"{record[score]:.4f}" if record else NOTHING for record in (row.before, row.after))
+    return f"{old} → {new}"
+
+
+def _answer(answer: Answer | None) -> str:
+    return f"{answer.value:+.4f} [{answer.low:+.4f}, {answer.high:+.4f}]" if answer else NOTHING

@@ -1,0 +1,152 @@
+"""Repositories with hand-made records of runs: small files, and no run."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from samples import pictures
+
+from study import files
+from study.scoring.image_scores import ImageScores, image_scores
+
+CLASSES = ["a", "b", "c"]
+SKILLS = {"cnn2": 1.0, "resnet50": 1.0, "best": 1.4}
+IMAGES = 150
+SPREAD = {"raw_variance": 4e-5, "sampling_variance": 1e-5, "degrees_of_freedom": 8}
+PARAMS = {
+    "seed": 1,
+    "models": {"cnn2": {"family": "cnn", "dropout": 0.3}, "resnet50": {"family": "resnet"}},
+}
+
+
+def git(folder: Path, *command: str) -> str:
+    author = ("-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false")
+    done = subprocess.run(["git", *author, *command], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def scored(skill: float, images: int = IMAGES) -> tuple[ImageScores, dict[str, float]]:
+    """Scores of a model that leans to the right class the more its skill, and of each of its images."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(images) % len(CLASSES)
+    odds = np.exp(rng.normal(size=(images, len(CLASSES))) + skill * np.eye(len(CLASSES))[labels])
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    of_images = image_scores(pictures(images), labels, probabilities)
+    areas = [1 - of_images.false_positive_rate[labels == label].mean() for label in range(len(CLASSES))]
+    return of_images, {
+        "roc_auc": round(float(np.mean(areas)), 6),
+        "accuracy": round(float((of_images.predicted == labels).mean()), 6),
+        "log_loss": round(float(of_images.log_loss.mean()), 6),
+    }
+
+
+def write(
+    folder: Path,
+    skills: dict[str, float] = SKILLS,
+    *,
+    once: bool = False,
+    images: int = IMAGES,
+    names: list[str] = CLASSES,
+    params: dict = PARAMS,
+) -> None:
+    """What a run leaves: params.yaml, dvc.lock and the metrics, of models with these skills, `best` among them.
+
+    All but `best` have three repeats, of the same scores, unless all are trained `once`.
+    """
+    shutil.rmtree(folder / "metrics", ignore_errors=True)
+    (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
+    stages = {"prepare": {"outs": [{"path": "data/test.npz", "md5": f"{images} images"}]}}
+    files.write_json(folder / "metrics/tune.json", {"roc_auc": 0.9, "winner": [{"model": "cnn2"}]})
+    for name, skill in skills.items():
+        of_images, scores = scored(skill, images)
+        interval = {"roc_auc_low": scores["roc_auc"] - 0.05, "roc_auc_high": scores["roc_auc"] + 0.05}
+        repeats = [{"seed": seed} | scores for seed in range(1 if once or name == "best" else 3)]
+        record = scores | interval | {"repeats": repeats, "spread": [SPREAD] if len(repeats) > 1 else []}
+        files.write_json(folder / f"metrics/test/{name}.json", record)
+        rows = zip(
+            of_images.image,
+            np.array(names)[of_images.labels],
+            np.array(names)[of_images.predicted],
+            of_images.shortfall.tolist(),
+            of_images.shortfall.tolist(),
+            strict=True,
+        )
+        header = ["image", "actual", "predicted", "shortfall", "mean_shortfall"]
+        files.write_csv(folder / f"metrics/images/{name}.csv", header, rows)
+        outs = [{"path": f"models/{name}.keras", "md5": f"skill {skill}"}]
+        stages[f"train@{name}"] = {"outs": outs}
+    (folder / "dvc.lock").write_text(json.dumps({"stages": stages}), encoding="utf-8")
+
+
+def commit(folder: Path, tag: str) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--allow-empty", "--message", tag)
+    git(folder, "tag", tag)
+
+
+HOSTILE = "<img src=x>|@user `_$`\x1b[31m"
+
+
+def build(folder: Path) -> Path:
+    """A repository with a run, tagged `base`, at its HEAD, and runs that each change it, under the tags below."""
+    folder.mkdir()
+    git(folder, "init", "--quiet", "--initial-branch", "main")
+    (folder / "study").mkdir()
+    (folder / "study/code.py").write_text("# code\n")
+    write(folder)
+    commit(folder, "base")
+    for tag, change in VARIANTS.items():
+        change(folder)
+        commit(folder, tag)
+        git(folder, "reset", "--quiet", "--hard", "base")
+    git(folder, "branch", "a|branch", "changed")
+    git(folder, "update-ref", f"refs/exps/ab/{'c' * 38}/lone-exp", "changed")
+    for baseline, tag in ((git(folder, "rev-parse", "base"), "comment"), ("d" * 40, "changed")):
+        git(folder, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/twin-exp", tag)
+    for baseline in ("e" * 40, "f" * 40):
+        git(folder, "update-ref", f"refs/exps/{baseline[:2]}/{baseline[2:]}/foreign-exp", "changed")
+    return folder
+
+
+def changed_params(**changes) -> dict:
+    return PARAMS | {"models": PARAMS["models"] | {"cnn2": PARAMS["models"]["cnn2"] | changes}}
+
+
+def _changed(folder: Path) -> None:
+    write(folder, SKILLS | {"cnn2": 1.6, "resnet50": 0.5}, params=changed_params(dropout=0.4))
+    (folder / "study/code.py").write_text("# another comment\n")
+    (folder / "study/new|<b>.py").write_text("")
+
+
+def _older(folder: Path, file: str, key: str) -> None:
+    """Take out of a file what older commits lack."""
+    path = folder / file
+    path.write_text(path.read_text().replace(key, f"no_{key}"))
+
+
+def _without_records(folder: Path) -> None:
+    shutil.rmtree(folder / "metrics")
+
+
+VARIANTS: dict[str, Callable[[Path], None]] = {
+    "changed": _changed,
+    "comment": lambda folder: files.write_text(folder / "study/code.py", "# another comment\n"),
+    "alike": lambda folder: write(folder, SKILLS | {"cnn2": 1.01}),
+    "models": lambda folder: write(
+        folder,
+        {"cnn2": 1.0, "cnn3": 1.0, "best": 1.4},
+        params={"seed": 1, "models": {"cnn2": PARAMS["models"]["cnn2"], "cnn3": {"family": "cnn"}}},
+    ),
+    "once": lambda folder: write(folder, once=True),
+    "once_changed": lambda folder: write(folder, SKILLS | {"cnn2": 1.6}, once=True),
+    "lent": lambda folder: write(folder, SKILLS | {"best": 1.6}),
+    "another_split": lambda folder: write(folder, images=90),
+    "other_labels": lambda folder: write(folder, names=["a", "c", "b"]),
+    "no_repeats": lambda folder: _older(folder, "metrics/test/cnn2.json", "repeats"),
+    "no_mean_shortfall": lambda folder: _older(folder, "metrics/images/cnn2.csv", "mean_shortfall"),
+    "no_records": _without_records,
+    "hostile": lambda folder: write(folder, params=changed_params(dropout=HOSTILE)),
+}

@@ -1,0 +1,239 @@
+"""Two revisions are compared by what they record: params, code, and a verdict per model."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+from histories import git, scored
+from project import ROOT, environment
+
+from study.review import changes, revisions, verdicts
+from study.review.changes import ChangedParam, Comparison, Row
+from study.runtime import UserError
+
+
+def compare(base: str, head: str | None = None) -> Comparison:
+    return changes.compare(*revisions.find(base, head))
+
+
+def row(model: str, base: str, head: str) -> Row:
+    return next(row for row in compare(base, head).rows if row.model == model)
+
+
+VERDICTS = {
+    "better": ("cnn2", "base", "changed", "better"),
+    "worse": ("resnet50", "base", "changed", "worse"),
+    "better the other way": ("resnet50", "changed", "base", "better"),
+    "no difference shown": ("cnn2", "base", "alike", "no difference shown"),
+    "same bytes": ("best", "base", "changed", "same bytes"),
+    "same bytes of other code": ("cnn2", "base", "comment", "same bytes"),
+    "new": ("cnn3", "base", "models", "new"),
+    "gone": ("resnet50", "base", "models", "gone"),
+    "unknown": ("cnn2", "once", "once_changed", "unknown for want of repeats"),
+    "better by borrowed noise": ("best", "base", "lent", "better"),
+    "an experiment": ("cnn2", "base", "lone-exp", "better"),
+}
+
+
+@pytest.mark.parametrize(("model", "base", "head", "verdict"), VERDICTS.values(), ids=VERDICTS)
+def test_each_model_has_a_verdict(here, model, base, head, verdict):
+    assert row(model, base, head).verdict == verdict
+
+
+def test_the_change_is_that_of_the_shipped_models(here):
+    (_, old), (_, new) = scored(1.0), scored(1.6)
+    changed = row("cnn2", "base", "changed")
+    assert changed.change == changed.shipped.value == pytest.approx(new["roc_auc"] - old["roc_auc"])
+    assert changed.accuracy_change == changed.accuracy.value == pytest.approx(new["accuracy"] - old["accuracy"])
+
+
+def test_both_answers_hold_the_change_and_retraining_widens_the_interval(here):
+    changed = row("cnn2", "base", "changed")
+    for answer in (changed.shipped, changed.retrained, changed.accuracy):
+        assert answer.low < answer.value < answer.high
+    assert changed.retrained.low < changed.shipped.low
+
+
+def test_the_means_over_repeats_answer_whether_the_change_holds_if_trained_again(copy_of_history):
+    path = copy_of_history / "metrics/test/cnn2.json"
+    path.write_text(path.read_text().replace('{"seed": 1, "roc_auc": 0.', '{"seed": 1, "roc_auc": 0.0'))
+    (copy_of_history / "dvc.lock").unlink()
+    changed = next(row for row in compare("base").rows if row.model == "cnn2")
+    assert changed.shipped.value == 0
+    assert changed.retrained.value == pytest.approx(-0.9 * scored(1.0)[1]["roc_auc"] / 3)
+
+
+def test_a_model_that_was_trained_once_borrows_the_noise_of_the_model_it_tunes(here):
+    lent = row("best", "base", "lent")
+    assert [(training.repeats, training.noise.borrowed) for training in lent.trainings] == [(1, "cnn2")] * 2
+
+
+def test_same_bytes_need_no_answer(here):
+    same = row("best", "base", "changed")
+    assert (same.change, same.shipped, same.retrained, same.accuracy) == (0, None, None, None)
+
+
+def test_p_values_are_corrected_for_the_rows_that_have_them(here):
+    rows = {row.model: row for row in compare("base", "changed").rows}
+    pair = [rows[model].retrained.p for model in ("cnn2", "resnet50")]
+    assert max(rows[model].retrained_adjusted_p for model in ("cnn2", "resnet50")) >= max(pair)
+    assert min(rows[model].retrained_adjusted_p for model in ("cnn2", "resnet50")) == pytest.approx(2 * min(pair))
+    assert rows["best"].retrained_adjusted_p is None
+
+
+def test_the_models_of_the_later_revision_come_first(here):
+    assert [row.model for row in compare("base", "models").rows] == ["cnn2", "cnn3", "best", "resnet50"]
+
+
+def test_what_a_dropped_model_left_is_no_model(copy_of_history):
+    shutil.copy(copy_of_history / "metrics/test/cnn2.json", copy_of_history / "metrics/test/dropped.json")
+    assert "dropped" not in [row.model for row in compare("base").rows]
+
+
+def test_changed_params_have_their_values_before_and_after(here):
+    assert compare("base", "changed").params == [ChangedParam("models.cnn2.dropout", "0.3", "0.4")]
+
+
+def test_params_of_one_revision_have_one_value(here):
+    assert compare("base", "models").params == [
+        ChangedParam("models.cnn3.family", None, '"cnn"'),
+        ChangedParam("models.resnet50.family", '"resnet"', None),
+    ]
+
+
+def test_changed_code_is_named(here):
+    assert [file.path for file in compare("base", "changed").code] == ["study/code.py", "study/new|<b>.py"]
+
+
+def test_a_bare_clone_is_enough(history, tmp_path, monkeypatch):
+    git(tmp_path, "clone", "--quiet", "--bare", str(history), "bare")
+    monkeypatch.chdir(tmp_path / "bare")
+    comparison = compare("base", "changed")
+    assert [row.verdict for row in comparison.rows] == ["better", "worse", "same bytes"]
+    assert [file.path for file in comparison.code] == ["study/code.py", "study/new|<b>.py"]
+
+
+REFUSED = {
+    "other images": ("another_split", r"^metrics/images/cnn2\.csv of another_split \(\w+\): is of another test split"),
+    "other labels": ("other_labels", r"is of another test split \(150 images\) than metrics/images/cnn2.csv of base"),
+    "no repeats": ("no_repeats", r"^metrics/test/cnn2\.json of no_repeats \(\w+\): lacks repeats, as in commits from"),
+    "no mean_shortfall": ("no_mean_shortfall", r"^metrics/images/cnn2\.csv of .*: lacks mean_shortfall, as in commits"),
+    "no records": (
+        "no_records",
+        r"^no_records \(\w+\): has no metrics/test/\*\.json; name a commit that records a run",
+    ),
+}
+
+
+@pytest.mark.parametrize(("head", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_cannot_be_compared_is_refused(here, head, message):
+    with pytest.raises(UserError, match=message):
+        compare("base", head)
+
+
+DAMAGED = {
+    "no JSON": ("metrics/test/cnn2.json", "{", r"Invalid JSON"),
+    "no share": ("metrics/test/cnn2.json", '{"roc_auc": NaN}', "roc_auc"),
+    "no UTF-8": ("metrics/test/cnn2.json", "\udcff", "is not UTF-8 text"),
+    "an empty table": ("metrics/images/cnn2.csv", "", "is not a whole table"),
+    "a cut table": ("metrics/images/cnn2.csv", "image,actual\nx", "is not a whole table"),
+    "a word for a number": (
+        "metrics/images/cnn2.csv",
+        "image,actual,predicted,shortfall,mean_shortfall\nx,a,a,one,1",
+        "holds what is no number",
+    ),
+    "no finite number": (
+        "metrics/images/cnn2.csv",
+        "image,actual,predicted,shortfall,mean_shortfall\nx,a,a,nan,1",
+        "holds numbers that are not finite",
+    ),
+    "one image of a class": (
+        "metrics/images/cnn2.csv",
+        "image,actual,predicted,shortfall,mean_shortfall\nx,a,a,1,1\ny,b,b,1,1\nz,b,b,1,1",
+        "has a class with one image; a comparison needs two",
+    ),
+    "no params": ("params.yaml", "[1]", "holds no mapping of sections"),
+    "no YAML": ("params.yaml", "{", "is not valid YAML"),
+    "no blocks": ("params.yaml", "models: 1", "models holds no blocks"),
+    "no record of DVC's": ("dvc.lock", "<<<<<<<", "is no record of DVC's"),
+}
+
+
+@pytest.mark.parametrize(("path", "content", "message"), DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_file_is_named(copy_of_history, path, content, message):
+    (copy_of_history / path).write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(UserError, match=rf"^{path} of the workspace: .*{message}"):
+        compare("base")
+
+
+def test_a_missing_file_is_named(copy_of_history):
+    (copy_of_history / "metrics/images/best.csv").unlink()
+    with pytest.raises(UserError, match=r"^metrics/images/best\.csv of the workspace: is missing; run `dvc repro`"):
+        compare("base")
+
+
+def test_without_dvc_lock_no_bytes_are_the_same(copy_of_history):
+    (copy_of_history / "dvc.lock").unlink()
+    assert {row.verdict for row in compare("base").rows} == {"no difference shown"}
+
+
+def test_bytes_are_the_same_only_on_the_same_test_split(copy_of_history):
+    path = copy_of_history / "dvc.lock"
+    path.write_text(path.read_text().replace("150 images", "other images"))
+    assert {row.verdict for row in compare("base").rows} == {"no difference shown"}
+
+
+def test_an_experiment_is_compared_like_a_commit(here):
+    experiment, tagged = compare("base", "lone-exp"), compare("base", "changed")
+    assert (experiment.rows, experiment.params) == (tagged.rows, tagged.params)
+
+
+def test_a_comparison_without_a_change_says_so(here):
+    assert not compare("base").changed
+    assert compare("base", "comment").changed
+
+
+def test_the_end_of_a_run_shows_what_changed_since_head(copy_of_history):
+    git(copy_of_history, "checkout", "--quiet", "changed", "--", ".")
+    assert "models.cnn2.dropout: 0.3 → 0.4" in verdicts.against_head()
+
+
+def test_the_end_of_a_run_says_in_a_line_why_nothing_is_compared(copy_of_history):
+    git(copy_of_history, "checkout", "--quiet", "another_split", "--", ".")
+    text = verdicts.against_head()
+    assert text.startswith("not compared with HEAD: metrics/images/cnn2.csv of the workspace: is of another test split")
+    assert text.count("\n") == 1
+
+
+def test_the_end_of_a_run_is_silent_where_nothing_changed(here):
+    assert verdicts.against_head() == ""
+
+
+def test_the_end_of_a_run_is_silent_where_head_has_no_records(copy_of_history):
+    git(copy_of_history, "reset", "--quiet", "--hard", "no_records")
+    git(copy_of_history, "checkout", "--quiet", "base", "--", ".")
+    assert verdicts.against_head() == ""
+
+
+def test_the_end_of_a_run_is_silent_outside_of_a_repository(copy_of_history, monkeypatch):
+    shutil.rmtree(copy_of_history / ".git")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(copy_of_history.parent))
+    assert verdicts.against_head() == ""
+
+
+def test_the_end_of_a_run_is_silent_without_git(here, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert verdicts.against_head() == ""
+
+
+def test_no_large_library_is_imported_to_compare(history):
+    """But scipy: the command answers at once."""
+    script = (
+        "import sys; from study.__main__ import main; main('compare', 'base', 'changed', '--json'); "
+        "assert not {'keras', 'tensorflow', 'sklearn', 'matplotlib', 'optuna', 'dvc'} & sys.modules.keys()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=history, env=environment(PYTHONPATH=str(ROOT)), check=False, timeout=60
+    )
+    assert done.returncode == 0
