@@ -35,7 +35,9 @@ def main() -> None:
         "trial": study.best_trial.number,
         "validation_roc_auc": round(study.best_value, 6),
         "values": study.best_params,
-        "block": override(params.models[model], study.best_params, "tune").model_dump(),
+        "block": override(
+            params.models[model], study.best_params | {"repeats": params.tune.repeats}, "tune"
+        ).model_dump(),
     }
     winner.write(record)
     trials.write_table(studies, "metrics/trials.csv")

@@ -37,6 +37,7 @@ class Block(Section):
     """The params of one model; each family adds its own."""
 
     family: str
+    repeats: Annotated[int, Field(ge=1, le=1000)]
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "rmsprop", "sgd"]

@@ -11,6 +11,7 @@ from study.params import messages
 
 BEST = "best"  # the tuned winner's name
 FAMILIES: dict[str, type[Block]] = {"cnn": Cnn, "resnet": Resnet}
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Model = Annotated[Cnn | Resnet, Field(discriminator="family")]
 
 
@@ -33,6 +34,7 @@ class Synthetic(Section):
 
 
 class Data(Section):
+    seed: Seed
     source: Literal["synthetic", "cifar10", "npz"]
     path: str | None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
@@ -46,6 +48,7 @@ class Data(Section):
 
 
 class Prepare(Section):
+    seed: Seed
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -87,12 +90,13 @@ class Tune(Section):
     trials: Count
     epochs: Count | None
     startup_trials: CountOrZero
+    repeats: Annotated[int, Field(ge=1, le=1000)]
     pruner: Literal["median", "hyperband", "none"]
     space: Spaces
 
 
 class Params(Section):
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     data: Data
     prepare: Prepare
@@ -136,7 +140,7 @@ class Params(Section):
             tuned = {name: self.models[name] for name in named if self.models[name].family == family}
             for key, values in getattr(self.tune.space, family).items():
                 where = f"tune.space.{family}.{key}"
-                if key not in schema.model_fields or key == "family":
+                if key not in schema.model_fields or key in ("family", "repeats"):
                     suggestion = messages.suggestion(key, schema.model_fields)
                     raise ValueError(f"{where} is no param of a {family} block{suggestion}")
                 self._check_values(where, key, values, tuned)

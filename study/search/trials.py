@@ -52,7 +52,9 @@ def search(model: str, block: Block, tune: Tune, prepared: Prepared, seed: int) 
     def objective(trial: optuna.Trial) -> float:
         changed = override(block, space.suggested(trial, values), "tune")
         epochs = min(tune.epochs or changed.epochs, changed.epochs)
-        run = start(f"tune/{model}-{trial.number}", changed, seed, prepared, epochs, search=tune.model_dump())
+        run = start(
+            f"tune/{model}-{trial.number}", changed, seed, prepared, epochs, search=tune.model_dump(exclude={"repeats"})
+        )
         return run_trial(trial, model, run)
 
     def show_time_left(study: optuna.Study, trial: FrozenTrial) -> None:
