@@ -48,13 +48,12 @@ def search(model: str, block: Block, tune: Tune, prepared: Prepared, seed: int) 
 
     count = tune.trials if tune.sampler == "tpe" else math.prod(map(len, values.values()))
     estimate = Estimate(count)
+    inputs = tune.model_dump(exclude={"repeats"})
 
     def objective(trial: optuna.Trial) -> float:
         changed = override(block, space.suggested(trial, values), "tune")
         epochs = min(tune.epochs or changed.epochs, changed.epochs)
-        run = start(
-            f"tune/{model}-{trial.number}", changed, seed, prepared, epochs, search=tune.model_dump(exclude={"repeats"})
-        )
+        run = start(f"tune/{model}-{trial.number}", changed, seed, prepared, epochs, search=inputs)
         return run_trial(trial, model, run)
 
     def show_time_left(study: optuna.Study, trial: FrozenTrial) -> None:
