@@ -1,4 +1,4 @@
-"""download: get the images of `data.source` and check them. Reads params `seed` and `data`; writes data/raw.npz."""
+"""download: get the images of `data.source` and check them. Reads the param `data`; writes data/raw.npz."""
 
 from study import files, runtime
 from study.data import arrays, sources
@@ -6,8 +6,8 @@ from study.params.load import load
 
 
 def main() -> None:
-    params = load("seed", "data")
-    images = sources.get(params.data, params.seed)
+    params = load("data")
+    images = sources.get(params.data)
     files.write_npz(arrays.RAW, **images)
     print(f"{params.data.source}: {len(images['x_train'])} training and {len(images['x_test'])} test images")
     if note := arrays.note_of_few(images["y_test"], images["class_names"]):

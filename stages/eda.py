@@ -1,6 +1,6 @@
 """eda: what the data are and what is wrong with them.
 
-Reads data/raw.npz and the param `seed`; writes metrics/eda.json and, to plots/eda, figures of label counts and shares,
+Reads data/raw.npz and the param `data`; writes metrics/eda.json and, to plots/eda, figures of label counts and shares,
 labelled samples, the mean image of each class and pixel histograms.
 """
 
@@ -11,7 +11,7 @@ from study.review import eda_figures, figures
 
 
 def main() -> None:
-    params = load("seed")
+    params = load("data")
     train, test, class_names = arrays.read_raw()
     splits = {"train": train, "test": test}
     shares = {name: summary.pixel_shares(split) for name, split in splits.items()}
@@ -19,8 +19,8 @@ def main() -> None:
     drawn = {
         "label_counts": eda_figures.label_counts(splits, class_names),
         "label_shares": eda_figures.label_shares(splits, class_names),
-        "samples_train": eda_figures.samples("train", train, class_names, params.seed),
-        "samples_test": eda_figures.samples("test", test, class_names, params.seed),
+        "samples_train": eda_figures.samples("train", train, class_names, params.data.seed),
+        "samples_test": eda_figures.samples("test", test, class_names, params.data.seed),
         "mean_images": eda_figures.mean_images(train, class_names),
         "pixel_histograms": eda_figures.pixel_histograms(shares),
     }

@@ -1,6 +1,6 @@
 """prepare: clean the training images and split off validation.
 
-Reads data/raw.npz and the params `seed` and `prepare`; writes data/prepared.npz (training and validation) and
+Reads data/raw.npz and the param `prepare`; writes data/prepared.npz (training and validation) and
 data/test.npz (the test split untouched, in a file of its own so that dvc.yaml shows who can read it).
 """
 
@@ -10,11 +10,11 @@ from study.params.load import load
 
 
 def main() -> None:
-    params = load("seed", "prepare")
+    params = load("prepare")
     train, test, class_names = arrays.read_raw()
     rows = cleaning.clean_rows(train, test, class_names)
-    fraction = params.prepare.validation_fraction
-    learning, validation = cleaning.split(train, rows, class_names, fraction, params.seed)
+    fraction, seed = params.prepare.validation_fraction, params.prepare.seed
+    learning, validation = cleaning.split(train, rows, class_names, fraction, seed)
     files.write_npz(
         arrays.PREPARED,
         x_train=learning.images,

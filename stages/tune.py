@@ -28,6 +28,7 @@ def main() -> None:
     model = max(finished, key=lambda model: studies[model].best_value)
     study = studies[model]
     all_trials = [trial for study in studies.values() for trial in study.trials]
+    block = override(params.models[model], study.best_params | {"repeats": params.tune.repeats}, "tune")
     record = {
         "model": model,
         "trials": len(all_trials),
@@ -35,7 +36,7 @@ def main() -> None:
         "trial": study.best_trial.number,
         "validation_roc_auc": round(study.best_value, 6),
         "values": study.best_params,
-        "block": override(params.models[model], study.best_params, "tune").model_dump(),
+        "block": block.model_dump(),
     }
     winner.write(record)
     trials.write_table(studies, "metrics/trials.csv")

@@ -1,7 +1,7 @@
 """train@cnn2: two convolutional blocks (64, 128 filters).
 
 Reads data/prepared.npz and the params `seed`, `threads` and `models.cnn2`; writes
-models/cnn2.keras and metrics/validation/cnn2.json.
+models/cnn2.keras, models/repeats/cnn2.npz and metrics/validation/cnn2.json.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """train@cnn2_dropout: cnn2 with dropout.
 
 Reads data/prepared.npz and the params `seed`, `threads` and `models.cnn2_dropout`; writes
-models/cnn2_dropout.keras and metrics/validation/cnn2_dropout.json.
+models/cnn2_dropout.keras, models/repeats/cnn2_dropout.npz and metrics/validation/cnn2_dropout.json.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """train@cnn3_dropout: three convolutional blocks (64, 128, 64 filters) with dropout.
 
 Reads data/prepared.npz and the params `seed`, `threads` and `models.cnn3_dropout`; writes
-models/cnn3_dropout.keras and metrics/validation/cnn3_dropout.json.
+models/cnn3_dropout.keras, models/repeats/cnn3_dropout.npz and metrics/validation/cnn3_dropout.json.
 """
 
 from pathlib import Path

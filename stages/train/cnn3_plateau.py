@@ -1,7 +1,7 @@
 """train@cnn3_plateau: three blocks (32, 64, 128 filters), early stopping and a plateau schedule.
 
 Reads data/prepared.npz and the params `seed`, `threads` and `models.cnn3_plateau`; writes
-models/cnn3_plateau.keras and metrics/validation/cnn3_plateau.json.
+models/cnn3_plateau.keras, models/repeats/cnn3_plateau.npz and metrics/validation/cnn3_plateau.json.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """train@resnet101: ResNet101 of keras.applications.
 
 Reads data/prepared.npz and the params `seed`, `threads` and `models.resnet101`; writes
-models/resnet101.keras and metrics/validation/resnet101.json.
+models/resnet101.keras, models/repeats/resnet101.npz and metrics/validation/resnet101.json.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
 """train@resnet50: ResNet50 of keras.applications.
 
 Reads data/prepared.npz and the params `seed`, `threads` and `models.resnet50`; writes
-models/resnet50.keras and metrics/validation/resnet50.json.
+models/resnet50.keras, models/repeats/resnet50.npz and metrics/validation/resnet50.json.
 """
 
 from pathlib import Path

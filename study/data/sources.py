@@ -19,11 +19,11 @@ CIFAR10 = (
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
-def get(data: Data, seed: int) -> dict[str, np.ndarray]:
+def get(data: Data) -> dict[str, np.ndarray]:
     """The checked arrays of `data.source`: x_train, y_train, x_test, y_test, class_names (see `arrays.check`)."""
     match data.source:
         case "synthetic":
-            return arrays.check(synthetic.draw(**data.synthetic.model_dump(), seed=seed), "synthetic")
+            return arrays.check(synthetic.draw(**data.synthetic.model_dump(), seed=data.seed), "synthetic")
         case "cifar10":
             return arrays.check(cifar10(), "cifar10")
         case "npz":

@@ -17,6 +17,7 @@ SECRETS = re.compile(
     r"(?i)token|secret|passw|pwd|credential|signature|^sig$|^auth$|authorization|api.?key|access.?key|^key$|jwt|session"
 )
 FAMILIES: dict[str, type[Block]] = {"cnn": Cnn, "resnet": Resnet}
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Model = Annotated[Cnn | Resnet, Field(discriminator="family")]
 
 
@@ -44,6 +45,7 @@ class Synthetic(Section):
 
 
 class Data(Section):
+    seed: Seed
     source: Literal["synthetic", "cifar10", "npz"]
     path: str | None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
@@ -67,6 +69,7 @@ class Data(Section):
 
 
 class Prepare(Section):
+    seed: Seed
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -104,12 +107,13 @@ class Tune(Section):
     trials: Count
     epochs: Count | None
     startup_trials: CountOrZero
+    repeats: Annotated[int, Field(ge=1, le=1000)]
     pruner: Literal["median", "hyperband", "none"]
     space: Spaces
 
 
 class Params(Section):
-    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    seed: Seed
     threads: Annotated[int, Field(ge=1, le=1024)] | None
     data: Data
     prepare: Prepare
@@ -154,7 +158,7 @@ class Params(Section):
             tuned = {name: self.models[name] for name in named if self.models[name].family == family}
             for key, values in getattr(self.tune.space, family).items():
                 where = f"tune.space.{family}.{key}"
-                if key not in schema.model_fields or key == "family":
+                if key not in schema.model_fields or key in ("family", "repeats"):
                     suggestion = messages.suggestion(key, schema.model_fields)
                     raise ValueError(f"{where} is no param of a {family} block{suggestion}")
                 self._check_values(where, key, values, tuned)

@@ -48,12 +48,13 @@ def search(model: str, block: Block, tune: Tune, prepared: Prepared, seed: int) 
 
     count = tune.trials if tune.sampler == "tpe" else math.prod(map(len, values.values()))
     estimate = Estimate(count)
+    inputs = tune.model_dump(exclude={"repeats"})
 
     def objective(trial: optuna.Trial) -> float:
         changed = override(block, space.suggested(trial, values), "tune")
         epochs = min(tune.epochs or changed.epochs, changed.epochs)
         name, shown = f"tune/{model}-{trial.number}", f"params.yaml: trial {trial.number} of tune: models.{model}"
-        run = start(name, changed, seed, prepared, epochs, shown, search=tune.model_dump())
+        run = start(name, changed, seed, prepared, epochs, shown, search=inputs)
         return run_trial(trial, model, run)
 
     def show_time_left(study: optuna.Study, trial: FrozenTrial) -> None:

@@ -36,7 +36,7 @@ def start(
     """
     epochs = epochs or block.epochs
     inputs = {
-        "block": block.model_dump(),
+        "block": block.model_dump(exclude={"repeats"}),
         "seed": seed,
         "epochs": epochs,
         "data": files.sha256(arrays.PREPARED),
@@ -45,6 +45,21 @@ def start(
         inputs["weights"] = files.sha256(block.weights)
     block_name = block_name or f"params.yaml: models.{name}"
     return Run(block, prepared, seed, epochs, Checkpoint(name, **inputs), block_name)
+
+
+def start_repeats(name: str, block: Block, seed: int, prepared: Prepared, block_name: str = "") -> list[Run]:
+    """The trainings of a block from different seeds; the first is `start` itself."""
+    block_name = block_name or f"params.yaml: models.{name}"
+    checkpoints = [name, *(f"{name}-repeat-{repeat}" for repeat in range(1, block.repeats))]
+    return [
+        start(each, block, seed_of(seed, repeat), prepared, block_name=block_name)
+        for repeat, each in enumerate(checkpoints)
+    ]
+
+
+def seed_of(seed: int, repeat: int) -> int:
+    """The seed of a repeat: `seed` itself of repeat 0, else a number below 2**31 that depends on both."""
+    return int(np.random.SeedSequence([seed, repeat]).generate_state(1)[0] >> 1) if repeat else seed
 
 
 def fit(
@@ -61,11 +76,47 @@ def fit(
     `callbacks` are called before those of the block, and before validation.
     Raises DivergedError where the loss is not finite, UserError where the network cannot be built or finds no memory.
     """
-    with memory_for(run.name, f"less is needed by a smaller {_sizes(run)}"):
-        model = _new_model(architecture, run)
-        history = _train(model, run, on_epoch, callbacks)
-    gc.collect()  # the model that was trained, its optimizer's state and its graphs hold each other
-    return (mirror_averaged(model) if run.block.mirror_average else model), history
+    model, history = next(fit_repeats(architecture, [run], on_epoch, callbacks))
+    gc.collect()  # the compiled network, its optimizer's state and its graphs hold each other
+    return model, history
+
+
+def fit_repeats(
+    architecture: Architecture,
+    runs: Sequence[Run],
+    on_epoch: Callable[[Row], None] = lambda row: None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Iterator[tuple[keras.Model, list[Row]]]:
+    """As `fit`, for runs of one block on the same data: each yields the model, which the next trains anew.
+
+    The network is compiled and traced once. A further run takes over the variables of a network that is built under
+    its own seed, so that its weights are those that `fit` gives it alone. `on_epoch` sees the first run.
+    """
+    first = runs[0]
+    with memory_for(first.name, f"less is needed by a smaller {_sizes(first)}"):
+        model = _new_model(architecture, first)
+        trained = _compiled(model, first)
+        untrained = [keras.ops.convert_to_numpy(variable) for variable in trained.optimizer.variables]
+        averaged = mirror_averaged(model) if first.block.mirror_average else model
+        yield averaged, _train(trained, first, on_epoch, callbacks)
+        for run in runs[1:]:
+            _assign(model.variables, _new_model(architecture, run).variables)
+            _assign(trained.optimizer.variables, untrained)
+            yield averaged, _train(trained, run, lambda row: None, ())
+
+
+def _compiled(model: keras.Model, run: Run) -> keras.Model:
+    """A model of the same weights that trains by the run's block."""
+    return optimizer.compiled(
+        batchnorm.fused(model),
+        optimizer.of_block(run.block, steps_per_epoch(run), run.epochs),
+        run.block.label_smoothing,
+    )
+
+
+def _assign(variables: Sequence[keras.Variable], values: Sequence) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def _sizes(run: Run) -> str:
@@ -89,23 +140,27 @@ def _new_model(architecture: Architecture, run: Run) -> keras.Model:
     return model
 
 
+def steps_per_epoch(run: Run) -> int:
+    return len(run.prepared.train) // batch_size(run)
+
+
+def batch_size(run: Run) -> int:
+    """The block's; all training images, where they are fewer."""
+    return min(run.block.batch_size, len(run.prepared.train))
+
+
 def _train(
     model: keras.Model, run: Run, on_epoch: Callable[[Row], None], callbacks: Sequence[keras.callbacks.Callback]
 ) -> list[Row]:
-    """Train the model's weights by the block; return the history."""
+    """Train the compiled model by the run's block; return the history."""
     block, train, classes = run.block, run.prepared.train, len(run.prepared.class_names)
-    batch_size = min(block.batch_size, len(train))
-    steps = len(train) // batch_size
-    trained = optimizer.compiled(
-        batchnorm.fused(model), optimizer.of_block(block, steps, run.epochs), block.label_smoothing
-    )
     callbacks = [*callbacks, ValidationScores(run.prepared.validation), *optimizer.callbacks(block)]
     phase = Phase(run.checkpoint, "model", callbacks, on_epoch)
 
     def batches_from(epoch: int) -> Iterator[batches.Batch]:
-        return batches.augmented(train, classes, batch_size, block.augmentation, run.seed, epoch)
+        return batches.augmented(train, classes, batch_size(run), block.augmentation, run.seed, epoch)
 
-    fit_epochs(trained, batches_from, steps, run.epochs, phase)
+    fit_epochs(model, batches_from, steps_per_epoch(run), run.epochs, phase)
     if not np.isfinite(phase.history[-1]["loss"]):
         raise DivergedError(
             f"{run.name}.learning_rate is {block.learning_rate}, and the loss of the training is not finite; choose a "

@@ -1,45 +1,67 @@
 """The stage train@NAME, and what `best` shares with it."""
 
+from collections.abc import Callable
+
 import keras
 
 from study import files, runtime
 from study.data import arrays
-from study.models import keras_file
+from study.models import keras_file, repeats_file
 from study.models.architecture import Architecture
+from study.models.repeats_file import Repeats
+from study.models.schema import Block
 from study.params.load import load
 from study.scoring import calibration
 from study.scoring.predict import predict
-from study.scoring.scores import DECIMALS, ValidationScores, scores
+from study.scoring.scores import DECIMALS, point, scores
 from study.training import live
 from study.training.checkpoint import Row
-from study.training.fit import Run, fit, start
+from study.training.fit import fit_repeats, start_repeats
 
 
 def train(name: str, architecture: Architecture) -> None:
-    """Fit the model of `models.NAME`; write it, its validation scores and its history."""
+    """Fit the model of `models.NAME`, and write what `fit_and_write` writes."""
     params = load("seed", "threads", f"models.{name}")
     runtime.use_threads(params.threads)
-    run = start(name, params.models[name], params.seed, arrays.read_prepared())
     with live.metrics(name) as log:
-        model, history = fit(architecture, run, log)
-    record = validation_scores(model, run)
-    write(name, model, record, history)
-    print(f"{name}: validation ROC-AUC {record['roc_auc']:.4f}, accuracy {record['accuracy']:.3f}")
+        fit_and_write(name, architecture, params.models[name], params.seed, log)
 
 
-def validation_scores(model: keras.Model, run: Run) -> ValidationScores:
-    """The scores by which a model is chosen, and the temperature that would calibrate it."""
-    validation = run.prepared.validation
-    probabilities = predict(model, validation.images)
-    temperature = calibration.temperature(validation.labels, probabilities)
-    return scores(validation.labels, probabilities) | {"temperature": round(temperature, DECIMALS)}
+def fit_and_write(
+    name: str,
+    architecture: Architecture,
+    block: Block,
+    seed: int,
+    on_epoch: Callable[[Row], None] = lambda row: None,
+    block_name: str = "",
+) -> tuple[keras.Model, Repeats]:
+    """Train a block as often as its `repeats` say; write models/NAME.keras, models/repeats/NAME.npz and
+    metrics/validation/NAME.json; return the first model and the weights of the others.
 
+    The record holds the first model's scores, by which a model is chosen, the temperature that would calibrate it, its
+    history, and the scores of each repeat. `on_epoch` sees the first training; messages call the block `block_name`.
+    """
+    prepared = arrays.read_prepared()
+    runs = start_repeats(name, block, seed, prepared, block_name)
+    labels, weights, records = prepared.validation.labels, [], []
+    for run, (model, history) in zip(runs, fit_repeats(architecture, runs, on_epoch), strict=True):
+        probabilities = predict(model, prepared.validation.images)
+        if not records:
+            temperature = round(calibration.temperature(labels, probabilities), DECIMALS)
+            record, rows = scores(labels, probabilities) | {"temperature": temperature}, history
+        records.append({"seed": run.seed} | point(labels, probabilities))
+        weights.append(model.get_weights())
+        print(f"{name}, seed {run.seed}: validation ROC-AUC {records[-1]['roc_auc']:.4f}", flush=True)
+    model.set_weights(weights[0])
+    repeats = Repeats([run.seed for run in runs], weights[1:])
 
-def write(name: str, model: keras.Model, record: ValidationScores, history: list[Row]) -> None:
-    """Write a trained model and its record: validation scores, and the history, a row per epoch."""
     keras_file.write(f"models/{name}.keras", model)
-    rows = [
-        {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}
-        for row in history
-    ]
-    files.write_json(f"metrics/validation/{name}.json", record | {"history": rows})
+    repeats_file.write(name, repeats)
+    tables = {"repeats": map(rounded, records), "history": map(rounded, rows)}
+    files.write_json(f"metrics/validation/{name}.json", record | {key: list(rows) for key, rows in tables.items()})
+    return model, repeats
+
+
+def rounded(row: dict) -> dict:
+    """With six digits of each fraction."""
+    return {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in row.items()}

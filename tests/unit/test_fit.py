@@ -49,6 +49,51 @@ def test_the_same_run_gives_the_same_bits(trained, cnn_block, prepared):
     assert all(np.array_equal(one, same) for one, same in pairs)
 
 
+REPEATED = {
+    "cosine": {},
+    "plateau and early stopping": {"epochs": 8, "schedule": PLATEAU, "early_stopping_patience": 2},
+    "sgd": {"optimizer": "sgd"},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "mean of mirror images": {"mirror_average": True},
+    "bfloat16": {"precision": "mixed_bfloat16"},
+}
+
+
+@pytest.mark.parametrize("changes", REPEATED.values(), ids=REPEATED)
+def test_a_repeat_has_the_weights_of_its_training_alone(cnn_block, prepared, changes):
+    block = override(cnn_block, changes, "test")
+    runs = [as_run(block, prepared, seed, f"repeat-{seed}") for seed in (1, 2, 3)]
+    together = [(model.get_weights(), history) for model, history in fit.fit_repeats(cnn(4), runs)]
+    for seed, (weights, history) in zip((1, 2, 3), together, strict=True):
+        model, alone = fit.fit(cnn(4), as_run(block, prepared, seed, f"alone-{seed}"))
+        assert history == alone
+        assert all(np.array_equal(one, same) for one, same in zip(weights, model.get_weights(), strict=True))
+
+
+class Counted(keras.layers.Layer):
+    """Counts how often it is built into a graph."""
+
+    calls = 0
+
+    def call(self, inputs):
+        Counted.calls += 1
+        return inputs
+
+
+def calls(runs: list) -> int:
+    Counted.calls = 0
+    counted = Architecture(Cnn, lambda *arguments: keras.Sequential([tiny(*arguments), Counted()]))
+    list(fit.fit_repeats(counted, runs))
+    return Counted.calls
+
+
+def test_a_repeat_traces_nothing_anew(cnn_block, prepared):
+    """It only builds a network once, whose variables it takes over."""
+    runs = [as_run(cnn_block, prepared, seed, f"counted-{seed}") for seed in (1, 2, 3)]
+    alone = as_run(cnn_block, prepared, 1, "counted-alone")
+    assert calls(runs) == calls([alone]) + 2
+
+
 def test_another_seed_gives_other_weights(trained, cnn_block, prepared):
     pairs = zip(weights_of(as_run(cnn_block, prepared, seed=2)), trained.weights, strict=True)
     assert not all(np.array_equal(one, other) for one, other in pairs)
