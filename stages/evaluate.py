@@ -1,13 +1,13 @@
-"""evaluate@NAME: score one of the models on the test split.
+"""evaluate@NAME: score one of the models and its repeats on the test split.
 
-Reads data/test.npz, models/NAME.keras and the param `threads`; writes metrics/test/NAME.json, metrics/images/NAME.csv
-(a row per image), data/predictions/NAME.npz and plots/predictions/NAME.png.
+Reads data/test.npz, models/NAME.keras, models/repeats/NAME.npz and the param `threads`; writes metrics/test/NAME.json,
+metrics/images/NAME.csv (a row per image), data/predictions/NAME.npz and plots/predictions/NAME.png.
 """
 
 import sys
 
 from study import runtime
-from study.models import keras_file
+from study.models import keras_file, repeats_file
 from study.params.load import load
 from study.review import evaluation
 from study.runtime import UserError
@@ -18,8 +18,8 @@ def main(*names: str) -> None:
         raise UserError("evaluate takes the name of one model: python -m stages.evaluate cnn2")
     params = load("threads")
     runtime.use_threads(params.threads)
-    model = keras_file.read(f"models/{names[0]}.keras")
-    evaluation.evaluate(names[0], model)
+    (name,) = names
+    evaluation.evaluate(name, keras_file.read(f"models/{name}.keras"), repeats_file.read(name))
 
 
 if __name__ == "__main__":

@@ -12,8 +12,9 @@ from study import files
 from study.params.schema import BEST, Model
 from study.runtime import UserError
 from study.scoring import differences, image_scores
+from study.scoring.final_scores import FinalScores
 from study.scoring.image_scores import ImageScores
-from study.scoring.scores import Scores, ValidationScores
+from study.scoring.scores import ValidationScores
 from study.search import winner
 
 RATES = np.linspace(0, 1, 101)  # false positive rates at which ROC curves are written
@@ -43,7 +44,7 @@ class Ranked:
     """A model and its scores."""
 
     name: str
-    test: Scores
+    test: FinalScores
     validation: Validation
     images: ImageScores
 
@@ -98,7 +99,7 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     ranked = {
         name: Ranked(
             name,
-            files.read_json(f"metrics/test/{name}.json", Scores),
+            files.read_json(f"metrics/test/{name}.json", FinalScores),
             files.read_json(f"metrics/validation/{name}.json", Validation),
             image_scores.read(name, class_names),
         )

@@ -6,19 +6,22 @@ from matplotlib.figure import Figure
 
 from study import files
 from study.data.arrays import Split
+from study.models import repeats_file
+from study.models.repeats_file import Repeats
 from study.review import figures
 from study.runtime import UserError, memory_for
 from study.scoring import image_scores, test_split
+from study.scoring.final_scores import final_scores
 from study.scoring.predict import predict
-from study.scoring.scores import scores
 
 GRID_IMAGES = 40  # or one per class, where there are more classes
 
 
-def evaluate(name: str, model: keras.Model) -> None:
-    """Score a model on the test split; write its scores, those of each image, its predictions and a grid of them.
+def evaluate(name: str, model: keras.Model, repeats: Repeats) -> None:
+    """Score a model and its repeats on the test split; write their scores, those of each image, and the model's
+    predictions and a grid of them.
 
-    Raises UserError where the model does not fit the test split.
+    Raises UserError where the model or a repeat does not fit.
     """
     test, class_names = test_split.read()
     shapes, needed = (model.input_shape[1:], model.output_shape[1:]), (test.images.shape[1:], (len(class_names),))
@@ -27,20 +30,25 @@ def evaluate(name: str, model: keras.Model) -> None:
             f"models/{name}.keras: takes images {shapes[0]} and gives {shapes[1]} probabilities; the test split has "
             f"{needed[0]} and {needed[1]}; {files.RESTORE_CACHED}"
         )
-    with memory_for(f"models/{name}.keras", "predictions of a smaller network, or on smaller images, need less"):
-        probabilities = predict(model, test.images)
-    if not np.isfinite(probabilities).all():
-        raise UserError(f"models/{name}.keras: gives probabilities that are not finite; {files.RESTORE_CACHED}")
-    predicted = probabilities.argmax(axis=1)
-    record = scores(test.labels, probabilities)
+    trainings = [_probabilities(name, each, test.images) for each in repeats_file.each(name, model, repeats)]
+    record = final_scores(test.labels, trainings, repeats.seeds)
 
-    files.write_npz(f"data/predictions/{name}.npz", labels=test.labels, probabilities=probabilities)
+    files.write_npz(f"data/predictions/{name}.npz", labels=test.labels, probabilities=trainings[0])
     files.write_json(f"metrics/test/{name}.json", record)
-    of_images = image_scores.image_scores(test.images, test.labels, probabilities)
-    image_scores.write(name, of_images, class_names)
-    figures.save(prediction_grid(name, test, predicted, class_names), f"plots/predictions/{name}.png")
+    image_scores.write(name, image_scores.image_scores(test.images, test.labels, trainings), class_names)
+    grid = prediction_grid(name, test, trainings[0].argmax(axis=1), class_names)
+    figures.save(grid, f"plots/predictions/{name}.png")
     interval = f"[{record['roc_auc_low']:.4f}, {record['roc_auc_high']:.4f}]"
     print(f"{name}: test ROC-AUC {record['roc_auc']:.4f} {interval}, accuracy {record['accuracy']:.3f}")
+
+
+def _probabilities(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """(N, C) float32. Raises UserError where they are not finite or find no memory."""
+    with memory_for(f"models/{name}.keras", "predictions of a smaller network, or on smaller images, need less"):
+        probabilities = predict(model, images)
+    if not np.isfinite(probabilities).all():
+        raise UserError(f"models/{name}.keras: gives probabilities that are not finite; {files.RESTORE_CACHED}")
+    return probabilities
 
 
 def prediction_grid(name: str, test: Split, predicted: np.ndarray, class_names: list[str]) -> Figure:

@@ -9,9 +9,10 @@ import numpy as np
 from study import files
 from study.runtime import UserError
 from study.scoring import placements
+from study.scoring.final_scores import shortfalls
 from study.scoring.scores import normalised
 
-NUMBERS = ("confidence", "false_positive_rate", "shortfall", "log_loss")
+NUMBERS = ("confidence", "false_positive_rate", "shortfall", "mean_shortfall", "log_loss")
 COLUMNS = ["image", "actual", "predicted", *NUMBERS]
 HASH_DIGITS = 8
 
@@ -26,6 +27,7 @@ class ImageScores:
     confidence: np.ndarray  # float64, that probability
     false_positive_rate: np.ndarray  # float64, 1 − the image's placement in its own class
     shortfall: np.ndarray  # float64, see `placements.shortfall`
+    mean_shortfall: np.ndarray  # float64, over the repeats
     log_loss: np.ndarray  # float64, − log of the probability of the image's own class
 
     def same_split(self, other: "ImageScores") -> bool:
@@ -33,9 +35,12 @@ class ImageScores:
         return np.array_equal(self.image, other.image) and np.array_equal(self.labels, other.labels)
 
 
-def image_scores(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> ImageScores:
-    """From images (N, H, W, 3) uint8, labels (N,) and class probabilities (N, C), every class present."""
-    probabilities = normalised(probabilities)
+def image_scores(images: np.ndarray, labels: np.ndarray, trainings: Sequence[np.ndarray]) -> ImageScores:
+    """From images (N, H, W, 3) uint8, labels (N,) and each repeat's class probabilities (N, C), every class present.
+
+    All but the mean is of the first repeat, the model that is kept.
+    """
+    probabilities = normalised(trainings[0])
     labels = labels.astype(np.int64)
     rows = np.arange(len(labels))
     missed = placements.one_minus_placements(labels, probabilities)
@@ -46,6 +51,7 @@ def image_scores(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarr
         probabilities.max(axis=1),
         missed[rows, labels],
         placements.shortfall(labels, missed),
+        shortfalls(labels, trainings).mean(axis=0),
         -np.log(np.maximum(probabilities[rows, labels], np.finfo(np.float64).eps)),
     )
 

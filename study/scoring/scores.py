@@ -28,10 +28,20 @@ class Scores(TypedDict):
     log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
+class Repeat(TypedDict):
+    """The scores of one training of a block."""
+
+    seed: int
+    roc_auc: Share
+    accuracy: Share
+    log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+
+
 class ValidationScores(Scores):
     """What metrics/validation/*.json holds besides the history."""
 
     temperature: Annotated[float, Field(gt=0, strict=True, allow_inf_nan=False)]
+    repeats: Annotated[list[Repeat], Field(min_length=1)]
 
 
 def scores(labels: np.ndarray, probabilities: np.ndarray) -> Scores:

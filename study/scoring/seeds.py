@@ -62,19 +62,19 @@ def noise(
     measured = {name: own for name, own in spreads.items() if own is not None}
     of_family = {name: own for name, own in measured.items() if families[name] == families[model]}
     if model in measured:
-        return _pooled(of_family)
+        return of_seeds(of_family)
     if base is not None:
         lent = noise(base, families, spreads)
         return lent and replace(lent, borrowed=lent.borrowed or base)
     lenders = of_family or measured
     if not lenders:
         return None
-    largest = max((_pooled({name: own}) for name, own in lenders.items()), key=lambda own: own.variance)
+    largest = max((of_seeds({name: own}) for name, own in lenders.items()), key=lambda own: own.variance)
     return replace(largest, borrowed=f"family {families[model]}" if of_family else "all models")
 
 
-def _pooled(spreads: Mapping[str, Spread]) -> Noise:
-    """One variance for all of these models.
+def of_seeds(spreads: Mapping[str, Spread]) -> Noise:
+    """The variance of the seeds alone, one for all of these models.
 
     Only the raw variance is uncertain, not the part of many images: with the part taken off, the degrees of freedom
     shrink by the square of what is left of the raw variance (Satterthwaite 1946).

@@ -34,7 +34,7 @@ def scored(skill: float, images: int = IMAGES) -> tuple[ImageScores, dict[str, f
     labels = np.arange(images) % len(CLASSES)
     odds = np.exp(rng.normal(size=(images, len(CLASSES))) + skill * np.eye(len(CLASSES))[labels])
     probabilities = odds / odds.sum(axis=1, keepdims=True)
-    of_images = image_scores(pictures(images), labels, probabilities)
+    of_images = image_scores(pictures(images), labels, [probabilities])
     areas = [1 - of_images.false_positive_rate[labels == label].mean() for label in range(len(CLASSES))]
     return of_images, {
         "roc_auc": round(float(np.mean(areas)), 6),

@@ -27,13 +27,22 @@ def pictures(count: int) -> np.ndarray:
     return np.arange(count, dtype=np.uint32).view(np.uint8).reshape(count, 1, 1, 4)[..., :3]
 
 
-def record(roc_auc: float) -> dict[str, float]:
-    """Scores as metrics/test/*.json holds them."""
+def scores(roc_auc: float) -> dict[str, float]:
     low, high = round(roc_auc - 0.05, 6), round(roc_auc + 0.05, 6)
     return {"roc_auc": roc_auc, "roc_auc_low": low, "roc_auc_high": high, "accuracy": 0.5, "log_loss": 1.0}
+
+
+def repeat(roc_auc: float, seed: int = 42) -> dict[str, float]:
+    return {"seed": seed, "roc_auc": roc_auc, "accuracy": 0.5, "log_loss": 1.0}
+
+
+def record(roc_auc: float) -> dict:
+    """A record as metrics/test/*.json holds it, of one training."""
+    return scores(roc_auc) | {"roc_auc_mean": roc_auc, "repeats": [repeat(roc_auc)], "spread": []}
 
 
 def validation(roc_auc: float) -> dict:
     """A record as metrics/validation/*.json holds it, after one epoch."""
     epoch = {"epoch": 1, "accuracy": 0.5, "loss": 1.0, "val_loss": 1.1, "val_accuracy": 0.4, "val_roc_auc": 0.7}
-    return record(roc_auc) | {"temperature": 1.2, "history": [epoch | {"learning_rate": 0.01}]}
+    history = [epoch | {"learning_rate": 0.01}]
+    return scores(roc_auc) | {"temperature": 1.2, "repeats": [repeat(roc_auc)], "history": history}

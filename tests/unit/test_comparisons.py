@@ -34,7 +34,7 @@ def ranked(labels: np.ndarray, probabilities: np.ndarray) -> Ranked:
 
 
 def scored(labels: np.ndarray, probabilities: np.ndarray) -> ImageScores:
-    return image_scores.image_scores(pictures(len(labels)), labels, probabilities)
+    return image_scores.image_scores(pictures(len(labels)), labels, [probabilities])
 
 
 @pytest.fixture

@@ -9,11 +9,14 @@ import pytest
 
 from study import files
 from study.data import arrays
+from study.models.repeats_file import Repeats
 from study.review import evaluation
 from study.runtime import UserError
 from study.scoring import image_scores
 from study.scoring.predict import predict
 from study.scoring.scores import Scores
+
+ONCE = Repeats([42], [])
 
 
 @pytest.fixture
@@ -43,13 +46,13 @@ UNFIT = {
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
 def test_a_model_that_does_not_fit_the_test_split_is_refused_with_its_remedy(folder, change):
     with pytest.raises(UserError, match=r"^models/cnn2\.keras: .*dvc repro"):
-        evaluation.evaluate("cnn2", network(**change))
+        evaluation.evaluate("cnn2", network(**change), ONCE)
 
 
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
 def test_a_refused_model_leaves_no_file(folder, change):
     with pytest.raises(UserError):
-        evaluation.evaluate("cnn2", network(**change))
+        evaluation.evaluate("cnn2", network(**change), ONCE)
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["test.npz"]
 
 
@@ -59,14 +62,14 @@ def test_a_lack_of_memory_names_the_model(folder, monkeypatch):
 
     monkeypatch.setattr(evaluation, "predict", lack)
     with pytest.raises(UserError, match=r"^models/cnn2\.keras: out of memory \(Unable to allocate 7\.28 TiB .*\); "):
-        evaluation.evaluate("cnn2", network())
+        evaluation.evaluate("cnn2", network(), ONCE)
 
 
 @pytest.fixture
 def evaluated(folder) -> np.ndarray:
     """The probabilities that a model gave when it was evaluated in the working folder."""
     model = network()
-    evaluation.evaluate("cnn2", model)
+    evaluation.evaluate("cnn2", model, ONCE)
     return predict(model, files.read_npz(arrays.TEST)["x_test"])
 
 

@@ -32,7 +32,7 @@ def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
 
 
 def ranking() -> Figure:
-    images = image_scores(pictures(len(LABELS)), LABELS, np.eye(3)[LABELS])
+    images = image_scores(pictures(len(LABELS)), LABELS, [np.eye(3)[LABELS]])
     return ranking_figure.ranking([Ranked(name, record(0.8), record(0.8), images) for name in ("best", "cnn2")])
 
 

@@ -24,7 +24,7 @@ each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 
 
 def scored(labels: np.ndarray, probabilities: np.ndarray) -> ImageScores:
-    return image_scores.image_scores(pictures(len(labels)), labels, probabilities)
+    return image_scores.image_scores(pictures(len(labels)), labels, [probabilities])
 
 
 def areas(images: ImageScores) -> list[float]:

@@ -162,7 +162,7 @@ FAULTS = {
     "no model": ("models", {}, "at least one model"),
     "models as a list": ("models", ["cnn2"], "models is ['cnn2']"),
     "block empty": ("models.cnn2", None, "models.cnn2"),
-    "block that lacks params": ("models.best", {"family": "cnn"}, "models.best.epochs is missing"),
+    "block that lacks params": ("models.best", {"family": "cnn"}, "models.best.repeats is missing"),
     "name of 300 characters": ("models", {"c" * 300: {}}, "models.ccc"),
     "family unknown": ("models.cnn2.family", "vit", "models.cnn2.family is 'vit'; allowed: 'cnn', 'resnet'"),
     "no family": ("models.cnn2.family", REMOVED, "models.cnn2.family is missing"),

@@ -276,6 +276,6 @@ def test_cifar10_without_a_network_says_what_to_do(archive, server, impatient, m
 def test_arrays_of_every_source_are_checked(params, archive, cifar10, source):
     path, sha256 = archive
     small = params.data.synthetic.model_copy(update={"train_images": 100, "test_images": 20})
-    images = sources.get(Data(source=source, path=str(path), sha256=sha256, synthetic=small), seed=0)
+    images = sources.get(Data(seed=0, source=source, path=str(path), sha256=sha256, synthetic=small))
     assert images["y_train"].ndim == 1
     assert sorted(images) == ["class_names", "x_test", "x_train", "y_test", "y_train"]

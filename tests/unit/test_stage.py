@@ -1,22 +1,99 @@
-"""What the stage of a training records of the trained model."""
+"""What the stage of a training writes: the model, its repeats, and their validation scores."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
+from networks import TINY
 
+from study import files
+from study.data import arrays
+from study.models import keras_file, repeats_file
+from study.params.schema import override
+from study.review.comparisons import Validation
+from study.runtime import UserError
 from study.scoring import calibration
+from study.scoring.predict import predict
+from study.scoring.scores import point
 from study.training import stage
+from study.training.fit import seed_of
+
+REPEATS = 3
 
 
-def unsure(images: np.ndarray) -> np.ndarray:
-    """Probabilities of two classes that follow the brightness, always right and never sure."""
-    light = 0.6 * (images.mean(axis=(1, 2, 3)) > 127)
-    return np.stack([0.8 - light, 0.2 + light], axis=1).astype(np.float32)
+@pytest.fixture(scope="module")
+def written(cnn_block, prepared, tmp_path_factory) -> SimpleNamespace:
+    """The folder, the validation split and the model of a training with three repeats."""
+    folder = tmp_path_factory.mktemp("written")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        files.write_npz(
+            arrays.PREPARED,
+            x_train=prepared.train.images,
+            y_train=prepared.train.labels,
+            x_validation=prepared.validation.images,
+            y_validation=prepared.validation.labels,
+            class_names=np.array(prepared.class_names),
+        )
+        block = override(cnn_block, {"repeats": REPEATS, "epochs": 2}, "test")
+        model, _ = stage.fit_and_write("cnn2", TINY, block, seed=1)
+    return SimpleNamespace(folder=folder, validation=prepared.validation, model=model)
 
 
-def test_the_validation_scores_hold_the_temperature_of_the_predictions(prepared):
-    record = stage.validation_scores(SimpleNamespace(predict_on_batch=unsure), SimpleNamespace(prepared=prepared))
-    expected = calibration.temperature(prepared.validation.labels, unsure(prepared.validation.images))
-    assert list(record)[-2:] == ["log_loss", "temperature"]
-    assert record["temperature"] == pytest.approx(expected, abs=1e-6)
+@pytest.fixture
+def folder(written, monkeypatch) -> Path:
+    """The working folder."""
+    monkeypatch.chdir(written.folder)
+    return written.folder
+
+
+def record() -> Validation:
+    return files.read_json("metrics/validation/cnn2.json", Validation)
+
+
+def scores_of(model: keras.Model, written: SimpleNamespace) -> dict[str, float]:
+    return point(written.validation.labels, predict(model, written.validation.images))
+
+
+def test_the_model_is_that_of_the_seed_itself(written, folder):
+    assert record()["roc_auc"] == pytest.approx(scores_of(keras_file.read("models/cnn2.keras"), written)["roc_auc"])
+    assert record()["repeats"][0]["roc_auc"] == pytest.approx(record()["roc_auc"])
+
+
+def test_each_repeat_has_its_seed_and_its_scores(written, folder):
+    repeats, model = repeats_file.read("cnn2"), keras_file.read("models/cnn2.keras")
+    assert repeats.seeds == [1, seed_of(1, 1), seed_of(1, 2)]
+    for row, seed, each in zip(
+        record()["repeats"], repeats.seeds, repeats_file.each("cnn2", model, repeats), strict=True
+    ):
+        assert row == pytest.approx({"seed": seed} | scores_of(each, written), rel=1e-5)
+
+
+def test_repeats_have_other_weights(folder):
+    one, other = repeats_file.read("cnn2").weights
+    assert not np.array_equal(one[0], other[0])
+
+
+def test_the_temperature_is_that_of_the_models_predictions(written, folder):
+    probabilities = predict(written.model, written.validation.images)
+    expected = calibration.temperature(written.validation.labels, probabilities)
+    assert record()["temperature"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_history_has_a_row_per_epoch(folder):
+    assert [row["epoch"] for row in record()["history"]] == [1, 2]
+
+
+def test_dvc_shows_no_number_of_a_single_repeat_or_epoch(folder):
+    """It shows what stands outside of lists."""
+    written = files.read_json("metrics/validation/cnn2.json", dict)
+    shown = [key for key, value in written.items() if not isinstance(value, list)]
+    assert shown == ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss", "temperature"]
+
+
+def test_weights_that_do_not_fit_the_model_are_refused(written, folder):
+    repeats = repeats_file.Repeats([1, 2], [[np.zeros(3)]])
+    with pytest.raises(UserError, match=r"^models/repeats/cnn2\.npz: does not fit models/cnn2\.keras; "):
+        list(repeats_file.each("cnn2", keras_file.read("models/cnn2.keras"), repeats))

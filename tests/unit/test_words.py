@@ -23,7 +23,7 @@ CLEAR, UNCLEAR = (0.02, 0.08), (-0.01, 0.11)
 
 def ranked(name: str, area: float) -> Ranked:
     labels = np.array([0, 1])
-    return Ranked(name, record(area), validation(area + 0.01), image_scores(pictures(2), labels, np.eye(2)[labels]))
+    return Ranked(name, record(area), validation(area + 0.01), image_scores(pictures(2), labels, [np.eye(2)[labels]]))
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_the_classification_has_a_row_per_class():
 def test_a_class_may_have_any_printable_name(name):
     """Also names that scikit-learn's report, HTML or the templates know."""
     labels = np.arange(6, dtype=np.uint8) % 3
-    model = Ranked("model", record(0.9), validation(0.9), image_scores(pictures(6), labels, np.eye(3)[labels]))
+    model = Ranked("model", record(0.9), validation(0.9), image_scores(pictures(6), labels, [np.eye(3)[labels]]))
     text = words.render("classification", name="model", classes=class_scores(model, [name, "other", "third"]))
     assert f"| {name} | 1.0000 | 1.000 | 1.000 | 1.000 | 2 |" in text
 

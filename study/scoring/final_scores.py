@@ -1,0 +1,44 @@
+"""The scores of a model on the test split: of the model that is kept, and of the block's repeats."""
+
+from collections.abc import Sequence
+from typing import Annotated, NotRequired
+
+import numpy as np
+from pydantic import Field
+
+from study.scoring import placements, seeds
+from study.scoring.scores import DECIMALS, Repeat, Scores, Share, normalised, point, scores
+from study.scoring.seeds import Spread
+
+
+class FinalScores(Scores):
+    """metrics/test/<model>.json. DVC shows what stands outside of the lists."""
+
+    roc_auc_mean: Share  # over the repeats
+    roc_auc_seed_sd: NotRequired[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]]  # of two or more
+    repeats: Annotated[list[Repeat], Field(min_length=1)]  # the model that is kept first
+    spread: Annotated[list[Spread], Field(max_length=1)]  # none of one training
+
+
+def final_scores(labels: np.ndarray, trainings: Sequence[np.ndarray], seed_of_each: Sequence[int]) -> FinalScores:
+    """From the probabilities (N, C) of each repeat, the model that is kept first, and their seeds."""
+    rows: list[Repeat] = [
+        {"seed": seed} | {name: round(value, DECIMALS) for name, value in point(labels, probabilities).items()}
+        for seed, probabilities in zip(seed_of_each, trainings, strict=True)
+    ]
+    areas = [point(labels, probabilities)["roc_auc"] for probabilities in trainings]
+    record: FinalScores = scores(labels, trainings[0]) | {"roc_auc_mean": round(float(np.mean(areas)), DECIMALS)}
+    spread = seeds.spread(areas, shortfalls(labels, trainings), labels) if len(areas) > 1 else None
+    if spread:
+        record["roc_auc_seed_sd"] = round(seeds.of_seeds({"": spread}).variance ** 0.5, DECIMALS)
+    return record | {"repeats": rows, "spread": [spread] if spread else []}
+
+
+def shortfalls(labels: np.ndarray, trainings: Sequence[np.ndarray]) -> np.ndarray:
+    """What each image takes from the ROC-AUC of each repeat, (R, N)."""
+    return np.array(
+        [
+            placements.shortfall(labels, placements.one_minus_placements(labels, normalised(probabilities)))
+            for probabilities in trainings
+        ]
+    )
