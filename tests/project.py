@@ -91,7 +91,7 @@ def small(params: dict) -> dict:
     """Params of a graph with one model that has dropout, early stopping and a plateau schedule, and three trials."""
     params["data"]["synthetic"] |= {"train_images": 240, "test_images": 60, "duplicates": 4, "leaks": 3}
     block = params["models"][SMALL_MODEL]
-    block |= {"epochs": 6, "batch_size": 16, "early_stopping_patience": 2}
+    block |= {"repeats": 2, "epochs": 6, "batch_size": 16, "early_stopping_patience": 2}
     block["schedule"] |= {"patience": 1}
     params["models"] = {SMALL_MODEL: block}
     params["tune"] |= {"trials": 3, "epochs": 3, "startup_trials": 1, "models": 1}
@@ -105,7 +105,8 @@ def tiny(params: dict) -> dict:
     params["prepare"]["validation_fraction"] = 0.2
     params["models"] = {name: params["models"][name] for name in TINY_MODELS}
     for block in params["models"].values():
-        block |= {"epochs": 1, "batch_size": 64}
+        block |= {"repeats": 1, "epochs": 1, "batch_size": 64}
+    params["models"][TINY_TUNED]["repeats"] = 2
     params["tune"] |= {"trials": 2, "epochs": 1, "startup_trials": 1, "models": [TINY_TUNED]}
     params["tune"]["space"]["cnn"] = {"dropout": {"low": 0.0, "high": 0.5, "log": False}}
     return params

@@ -8,13 +8,21 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from project import TINY_MODELS as MODELS
+from project import TINY_TUNED as TUNED
 from project import shell
+from ruamel.yaml import YAML
+
+from study.models import keras_file
 
 pytestmark = pytest.mark.slow
 SCORES = ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]
-KEYS = {"test": SCORES, "validation": [*SCORES, "temperature", "history"]}
+KEYS = {
+    "test": [*SCORES, "roc_auc_mean", "repeats", "spread"],
+    "validation": [*SCORES, "temperature", "repeats", "history"],
+}
 
 
 def copied(tiny_run: tuple[Path, Path], folder: Path) -> Path:
@@ -41,9 +49,28 @@ def test_every_model_has_scores_with_an_interval(finished):
     for split, keys in KEYS.items():
         records = metrics(finished, split)
         assert list(records) == sorted([*MODELS, "best"])
-        assert {tuple(record) for record in records.values()} == {tuple(keys)}
+        assert {tuple(key for key in record if key != "roc_auc_seed_sd") for record in records.values()} == {
+            tuple(keys)
+        }
     for record in [*metrics(finished, "test").values(), *metrics(finished, "validation").values()]:
         assert 0 <= record["roc_auc_low"] <= record["roc_auc_high"] <= 1
+
+
+def test_only_a_model_with_repeats_has_a_spread(finished):
+    repeated = {name for name, record in metrics(finished, "test").items() if "roc_auc_seed_sd" in record}
+    assert repeated == {name for name, record in metrics(finished, "test").items() if record["spread"]} == {TUNED}
+
+
+def test_a_repeat_has_the_weights_of_its_training_alone_in_a_process_of_its_own(repository):
+    repeats = np.load(repository / f"models/repeats/{TUNED}.npz")
+    params = YAML(typ="safe").load((repository / "params.yaml").read_text())
+    params["seed"] = int(repeats["seeds"][1])
+    params["models"][TUNED]["repeats"] = 1
+    (repository / "params.yaml").write_text(json.dumps(params))
+    shell(repository, sys.executable, "-m", f"stages.train.{TUNED}")
+    model = keras_file.read(repository / f"models/{TUNED}.keras")
+    weights = [repeats[name] for name in sorted(repeats.files) if name.startswith("1/")]
+    assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), weights, strict=True))
 
 
 def test_a_second_repro_does_nothing(finished):
@@ -52,11 +79,11 @@ def test_a_second_repro_does_nothing(finished):
     assert shell(finished, "git", "status", "--porcelain").stdout == ""
 
 
-def test_metrics_show_has_one_row_per_file(finished):
+def test_metrics_show_has_one_row_per_model_and_split_and_one_of_the_search(finished):
     table = shell(finished, "dvc", "metrics", "show", "--md").stdout.strip().splitlines()
     header = [cell.strip() for cell in table[0].strip("|").split("|")]
-    assert sorted(header) == sorted(["Path", *SCORES, "temperature"])
-    assert len(table) - 2 == 2 * (len(MODELS) + 1)
+    assert sorted(header) == sorted(["Path", *SCORES, "roc_auc_mean", "roc_auc_seed_sd", "temperature"])
+    assert len(table) - 2 == 2 * (len(MODELS) + 1) + 1
 
 
 def test_the_graph_is_the_documented_one(finished):
