@@ -45,7 +45,7 @@ def begin() -> None:
 def remember(path: str | Path, before: Stamp, is_same: Callable[[], bool] = lambda: False) -> None:
     """Remember a file by its stamp before it was read. If that changes, `is_same` tells whether the content did not."""
     if _memory.read is not None:
-        _memory.read.setdefault(str(path), (before, is_same))
+        _memory.read.setdefault(str(Path.cwd() / path), (before, is_same))
 
 
 def changed() -> str | None:

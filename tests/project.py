@@ -156,14 +156,18 @@ def changed(status: list, section: str) -> dict[str, str]:
 
 
 def epochs(printed: str, stage: str = "") -> list[str]:
-    """The epochs that a run finished, as `train@cnn2 3` or `tune trial 0 3`: each prints its line once it is saved.
+    """The epochs that a run finished, as `train@cnn2 repeat 0 3` or `tune trial 0 3`: each prints its line once it is
+    saved.
 
-    `stage` is the one that runs as the text begins; DVC names those that follow.
+    `stage` is the one that runs as the text begins; DVC names those that follow. The end of a repeat prints its seed.
     """
-    finished, trial = [], ""
+    finished, trial, repeat = [], "repeat 0 ", 0
     for line in printed.splitlines():
         if running := re.match(r"Running stage '(.+)':", line):
-            stage, trial = running[1], ""
+            stage, trial, repeat = running[1], "repeat 0 ", 0
+        elif re.match(r"\w+, seed \d+: ", line):
+            repeat += 1
+            trial = f"repeat {repeat} "
         elif next_trial := re.match(r"trial \d+ of ", line):
             trial = next_trial[0].removesuffix("of ")
         elif epoch := re.match(r"epoch (\d+)/\d+: ", line):

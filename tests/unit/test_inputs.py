@@ -156,3 +156,11 @@ def test_what_was_read_first_counts_where_a_file_is_read_twice(stage):
     os.utime("data/input", ns=(1, 1))
     files.read_json("data/input", dict)
     refused("data/input")
+
+
+def test_a_file_that_was_read_is_the_same_from_another_folder(stage, monkeypatch):
+    files.write_npz("data.npz", x=np.zeros(3))
+    files.read_npz("data.npz")
+    (stage / "elsewhere").mkdir()
+    monkeypatch.chdir(stage / "elsewhere")
+    assert inputs.changed() is None
