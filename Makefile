@@ -27,6 +27,8 @@ repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
 
 cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
 	dvc exp run -S data.source=cifar10 \
+	  -S models.cnn2.repeats=1 -S models.cnn2_dropout.repeats=1 \
+	  -S models.cnn3_dropout.repeats=1 -S models.cnn3_plateau.repeats=1 \
 	  -S models.cnn2.epochs=20 -S models.cnn2_dropout.epochs=20 \
 	  -S models.cnn3_dropout.epochs=20 -S models.cnn3_plateau.epochs=20 \
 	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=16 \

@@ -44,10 +44,9 @@ def clear() -> None:
     for path, _, names in os.walk(files.CHECKPOINTS, topdown=False, followlinks=True):
         folder = Path(path)
         with contextlib.suppress(OSError):  # of a lock that is held, and of the folders around it
-            if LOCK in names:
-                _lock(folder / LOCK).close()
-            for name in names:
-                (folder / name).unlink()
+            with _lock(folder / LOCK) if LOCK in names else contextlib.nullcontext():
+                for name in names:
+                    (folder / name).unlink()
             if folder == files.CHECKPOINTS and folder.is_symlink():
                 continue  # the user's choice of another place
             if folder.is_symlink():
@@ -65,7 +64,6 @@ def _repository() -> Path | None:
 
 def _hold(folder: Path, refusal: str = "") -> TextIOWrapper:
     """The lock of a folder, once it is free; with `refusal`, raise UserError where it is not."""
-    folder.resolve().mkdir(parents=True, exist_ok=True)
     path = folder / LOCK
     try:
         file = _lock(path)
@@ -88,10 +86,14 @@ def _hold(folder: Path, refusal: str = "") -> TextIOWrapper:
 
 def _lock(path: Path, wait: bool = False) -> TextIOWrapper:
     """The file, locked until it is closed. Raises BlockingIOError where another process holds it."""
-    file = path.open("a", encoding="utf-8")
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BaseException:
-        file.close()
-        raise
-    return file
+    while True:
+        path.parent.resolve().mkdir(parents=True, exist_ok=True)
+        file = path.open("a", encoding="utf-8")
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()  # it was deleted between its opening and its lock

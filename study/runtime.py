@@ -23,8 +23,13 @@ from study import inputs
 
 NETWORK_TIMEOUT_SECONDS = 30
 WATCH_SECONDS = 1
-# Variables that would cut trainings short.
-REFUSED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
+# Variables that no user of a study needs, and what they would do.
+REFUSED = {
+    "KERAS_MAX_EPOCHS": "cut trainings short",
+    "KERAS_MAX_STEPS_PER_EPOCH": "cut trainings short",
+    "ONEDNN_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
+    "DNNL_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
+}
 STDOUT, STDERR = 1, 2
 # Six lines that TensorFlow prints as its libraries are loaded, whatever TF_CPP_MIN_LOG_LEVEL says.
 NOISE = re.compile(
@@ -82,9 +87,9 @@ def set_up() -> None:
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # whatever ~/.keras/keras.json says
     if backend != "tensorflow":
         sys.exit(f"error: KERAS_BACKEND is {backend!r}; allowed: tensorflow, the one backend of this project; unset it")
-    for name in REFUSED:
+    for name, effect in REFUSED.items():
         if name in os.environ:
-            sys.exit(f"error: {name} is set and would cut trainings short; unset it")
+            sys.exit(f"error: {name} is set and would {effect}; unset it")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
     os.environ["MATPLOTLIBRC"] = os.devnull  # in the place of the user's own

@@ -39,7 +39,7 @@ class Block(Section):
     SIZES: ClassVar[tuple[str, ...]]  # the params that decide how much memory a training takes
 
     family: str
-    repeats: Annotated[int, Field(ge=1, le=1000)]
+    repeats: Annotated[int, Field(ge=1, le=100)]
     epochs: Count
     batch_size: Count
     optimizer: Literal["adam", "rmsprop", "sgd"]

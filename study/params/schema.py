@@ -107,7 +107,7 @@ class Tune(Section):
     trials: Count
     epochs: Count | None
     startup_trials: CountOrZero
-    repeats: Annotated[int, Field(ge=1, le=1000)]
+    repeats: Annotated[int, Field(ge=1, le=100)]
     pruner: Literal["median", "hyperband", "none"]
     space: Spaces
 

@@ -22,11 +22,12 @@ class FinalScores(Scores):
 
 def final_scores(labels: np.ndarray, trainings: Sequence[np.ndarray], seed_of_each: Sequence[int]) -> FinalScores:
     """From the probabilities (N, C) of each repeat, the model that is kept first, and their seeds."""
+    points = [point(labels, probabilities) for probabilities in trainings]
     rows: list[Repeat] = [
-        {"seed": seed} | {name: round(value, DECIMALS) for name, value in point(labels, probabilities).items()}
-        for seed, probabilities in zip(seed_of_each, trainings, strict=True)
+        {"seed": seed} | {name: round(value, DECIMALS) for name, value in scored.items()}
+        for seed, scored in zip(seed_of_each, points, strict=True)
     ]
-    areas = [point(labels, probabilities)["roc_auc"] for probabilities in trainings]
+    areas = [scored["roc_auc"] for scored in points]
     record: FinalScores = scores(labels, trainings[0]) | {"roc_auc_mean": round(float(np.mean(areas)), DECIMALS)}
     spread = seeds.spread(areas, shortfalls(labels, trainings), labels) if len(areas) > 1 else None
     if spread:

@@ -1,5 +1,7 @@
 """One training has one writer, and a checkpoint outlives the copy of the repository that an experiment ran in."""
 
+import fcntl
+import os
 import shutil
 import subprocess
 import sys
@@ -95,6 +97,21 @@ def test_what_a_process_holds_is_not_cleared(claim):
     checkpoints.clear()
     assert [path.name for path in Path("checkpoints").iterdir()] == ["cnn2"]
     assert (Path("checkpoints/cnn2") / KEY[:16]).is_dir()
+
+
+def test_a_lock_that_is_deleted_before_it_is_held_is_taken_anew(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path, lockf = tmp_path / "checkpoints/cnn2" / checkpoints.LOCK, fcntl.lockf
+
+    def deleting(file, how):
+        monkeypatch.setattr(fcntl, "lockf", lockf)
+        path.unlink()
+        lockf(file, how)
+
+    monkeypatch.setattr(fcntl, "lockf", deleting)
+    claim = Claim("cnn2", KEY)
+    assert path.read_text() == str(os.getpid())
+    claim.release()
 
 
 def test_a_released_folder_is_cleared(monkeypatch, tmp_path):

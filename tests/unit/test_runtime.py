@@ -40,6 +40,10 @@ def run(body: str, **environment: str) -> subprocess.CompletedProcess:
 REFUSED = {
     "another backend": ({"KERAS_BACKEND": "jax"}, "KERAS_BACKEND is 'jax'; allowed: tensorflow, "),
     "an empty backend": ({"KERAS_BACKEND": ""}, "KERAS_BACKEND is ''; allowed: tensorflow, "),
+    "a lower precision": (
+        {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
+        "ONEDNN_DEFAULT_FPMATH_MODE is set and would compute less precisely than the param precision says; unset it",
+    ),
     "a limit of epochs": ({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut trainings short; unset it"),
     "a limit of steps": (
         {"KERAS_MAX_STEPS_PER_EPOCH": "1"},
