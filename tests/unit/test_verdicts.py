@@ -121,7 +121,7 @@ def test_json_has_each_row_with_both_answers(here):
     assert record["params"] == [{"name": "models.cnn2.dropout", "before": "0.3", "after": "0.4"}]
     row = record["models"][0]
     assert (row["model"], row["verdict"], row["shipped"]["value"]) == ("cnn2", "better", row["change"])
-    assert row["retrained"].keys() == {"value", "low", "high", "p"}
+    assert row["retrained"].keys() == {"value", "low", "high", "p", "deviation"}
     assert record["models"][2]["retrained"] is None
 
 
