@@ -1,8 +1,8 @@
 """aa: how often is one block called better or worse than itself? Asked of real trainings.
 
-Trains the block cnn3_plateau of params.yaml 24 times from different seeds, by the stages and on their images, and scores
-each training on the test split. Asks the second question, "would the change hold if both were trained again?", of 20
-pairs of 3 against 3 of these trainings. Fails where 4 pairs or more are told apart.
+Trains the block cnn3_plateau of params.yaml 24 times from different seeds, by the stages and on their images, and
+scores each training on the test split. Asks the second question, "would the change hold if both were trained again?",
+of 20 pairs of 3 against 3 of these trainings. Fails where 4 pairs or more are told apart.
 """
 
 import os
@@ -38,10 +38,8 @@ def main() -> None:
         workspace.apart(score, folder)
         scored = files.read_npz(folder / SCORED, "areas", "shortfalls", "labels")
     areas = scored["areas"]
+    print(f"{MODEL}, {len(areas)} trainings: mean test ROC-AUC {areas.mean():.4f}, sd {areas.std(ddof=1):.4f}")
     false, false_of_many = (told_apart(*scored.values(), count) for count in (PAIRS, MANY))
-    print(
-        f"{MODEL}, {len(areas)} trainings: test ROC-AUC {areas.mean():.4f}, standard deviation {areas.std(ddof=1):.4f}"
-    )
     print(f"told apart: {false} of {PAIRS} pairs, and {100 * false_of_many / MANY:.1f} % of {MANY:,}")
     if false >= LIMIT:
         raise UserError(f"{false} of {PAIRS} pairs of one block are told apart; allowed: fewer than {LIMIT}")
