@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
-from study.review import changes, revisions, words  # noqa: E402
+from study.review import changes, revisions, verdicts, words  # noqa: E402
 from study.review.changes import Row  # noqa: E402
 from study.runtime import UserError  # noqa: E402
 from study.training.arithmetic import arithmetic  # noqa: E402
@@ -180,8 +180,8 @@ def loan(row: Row) -> str:
     """Why it is not known what another seed does to this very model; empty where it was measured."""
     if row.retrained is None:
         return "no training was repeated, so the standard deviation is that of the draw of images alone"
-    lenders = sorted({training.noise.borrowed for training in row.trainings} - {""})
-    return f"trained once, so the noise of its seeds is that of {' and '.join(lenders)}" if lenders else ""
+    lenders = {verdicts.lender(training.noise): None for training in row.trainings if training.noise.borrowed}
+    return f"trained once, so the noise of its seeds is {' and '.join(lenders)}" if lenders else ""
 
 
 def distance(row: Row) -> float:

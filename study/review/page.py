@@ -47,9 +47,8 @@ def page(base: Revision, head: Revision, folder: Path) -> str:
         fault, comparison = str(error), changes.unscored(base, head)
     return words.render(
         "changes/review",
-        comparison=comparison,
+        **verdicts.shown(comparison, words.markdown),
         fault=fault,
-        table=verdicts.table(comparison, words.markdown),
         metrics=changed_metrics(base, head),
         links=links(head, folder),
     )

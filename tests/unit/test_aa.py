@@ -44,9 +44,7 @@ def scored(monkeypatch, tmp_path):
     found = {}
     arrays = dict(zip(("areas", "shortfalls", "labels"), trainings(0.005), strict=True))
     monkeypatch.setattr(aa.workspace, "run", lambda *arguments: None)
-    monkeypatch.setattr(
-        aa.workspace, "apart", lambda function, folder: files.write_npz(folder / aa.SCORED, **arrays)
-    )
+    monkeypatch.setattr(aa.workspace, "apart", lambda function, folder: files.write_npz(folder / aa.SCORED, **arrays))
     monkeypatch.setattr(aa, "told_apart", lambda *arguments: found["false"])
     return found
 

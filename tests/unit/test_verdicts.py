@@ -9,6 +9,7 @@ from study.__main__ import main
 from study.review import changes, revisions, verdicts, words
 from study.review.changes import Comparison
 from study.runtime import UserError
+from study.scoring.seeds import Noise
 
 
 def compare(base: str, head: str | None = None) -> Comparison:
@@ -97,6 +98,20 @@ def test_a_borrowed_noise_is_marked(here):
     cells = {row[0]: row for row in verdicts.table(comparison, str)}
     assert cells["best"][4].endswith(" †")
     assert "† best: trained once, so the noise of its seeds is that of cnn2.\n" in verdicts.text(comparison)
+
+
+def test_the_lender_is_named_where_the_largest_noise_of_several_was_taken():
+    noise = Noise(1e-5, 2.0, True, "all models", ("cnn3_plateau",))
+    assert verdicts.lender(noise) == "that of cnn3_plateau, the largest of all models"
+
+
+EXPLAINED = {"answers": ("changed", True), "the same bytes": ("comment", False), "new and gone": ("models", False)}
+
+
+@pytest.mark.parametrize(("head", "explained"), EXPLAINED.values(), ids=EXPLAINED)
+def test_answers_are_explained_where_there_are_some(here, head, explained):
+    for form in (verdicts.text, verdicts.markdown):
+        assert ("would the change hold" in form(compare("base", head))) == explained
 
 
 def test_no_noise_is_marked_as_borrowed_where_none_is(here):
