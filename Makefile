@@ -47,7 +47,7 @@ test-quick: $(READY)  ## Run the tests that start no stage
 test-long: $(READY)  ## Run the long tests: many kills at random instants
 	$(PYTEST) -m long
 
-verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, against REF's metrics
+verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, do its scores fit REF's?
 	python .ci/verify.py $(AGAINST)
 
 review: $(READY)  ## Write review.md on the working tree: verdicts, params, code and metrics against BASE=REF (main)

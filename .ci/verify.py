@@ -1,42 +1,61 @@
 """verify [REF]: is the committed state reproducible?
 
 Without REF: run the whole pipeline twice, in two clones of HEAD at two paths, with other hash seeds, locales and time
-zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and say how far
-each model's test scores are from those that REF records; fail where two 95 % intervals of a ROC-AUC do not overlap,
-and where a model is no longer scored. Where the same code and params lead the search to another winner, by
-rounding, `best` is trained again from the winner that REF records, so that like is compared with like.
+zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and compare each
+model with what REF records, as `python -m study compare` does. Another processor is like another seed: the change may
+be as large as seeds make it. Fail where it is larger, and where a model is no longer scored. Where the same code and
+params lead the search to another winner, by rounding, `best` is trained again from the winner that REF records, so that
+like is compared with like.
 """
 
+import contextlib
 import filecmp
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
+import numpy as np
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))
+
+from study.review import changes, revisions, verdicts, words  # noqa: E402
+from study.review.changes import Row  # noqa: E402
+from study.runtime import UserError  # noqa: E402
+from study.training.arithmetic import arithmetic  # noqa: E402
+
 WORLDS = (
     {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
 )
+# Of the p values, corrected for the number of models: if nothing changed, one run in a thousand fails.
+LEVEL = 0.001
+# Standard deviations that a model may lie away whose own seeds were not measured. A p value would count how well the
+# lender's noise is known, and nobody knows how alike the two are. If the lender's seeds changed nothing at all, the
+# draw of images alone would still give a ResNet of the default run a standard deviation of 0.005, and rounding moved
+# one by 0.012.
+LOAN_LIMIT = 6
+TERRAFORM = ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")  # variables that are not TensorFlow's and may be secret
+HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "verdict", "change of accuracy"]
 
 
 def main(ref: str | None = None) -> None:
     if git(ROOT, "status", "--porcelain", "--untracked-files=no"):
         sys.exit("error: the working tree has changes that HEAD lacks; commit or stash them first")
-    if ref and subprocess.run(["git", "rev-parse", "--quiet", "--verify", f"{ref}^{{commit}}"], cwd=ROOT).returncode:
-        sys.exit(f"error: {ref} is no commit of this repository")
+    base = revision(ref) if ref else None
     with tempfile.TemporaryDirectory() as folder:
         clones = [Path(folder) / "one", Path(folder) / "another" / "path"]
-        if ref:
+        if base:
             clone(clones[0])
             run_stages(clones[0], WORLDS[0])
-            if take_winner(ref, clones[0]):
+            if take_winner(base, clones[0]):
                 run_stages(clones[0], WORLDS[0], "best")
-            return compare_metrics(ref, clones[0])
+            return compare(base, clones[0])
         for each, world in zip(clones, WORLDS, strict=True):
             clone(each)
             run_stages(each, world)
@@ -46,6 +65,7 @@ def main(ref: str | None = None) -> None:
         print(f"{name} of stage {stage} differs between the two runs")
     print(f"files that differ from the committed run (other processors round otherwise): {len(recorded)}")
     if differing:
+        print(f"what decides the arithmetic of both runs:\n{described_arithmetic()}")
         sys.exit(f"error: {len(differing)} files differ between two runs of the same commit")
     print("two runs gave the same bytes: every output and dvc.lock")
 
@@ -56,6 +76,20 @@ def git(folder: Path, *command: str) -> str:
         reason = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         sys.exit(f"error: git {command[0]} in {folder}: {reason[0]}")
     return done.stdout
+
+
+def revision(ref: str) -> revisions.Revision:
+    """The commit of this name; in a clone the name may be unknown."""
+    with contextlib.chdir(ROOT), one_line_errors():
+        return revisions.find(ref, "HEAD")[0]
+
+
+@contextlib.contextmanager
+def one_line_errors():
+    try:
+        yield
+    except UserError as error:
+        sys.exit(f"error: {error}")
 
 
 def clone(folder: Path) -> None:
@@ -73,17 +107,17 @@ def run_stages(folder: Path, world: dict[str, str], *only: str) -> None:
         sys.exit(f"error: dvc repro ended with {done.returncode}")
 
 
-def take_winner(ref: str, folder: Path) -> bool:
-    """Put the winner that REF records into `folder`, if the same code and params chose another there."""
-    if git(ROOT, "diff", "--name-only", ref, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
+def take_winner(base: revisions.Revision, folder: Path) -> bool:
+    """Put the winner that `base` records into `folder`, if the same code and params chose another there."""
+    if git(ROOT, "diff", "--name-only", base.commit, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
         return False
     path = folder / "metrics/tune.json"
-    content = git(ROOT, "show", f"{ref}:metrics/tune.json")
+    content = git(ROOT, "show", f"{base.commit}:metrics/tune.json")
     recorded, found = (json.loads(text)["winner"][0] for text in (content, path.read_text(encoding="utf-8")))
     if all(recorded[key] == found[key] for key in ("model", "block")):
         return False
     scored = json.loads((folder / "metrics/test/best.json").read_text(encoding="utf-8"))
-    for whose, tuned in (("here", found), (f"in {ref}", recorded)):
+    for whose, tuned in (("here", found), (f"in {base.title}", recorded)):
         print(f"winner {whose}: {tuned['model']} {tuned['values']}, validation {tuned['validation_roc_auc']:.6f}")
     print(f"test ROC-AUC of the winner here: {scored['roc_auc']:.6f}; next, that of the other", flush=True)
     path.write_text(content, encoding="utf-8")
@@ -116,35 +150,72 @@ def differing_files(path: str, one: Path, other: Path) -> list[str]:
     return sorted(differing + only_in_one) or [path]
 
 
-def compare_metrics(ref: str, folder: Path) -> None:
-    """Say how far the test scores of each model in `folder` are from what REF records."""
-    paths = [Path(line) for line in git(ROOT, "ls-tree", "-r", "--name-only", ref, "metrics/test/").splitlines()]
-    if not paths:
-        sys.exit(f"error: {ref} records no metrics/test/*.json")
-    apart, missing = [], []
-    for path in paths:
-        if not (folder / path).is_file():
-            print(f"{path}: recorded by {ref}, NO LONGER MADE")
-            missing.append(path.stem)
-            continue
-        recorded = json.loads(git(ROOT, "show", f"{ref}:{path}"))
-        found = json.loads((folder / path).read_text(encoding="utf-8"))
-        low, high = recorded["roc_auc_low"], recorded["roc_auc_high"]
-        overlap = low <= found["roc_auc_high"] and found["roc_auc_low"] <= high
-        distance = {score: found[score] - recorded[score] for score in ("roc_auc", "accuracy", "log_loss")}
-        within = low <= found["roc_auc"] <= high
-        verdict = (
-            "the same as" if found == recorded else "within" if within else "overlaps" if overlap else "APART FROM"
-        )
-        print(
-            f"{path}: {found['roc_auc']:.6f} ({distance['roc_auc']:+.6f}) {verdict} [{low:.6f}, {high:.6f}]; "
-            f"accuracy {distance['accuracy']:+.4f}, log loss {distance['log_loss']:+.4f}"
-        )
-        if not overlap:
-            apart.append(path.stem)
-    faults = {"interval apart from the recorded one": apart, "no longer made": missing}
-    if apart or missing:
+def compare(base: revisions.Revision, folder: Path) -> None:
+    """Say how far each model of the run in `folder` is from what `base` records."""
+    with contextlib.chdir(folder), one_line_errors():
+        rows = changes.compare(base, revisions.Revision("this run", None)).rows
+    print(f"{base.title} → this run\n\n{words.columns([HEADER, *map(cells, rows)])}\n")
+    for row in rows:
+        if row.shipped and (note := loan(row)):
+            print(f"† {row.model}: {note}; it may lie {LOAN_LIMIT} standard deviations away")
+    if any(row.shipped for row in rows):
+        print(f"{base.title} does not say what decided its arithmetic; here it was\n{described_arithmetic()}")
+    faults = {
+        "further away than seeds explain": [row.model for row in rows if is_apart(row)],
+        "no longer made": [row.model for row in rows if row.verdict == changes.GONE],
+    }
+    if any(faults.values()):
         sys.exit("error: " + "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names))
+    print("no model is further away than seeds explain")
+
+
+def is_apart(row: Row) -> bool:
+    """Whether the model changed by more than another seed explains."""
+    if row.shipped is None:
+        return False
+    return abs(distance(row)) > LOAN_LIMIT if loan(row) else row.retrained_adjusted_p < LEVEL
+
+
+def loan(row: Row) -> str:
+    """Why it is not known what another seed does to this very model; empty where it was measured."""
+    if row.retrained is None:
+        return "no training was repeated, so the standard deviation is that of the draw of images alone"
+    lenders = {verdicts.lender(training.noise): None for training in row.trainings if training.noise.borrowed}
+    return f"trained once, so the noise of its seeds is {' and '.join(lenders)}" if lenders else ""
+
+
+def distance(row: Row) -> float:
+    """How far apart the two runs are, in standard deviations."""
+    answer = row.retrained or row.shipped
+    return answer.value / answer.deviation if answer.deviation else 0.0
+
+
+def cells(row: Row) -> list[str]:
+    """As the table shows them."""
+    means = [
+        f"{np.mean([repeat['roc_auc'] for repeat in record['repeats']]):.4f}" if record else "–"
+        for record in (row.before, row.after)
+    ]
+    if row.shipped is None:  # gone, new or the same bytes: nothing to compare
+        return [row.model, " → ".join(means), "", "", row.verdict, ""]
+    return [
+        row.model,
+        " → ".join(means),
+        f"{(row.retrained or row.shipped).value:+.4f}",
+        f"{distance(row):+.1f}" + (" †" if loan(row) else ""),
+        "FURTHER AWAY" if is_apart(row) else "like another seed",
+        f"{row.accuracy_change:+.4f}",
+    ]
+
+
+def described_arithmetic() -> str:
+    """What decides how this machine rounds, a line for each kind."""
+    lines = []
+    for kind, value in arithmetic().items():
+        named = value.items() if isinstance(value, dict) else [("", value)]
+        shown = " ".join(f"{name}={each}" if name else each for name, each in named if not name.startswith(TERRAFORM))
+        lines += textwrap.wrap(f"{kind}: {shown or '-'}", 118, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def row(folder: Path, name: str, tune: dict) -> str:
     search, training = (workspace.run(folder, stage).seconds for stage in ("stages.tune", "stages.best"))
     short = tune["epochs"] < EPOCHS
     tuned = files.read_json(folder / winner.FILE, winner.Record)["winner"][0]
-    scores = files.read_json(folder / "metrics/best.json", dict)["validation"]
+    scores = files.read_json(folder / "metrics/validation/best.json", dict)
     values = ", ".join(f"{key} {value:.3g}" for key, value in tuned["values"].items())
     return (
         f"| {name} | {tuned['trials']} | {tuned['epochs'] + short * EPOCHS} | {values} | {scores['roc_auc']:.4f} "

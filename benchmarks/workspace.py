@@ -87,8 +87,8 @@ def apart(function: Callable, *arguments) -> None:
 def images(data: Path | None) -> dict[str, np.ndarray]:
     """The arrays of an .npz, or the images that data.synthetic of params.yaml describes, drawn by code; checked."""
     if data is None:
-        params = load("seed", "data")
-        return check(synthetic.draw(**params.data.synthetic.model_dump(), seed=params.seed), "synthetic")
+        data_params = load("data").data
+        return check(synthetic.draw(**data_params.synthetic.model_dump(), seed=data_params.seed), "synthetic")
     if not data.is_file():
         raise UserError(f"--data {data} is no file; allowed: an .npz of x_train, y_train, x_test, y_test")
     return check(sources.npz(str(data), files.sha256(data)), data.name)

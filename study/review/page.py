@@ -13,6 +13,7 @@ from study.runtime import UserError
 
 METRICS = ("metrics/test", "metrics/validation", "metrics/tune.json")
 INTERVAL = ("_low", "_high")  # the last parts of the names of an interval's ends
+PICTURED = ("plots", "reports")
 REPORT = "reports/report.md"
 
 
@@ -30,6 +31,7 @@ class ChangedMetric:
 class Link:
     path: str
     address: str
+    changed: bool
 
 
 def main(base: str, output: str) -> None:
@@ -47,11 +49,10 @@ def page(base: Revision, head: Revision, folder: Path) -> str:
         fault, comparison = str(error), changes.unscored(base, head)
     return words.render(
         "changes/review",
-        comparison=comparison,
+        **verdicts.shown(comparison, words.markdown),
         fault=fault,
-        table=verdicts.table(comparison, words.markdown),
         metrics=changed_metrics(base, head),
-        links=links(head, folder),
+        links=links(base, head, folder),
     )
 
 
@@ -76,11 +77,16 @@ def _numbers(contents: dict[str, bytes]) -> dict[tuple[str, str], float]:
     return numbers
 
 
-def links(head: Revision, folder: Path) -> list[Link]:
-    """The report and the figures of the commit at hand: a comment cannot hold local files."""
+def links(base: Revision, head: Revision, folder: Path) -> list[Link]:
+    """The report and the figures of the commit at hand, those first that changed: a comment cannot hold local files."""
     repository, commit = revisions.github(), head.commit or revisions.find("HEAD")[0].commit
-    paths = [path for path in head.paths("plots", "reports") if path == REPORT or path.endswith(".png")]
+    changed = {file.path for file in Revision(head.name, commit).changed_since(base, *PICTURED)}
+    paths = [path for path in head.paths(*PICTURED) if path == REPORT or path.endswith(".png")]
     return [
-        Link(path, quote(f"{repository}/blob/{commit}/{path}" if repository else os.path.relpath(path, folder), ":/"))
-        for path in paths
+        Link(
+            path,
+            quote(f"{repository}/blob/{commit}/{path}" if repository else os.path.relpath(path, folder), ":/"),
+            path in changed,
+        )
+        for path in sorted(paths, key=lambda path: path not in changed)
     ]

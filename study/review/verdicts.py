@@ -1,6 +1,7 @@
 """A comparison of two revisions as people and programs read it: text for a terminal, Markdown, JSON."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +9,7 @@ from study.review import changes, revisions, words
 from study.review.changes import Comparison, NoRecordsError, Row
 from study.runtime import UserError
 from study.scoring.differences import Answer
+from study.scoring.seeds import Noise
 
 HEADER = ["model", "verdict", "ROC-AUC", "these models", "trained again", "accuracy", "change of accuracy"]
 NOTHING = "–"
@@ -43,11 +45,23 @@ def against_head() -> str:
 
 def text(comparison: Comparison) -> str:
     """Columns of fixed width."""
-    return words.render("changes/compare", "txt", comparison=comparison, table=table(comparison, words.printable))
+    return words.render("changes/compare", "txt", **shown(comparison, words.printable))
 
 
 def markdown(comparison: Comparison) -> str:
-    return words.render("changes/compare", comparison=comparison, table=table(comparison, words.markdown))
+    return words.render("changes/compare", **shown(comparison, words.markdown))
+
+
+def shown(comparison: Comparison, escape: Callable[[str], str]) -> dict[str, Any]:
+    """What the templates of a comparison need; `escape` is how a name from outside is written."""
+    return {"comparison": comparison, "table": table(comparison, escape), "lender": lender}
+
+
+def lender(noise: Noise) -> str:
+    """Whose noise a model has that was trained once."""
+    if noise.borrowed in noise.measured:
+        return f"that of {noise.borrowed}"
+    return f"that of {', '.join(noise.measured)}, the largest of {noise.borrowed}"
 
 
 def as_json(comparison: Comparison) -> str:
@@ -67,9 +81,9 @@ def _record(row: Row) -> dict[str, Any]:
     return record | {"borrowed": [noise.borrowed if noise else None for noise in noises]}
 
 
-def table(comparison: Comparison, shown: Any) -> list[list[str]]:
-    """The cells, a row per model below the header; `shown` is how a name from outside is written."""
-    return [HEADER, *(_cells(row, shown(row.model)) for row in comparison.rows)]
+def table(comparison: Comparison, escape: Callable[[str], str]) -> list[list[str]]:
+    """The cells, a row per model below the header; `escape` is how a name from outside is written."""
+    return [HEADER, *(_cells(row, escape(row.model)) for row in comparison.rows)]
 
 
 def _cells(row: Row, name: str) -> list[str]:

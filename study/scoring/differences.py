@@ -19,12 +19,13 @@ Verdict = Literal["better", "worse", "no difference shown"]
 
 @dataclass(frozen=True)
 class Answer:
-    """A difference with its 95 % interval and the two-sided p value of "no difference"."""
+    """A difference with its 95 % interval, the two-sided p value of "no difference" and the standard deviation."""
 
     value: float
     low: float
     high: float
     p: float
+    deviation: float  # 0 where the images show none
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def _answer(value: float, components: list[tuple[float, float]]) -> Answer:
     degrees = min(variance**2 / error, 1e9) if error > 0 else 1e9
     deviation = float(np.sqrt(variance))
     half = intervals.t_quantile(degrees) * deviation
-    return Answer(value, value - half, value + half, float(2 * stdtr(degrees, -abs(value) / deviation)))
+    p = float(2 * stdtr(degrees, -abs(value) / deviation))
+    return Answer(value, value - half, value + half, p, deviation)
 
 
 def _unseen(value: float, labels: np.ndarray) -> Answer:
@@ -106,4 +108,4 @@ def _unseen(value: float, labels: np.ndarray) -> Answer:
     share = intervals.unseen_pairs(labels)
     exponent = np.log(intervals.TAIL) / np.log1p(-share)
     p = min(1.0, float(2 * (1 + abs(value)) ** -exponent))
-    return Answer(value, value * (1 - share) - share, value * (1 - share) + share, p)
+    return Answer(value, value * (1 - share) - share, value * (1 - share) + share, p, 0.0)

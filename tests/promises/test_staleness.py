@@ -128,22 +128,27 @@ def test_git_ignores_what_systems_and_editors_leave_and_scratch_folders_that_are
 
 
 def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_path):
-    """But for `report`, which takes a second: see below."""
+    """But for `report`, which takes a second, see below, and ends with what changed since HEAD."""
     repository = Path(shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True))
     expected, params = project.outputs(repository), repository / "params.yaml"
 
-    def repro(*names: str) -> set[str]:
-        printed = project.shell(repository, "dvc", "repro", *names, **server.environment).stdout
-        return set(re.findall(r"^Running stage '(.*)'", printed, re.MULTILINE))
+    def repro() -> tuple[set[str], str]:
+        """The stages that ran, and what the last of them, `report`, printed after the ranking."""
+        printed = project.shell(repository, "dvc", "repro", **server.environment).stdout
+        return set(re.findall(r"^Running stage '(.*)'", printed, re.MULTILINE)), printed.partition("\nHEAD (")[2]
 
     before = params.read_text()
     changed = before.replace("    weight_decay: 0.01", "    weight_decay: 0.02")
     params.write_text(changed)
-    assert repro() == {f"train@{SMALL_MODEL}", f"evaluate@{SMALL_MODEL}", "tune", "best", "report"}
+    stages, since_head = repro()
+    assert stages == {f"train@{SMALL_MODEL}", f"evaluate@{SMALL_MODEL}", "tune", "best", "report"}
+    assert f"params changed:\n  models.{SMALL_MODEL}.weight_decay: 0.01 → 0.02\nno code changed\n" in since_head
+    for model in (SMALL_MODEL, "best"):
+        assert re.search(rf"^{model} +(better|worse|no difference shown) ", since_head, re.MULTILINE)
     others = project.outputs(repository)
-    for text, outputs in ((before, expected), (changed, others)):
+    for text, outputs, printed in ((before, expected, ""), (changed, others, since_head)):
         params.write_text(text)
-        assert repro() == {"report"}
+        assert repro() == ({"report"}, printed)
         assert project.outputs(repository) == outputs
 
 

@@ -117,4 +117,4 @@ VERDICTS = {
 
 @pytest.mark.parametrize(("value", "adjusted", "verdict"), VERDICTS.values(), ids=VERDICTS)
 def test_a_verdict_follows_the_adjusted_p_value(value, adjusted, verdict):
-    assert differences.verdict(Answer(value, value - 0.05, value + 0.05, 0.01), adjusted) == verdict
+    assert differences.verdict(Answer(value, value - 0.05, value + 0.05, 0.01, 0.02), adjusted) == verdict

@@ -64,9 +64,20 @@ def test_a_file_that_is_no_record_has_no_metrics(here):
 
 def test_without_github_links_are_relative(here):
     assert written().partition("## Figures\n\n")[2].splitlines() == [
-        "- [plots/a b(&#60;i&#62;).png](plots/a%20b%28%3Ci%3E%29.png)",
-        "- [plots/ranking.png](plots/ranking.png)",
-        "- [reports/report.md](reports/report.md)",
+        "- [plots/a b(&#60;i&#62;).png](plots/a%20b%28%3Ci%3E%29.png) (changed)",
+        "- [plots/ranking.png](plots/ranking.png) (changed)",
+        "- [reports/report.md](reports/report.md) (changed)",
+    ]
+
+
+def test_figures_that_changed_come_first_and_are_marked(here):
+    files.write_text(here / "plots/ranking.png", "another")
+    commit(here, "another_figure")
+    links = re.findall(r"^- \[(.*)\]\(\S*\)(.*)$", written("figures"), re.MULTILINE)
+    assert links == [
+        ("plots/ranking.png", " (changed)"),
+        ("plots/a b(&#60;i&#62;).png", ""),
+        ("reports/report.md", ""),
     ]
 
 

@@ -9,6 +9,7 @@ from study.__main__ import main
 from study.review import changes, revisions, verdicts, words
 from study.review.changes import Comparison
 from study.runtime import UserError
+from study.scoring.seeds import Noise
 
 
 def compare(base: str, head: str | None = None) -> Comparison:
@@ -99,6 +100,20 @@ def test_a_borrowed_noise_is_marked(here):
     assert "† best: trained once, so the noise of its seeds is that of cnn2.\n" in verdicts.text(comparison)
 
 
+def test_the_lender_is_named_where_the_largest_noise_of_several_was_taken():
+    noise = Noise(1e-5, 2.0, True, "all models", ("cnn3_plateau",))
+    assert verdicts.lender(noise) == "that of cnn3_plateau, the largest of all models"
+
+
+EXPLAINED = {"answers": ("changed", True), "the same bytes": ("comment", False), "new and gone": ("models", False)}
+
+
+@pytest.mark.parametrize(("head", "explained"), EXPLAINED.values(), ids=EXPLAINED)
+def test_answers_are_explained_where_there_are_some(here, head, explained):
+    for form in (verdicts.text, verdicts.markdown):
+        assert ("would the change hold" in form(compare("base", head))) == explained
+
+
 def test_no_noise_is_marked_as_borrowed_where_none_is(here):
     assert "†" not in verdicts.text(compare("base", "alike"))
 
@@ -121,7 +136,7 @@ def test_json_has_each_row_with_both_answers(here):
     assert record["params"] == [{"name": "models.cnn2.dropout", "before": "0.3", "after": "0.4"}]
     row = record["models"][0]
     assert (row["model"], row["verdict"], row["shipped"]["value"]) == ("cnn2", "better", row["change"])
-    assert row["retrained"].keys() == {"value", "low", "high", "p"}
+    assert row["retrained"].keys() == {"value", "low", "high", "p", "deviation"}
     assert record["models"][2]["retrained"] is None
 
 
