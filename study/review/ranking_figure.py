@@ -13,11 +13,11 @@ def ranking(models: list[Ranked]) -> Figure:
     names = [model.name for model in reversed(models)]
     for place, model in enumerate(reversed(models)):
         area, low, high = (model.test[key] for key in ("roc_auc", "roc_auc_low", "roc_auc_high"))
-        colour = "tab:orange" if model.name == BEST else "tab:blue"
+        colour = figures.COLOURS[1 if model.name == BEST else 0]
         axis.plot([low, high], [place, place], color=colour, linewidth=3)
         axis.plot(area, place, "o", color=colour, markersize=8)
         axis.annotate(f"{area:.4f}", (area, place), (0, 7), textcoords="offset points", ha="center")
     axis.set_yticks(range(len(names)), names)
     axis.set(xlabel="test ROC-AUC (macro one-versus-rest) with 95 % interval", ylim=(-0.6, len(names) - 0.3))
-    axis.grid(axis="x", alpha=0.3)
+    axis.grid(axis="x")
     return figure
