@@ -179,9 +179,9 @@ def under_fitting(models: list[Ranked]) -> list[Case]:
         if validation[-1] > min(validation):
             continue
         if len(losses) < LEAST_EPOCHS:
-            cases.append(Case(model.name, f"{len(losses)} epochs in all"))
+            cases.append(Case(model.name, f"fewer than {LEAST_EPOCHS} epochs"))
         elif (fall := 1 - losses[-1] / losses[-2]) > LOSS_FALL:
-            cases.append(Case(model.name, f"training loss fell by {fall:.1%} in the last of {len(losses)} epochs"))
+            cases.append(Case(model.name, f"training loss fell by {100 * fall:.1f} % in the last epoch"))
     return cases
 
 
@@ -223,7 +223,7 @@ def uncertain_noise(models: list[Ranked]) -> list[Case]:
     for model in models:
         noise = model.training.noise
         if noise and noise.borrowed:
-            cases.append(Case(model.name, f"trained once; takes that of {noise.borrowed}"))
+            cases.append(Case(model.name, f"trained once; borrows from {noise.borrowed}"))
         elif noise and not noise.corrected:
             cases.append(Case(model.name, "still holds that of the images, which is no smaller"))
     return cases

@@ -219,9 +219,7 @@ def _ranked(name: str, test: FinalScores, class_names: list[str], training: Trai
 
 def compare_pairs(ranking: list[Ranked], same: set[str]) -> list[Pair]:
     """Each model against all below it; two that are the `same` model are no pair."""
-    pairs = [
-        (one, other) for one, other in itertools.combinations(ranking, 2) if {one.name, other.name} != same
-    ]
+    pairs = [(one, other) for one, other in itertools.combinations(ranking, 2) if {one.name, other.name} != same]
     shipped = [_shipped(*pair) for pair in pairs]
     retrained = [_retrained(*pair) for pair in pairs]
     columns = (pairs, shipped, differences.verdicts(shipped), retrained, differences.verdicts(retrained))

@@ -14,7 +14,7 @@ from study.scoring import image_scores, test_split
 from study.scoring.final_scores import final_scores
 from study.scoring.predict import predict
 
-GRID_IMAGES = 40  # or one per class, where there are more classes
+GRID_IMAGES = 20  # or one per class, where there are more classes; the figure of more takes over 200 KB
 
 
 def evaluate(name: str, model: keras.Model, repeats: Repeats) -> None:

@@ -56,12 +56,12 @@ def reliability(models: Sequence[Ranked]) -> Figure:
     for axis in axes.flat[len(models) :]:
         axis.axis("off")
     for axis, model in zip(axes.flat, models, strict=False):
-        bins = model.reliability
-        confidence, accuracy = [each.confidence for each in bins], [each.accuracy for each in bins]
         axis.plot([0, 1], [0, 1], ":", color=figures.INK, linewidth=1)
-        axis.vlines(confidence, [each.accuracy_low for each in bins], [each.accuracy_high for each in bins], figures.COLOURS[0])
-        axis.plot(confidence, accuracy, "o", color=figures.COLOURS[0], markersize=4)
-        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=model.name)
+        for each in model.reliability:
+            axis.vlines(each.confidence, each.accuracy_low, each.accuracy_high, figures.COLOURS[0])
+            axis.plot(each.confidence, each.accuracy, "o", color=figures.COLOURS[0], markersize=4, clip_on=False)
+        ends = {"xlim": (0, 1), "ylim": (0, 1), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
+        axis.set(**ends, aspect="equal", title=model.name)
         axis.tick_params(labelbottom=True)
         axis.grid()
     figure.supxlabel("confidence")

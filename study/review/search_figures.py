@@ -44,6 +44,9 @@ def _restyled(axes: Axes) -> Figure:
     """Optuna draws in a style of its own: dark text, and a white grid on a grey background."""
     axes.tick_params(colors=figures.INK)
     axes.grid(visible=True, color=figures.INK, alpha=0.3)
+    axes.spines[:].set_color(figures.INK)
+    for line in axes.lines:
+        line.set_alpha(1)
     for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
         text.set_color(figures.INK)
     return axes.figure

@@ -11,7 +11,6 @@ from study.scoring import intervals, placements, seeds
 from study.scoring.scores import DECIMALS, Repeat, Scores, Share, normalised, point, scores
 from study.scoring.seeds import Spread
 
-
 # The one-versus-rest ROC-AUC of a class with its 95 % interval.
 ClassArea = TypedDict("ClassArea", {"class": str, "roc_auc": Share, "low": Share, "high": Share})
 
