@@ -18,12 +18,13 @@ DOTS_PER_INCH = 160
 INK = "#808080"  # text and axes
 COLOURS = ("#3b8fd6", "#e07b24", "#2fa35b", "#d9534f", "#9673c9", "#b0803f", "#d76fae", "#8a9a2b", "#1fa5b5")
 RIGHT, WRONG = COLOURS[2], COLOURS[3]
+LINES = cycler(linestyle=("-", "--", "-.")) * cycler(color=COLOURS)  # of more curves than there are colours
 INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
 STYLE = {
     **dict.fromkeys(INKED, INK),
     "legend.framealpha": 0.0,
     "grid.alpha": 0.3,
-    "axes.prop_cycle": cycler(linestyle=("-", "--", ":")) * cycler(color=COLOURS),
+    "axes.prop_cycle": cycler(color=COLOURS),
     "text.parse_math": False,  # a class may be called $
 }
 FONT = "DejaVu Sans"  # matplotlib's own, which it has on every system

@@ -16,6 +16,7 @@ def learning_curves(models: Sequence[Ranked]) -> Figure:
     scores = {"val_roc_auc": "validation ROC-AUC", "val_accuracy": "validation accuracy", "val_loss": "validation loss"}
     figure, axes = figures.subplots(1, len(scores), figsize=(11, 3.4))
     for axis, (score, label) in zip(axes, scores.items(), strict=True):
+        axis.set_prop_cycle(figures.LINES)
         for model in models:
             history = model.validation["history"]
             axis.plot([row["epoch"] for row in history], [row[score] for row in history], marker=".", label=model.name)
@@ -29,6 +30,7 @@ def learning_curves(models: Sequence[Ranked]) -> Figure:
 def roc(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
     """The macro ROC curve of each model; the dotted line is that of a guess."""
     figure, axis = figures.subplots(figsize=(5.4, 5))
+    axis.set_prop_cycle(figures.LINES)
     for name, curve in curves.items():
         axis.plot(*zip(*curve, strict=True), label=name)
     axis.plot([0, 1], [0, 1], ":", color=figures.INK, linewidth=1)

@@ -45,7 +45,7 @@ def _restyled(axes: Axes) -> Figure:
     axes.tick_params(colors=figures.INK)
     axes.grid(visible=True, color=figures.INK, alpha=0.3)
     axes.spines[:].set_color(figures.INK)
-    for line in axes.lines:
+    for line in (*axes.lines, *axes.get_legend().get_lines()):
         line.set_alpha(1)
     for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
         text.set_color(figures.INK)
