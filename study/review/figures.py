@@ -52,9 +52,8 @@ def save(figure: Figure, path: str | Path) -> None:
     if missing:
         print(f"note: {path} has boxes in place of {missing}, which its font {FONT} lacks")
     with files.whole(path) as partial, warnings.catch_warnings(action="ignore"):  # of each missing character
-        metadata, smallest = {"Software": None}, {"compress_level": 9}
         options = {"format": "png", "dpi": DOTS_PER_INCH, "bbox_inches": "tight", "transparent": True}
-        figure.savefig(partial, **options, metadata=metadata, pil_kwargs=smallest)
+        figure.savefig(partial, **options, metadata={"Software": None})
 
 
 def class_labels(class_names: list[str], longest: int = LONGEST) -> list[str]:
