@@ -1,5 +1,6 @@
 """Templates turn records into Markdown."""
 
+import re
 from dataclasses import replace
 
 import jinja2
@@ -127,12 +128,12 @@ CONCLUSIONS = {
         "images and seeds."
     ),
     "whom these models beat": "- These models: best is better than cnn2, resnet50.",
-    "whom the first would beat again": "- Trained again: best is better than cnn2.",
+    "whom the first would beat again": "- Trained again: best is better than cnn2†.",
     "what is unknown": "- Trained again: best cannot be compared, for want of repeats, with resnet50.",
     "how many pairs differ": "- Of 3 pairs of models, 2 differ as they are, and 1 if trained again. Claim no order",
     "what tuning changed": (
         "- Tuning cnn2 changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained again, by +0.0400 "
-        "[+0.0200, +0.0800] (better). On validation, by which it was chosen, it changed the score by +0.0200."
+        "[+0.0200, +0.0800] (better†). On validation, by which it was chosen, it changed the score by +0.0200."
     ),
 }
 
@@ -147,7 +148,7 @@ def test_the_conclusion_claims_no_difference_that_is_not_shown(comparison, writt
     text = written(changed)
     assert "- These models: best is not shown to differ from cnn2.\n" in text
     assert "- These models: best is worse than resnet50.\n" in text
-    assert "- Trained again: best is not shown to differ from cnn2.\n" in text
+    assert "- Trained again: best is not shown to differ from cnn2†.\n" in text
     assert "best is better than cnn2" not in text
 
 
@@ -157,10 +158,15 @@ def test_the_highest_mean_may_have_no_interval(comparison, written):
     assert "**best**, trained once: 0.9000, with an interval that is unknown for want of repeats.\n" in text
 
 
+def test_the_conclusion_is_one_list(comparison, written):
+    (conclusion,) = re.findall("## Conclusion\n\n(.*?)\n\n## ", written(comparison), re.DOTALL)
+    assert [line for line in conclusion.splitlines() if not line.startswith("- ")] == []
+
+
 def test_the_matrix_has_two_signs_per_pair(comparison, written):
     assert (
         "| | | 1 | 2 | 3 |\n|---|---|---|---|---|\n"
-        "| 1 | best |  | + + | + ? |\n| 2 | cnn2 | − − |  | = = |\n| 3 | resnet50 | − ? | = = |  |\n"
+        "| 1 | best |  | + +† | + ? |\n| 2 | cnn2 | − −† |  | = = |\n| 3 | resnet50 | − ? | = = |  |\n"
     ) in written(comparison)
 
 
