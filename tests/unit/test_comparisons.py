@@ -188,6 +188,11 @@ def test_a_model_is_not_compared_with_itself(own):
     assert own.tuning is None
 
 
+def test_one_model_that_kept_its_own_block_leaves_nothing_to_compare(own, models):
+    comparison = comparisons.compare({"cnn2": models["cnn2"]}, NAMES)
+    assert (comparison.pairs, comparison.tuning) == ([], None)
+
+
 def test_classes_other_than_those_of_the_data_are_refused(recorded, models):
     with pytest.raises(UserError, match=r"^metrics/test/cnn2\.json: has other classes than metrics/eda\.json"):
         comparisons.compare(models, ["a", "c", "b"])
