@@ -11,6 +11,7 @@ COUNTED_AT_ONCE = 1024  # images: NumPy counts in 64-bit copies of their pixels
 
 class SplitSummary(TypedDict):
     images_shape: list[int]
+    label_counts: dict[str, int]
 
 
 class Fault(TypedDict):

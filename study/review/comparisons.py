@@ -1,5 +1,6 @@
 """What the recorded scores and predictions support, as records: no words, no figures."""
 
+import itertools
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -11,13 +12,16 @@ from typing_extensions import TypedDict
 from study import files
 from study.params.schema import BEST, Model
 from study.runtime import UserError
-from study.scoring import differences, image_scores
+from study.scoring import calibration, differences, image_scores, intervals, seeds
+from study.scoring.calibration import Bin, CalibrationError
+from study.scoring.differences import Answer, Training, Verdict
 from study.scoring.final_scores import FinalScores
 from study.scoring.image_scores import ImageScores
 from study.scoring.scores import ValidationScores
 from study.search import winner
 
 RATES = np.linspace(0, 1, 101)  # false positive rates at which ROC curves are written
+MISTAKES = 10  # that are listed per model
 ROUNDING = 1e-6  # of the images' rates, which are read from a table
 
 
@@ -47,21 +51,59 @@ class Ranked:
     test: FinalScores
     validation: Validation
     images: ImageScores
+    training: Training
+    mean_interval: tuple[float, float] | None  # of roc_auc_mean: draw of images and seeds; None if the noise is unknown
+
+    @property
+    def calibration_error(self) -> CalibrationError:
+        return calibration.expected_calibration_error(self.hits, self.images.confidence)
+
+    @property
+    def reliability(self) -> list[Bin]:
+        return calibration.reliability(self.hits, self.images.confidence)
+
+    @property
+    def hits(self) -> np.ndarray:
+        return self.images.predicted == self.images.labels
 
 
 @dataclass(frozen=True)
-class Difference:
-    """ROC-AUC of one model less that of another on the same test images, with its paired 95 % interval."""
+class Pair:
+    """Two models of one run, by the ROC-AUC of the one less that of the other on the same test images.
+
+    `shipped`: do these two models differ on images like these? `retrained`: would it hold if both were trained again?
+    None where the noise of the seeds is unknown. Verdicts are corrected, each for all pairs of the table.
+    """
 
     one: str
     other: str
-    value: float
-    low: float
-    high: float
+    shipped: Answer
+    shipped_verdict: Verdict
+    retrained: Answer | None
+    verdict: Verdict | None
 
     @property
-    def excludes_zero(self) -> bool:
-        return self.low > 0 or self.high < 0
+    def turned(self) -> "Pair":
+        """The same of the other less the one."""
+        return Pair(
+            self.other,
+            self.one,
+            _turned(self.shipped),
+            OPPOSITE[self.shipped_verdict],
+            self.retrained and _turned(self.retrained),
+            self.verdict and OPPOSITE[self.verdict],
+        )
+
+
+OPPOSITE: dict[Verdict, Verdict] = {
+    "better": "worse",
+    "worse": "better",
+    "no difference shown": "no difference shown",
+}
+
+
+def _turned(answer: Answer) -> Answer:
+    return Answer(-answer.value, -answer.high, -answer.low, answer.p)
 
 
 @dataclass(frozen=True)
@@ -70,6 +112,8 @@ class ClassScores:
 
     name: str
     roc_auc: float
+    roc_auc_low: float
+    roc_auc_high: float
     precision: float
     recall: float
     f1: float
@@ -77,15 +121,49 @@ class ClassScores:
 
 
 @dataclass(frozen=True)
+class Mistake:
+    """A test image that a model is wrong about."""
+
+    number: int  # in the test split, from 0
+    image: str  # the first digits of the SHA-256 of its pixels
+    actual: str
+    predicted: str
+    confidence: float  # the probability of the predicted class
+    probability: float  # that of the actual class
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """The models by test ROC-AUC, the first against each other one, and what tuning changed."""
+    """The models by test ROC-AUC, every two of them compared, and what tuning changed."""
 
     ranking: list[Ranked]
-    from_first: list[Difference]
+    pairs: list[Pair]  # the one stands above the other in the ranking
     tuned: winner.Winner
-    tuning: Difference
     tuning_on_validation: float
-    own_block_won: bool  # the search kept the model's own block: best is that model once more
+    own_block_won: bool  # the search kept the model's own block: best is that model once more, and no pair with it
+
+    @property
+    def first_by_mean(self) -> Ranked:
+        """The model with the highest mean over its repeats."""
+        return max(self.ranking, key=lambda model: model.test["roc_auc_mean"])
+
+    @property
+    def tuning(self) -> Pair | None:
+        """Best against the model whose block was tuned."""
+        return self.pair(BEST, self.tuned["model"])
+
+    def from_(self, name: str) -> list[Pair]:
+        """A model against each other one, in the order of the ranking."""
+        pairs = (self.pair(name, model.name) for model in self.ranking)
+        return [pair for pair in pairs if pair]
+
+    def pair(self, one: str, other: str) -> Pair | None:
+        for pair in self.pairs:
+            if (pair.one, pair.other) == (one, other):
+                return pair
+            if (pair.one, pair.other) == (other, one):
+                return pair.turned
+        return None
 
 
 def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
@@ -94,38 +172,69 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     Raises UserError where a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
     """
     tuned = winner.read()
-    if tuned["model"] not in models:
-        raise UserError(f"{winner.FILE}: {tuned['model']} is no model of params.yaml; {files.RESTORE}")
+    base = tuned["model"]
+    if base not in models:
+        raise UserError(f"{winner.FILE}: {base} is no model of params.yaml; {files.RESTORE}")
+    tests = {name: files.read_json(f"metrics/test/{name}.json", FinalScores) for name in (*models, BEST)}
+    for name, record in tests.items():
+        if [row["class"] for row in record["class_roc_auc"]] != class_names:
+            raise UserError(f"metrics/test/{name}.json: has other classes than metrics/eda.json; {files.RESTORE}")
+    families = {name: block.family for name, block in models.items()} | {BEST: models[base].family}
+    spreads = {name: record["spread"][0] if record["spread"] else None for name, record in tests.items()}
     ranked = {
-        name: Ranked(
+        name: _ranked(
             name,
-            files.read_json(f"metrics/test/{name}.json", FinalScores),
-            files.read_json(f"metrics/validation/{name}.json", Validation),
-            image_scores.read(name, class_names),
+            record,
+            class_names,
+            Training(len(record["repeats"]), seeds.noise(name, families, spreads, base if name == BEST else None)),
         )
-        for name in (*models, BEST)
+        for name, record in tests.items()
     }
     ranking = sorted(ranked.values(), key=lambda model: model.test["roc_auc"], reverse=True)
     for model in ranking[1:]:
         if not model.images.same_split(ranking[0].images):
             both = f"{image_scores.path(model.name)} and {image_scores.path(ranking[0].name)}"
             raise UserError(f"{both}: are scores of different test splits; run `dvc repro`")
-
-    def difference(one: str, other: str) -> Difference:
-        value = ranked[one].test["roc_auc"] - ranked[other].test["roc_auc"]
-        less = ranked[other].images.shortfall - ranked[one].images.shortfall
-        answer = differences.shipped(value, less, ranked[one].images.labels)
-        return Difference(one, other, answer.value, answer.low, answer.high)
-
-    base = tuned["model"]
+    own_block_won = tuned["block"].model_copy(update={"repeats": models[base].repeats}) == models[base]
     return Comparison(
         ranking=ranking,
-        from_first=[difference(ranking[0].name, model.name) for model in ranking[1:]],
+        pairs=compare_pairs(ranking, {BEST, base} if own_block_won else set()),
         tuned=tuned,
-        tuning=difference(BEST, base),
         tuning_on_validation=ranked[BEST].validation["roc_auc"] - ranked[base].validation["roc_auc"],
-        own_block_won=tuned["block"] == models[base],
+        own_block_won=own_block_won,
     )
+
+
+def _ranked(name: str, test: FinalScores, class_names: list[str], training: Training) -> Ranked:
+    images = image_scores.read(name, class_names)
+    interval, noise = None, training.noise
+    if noise:
+        seed_variance = noise.variance / training.repeats
+        interval = intervals.of_mean_roc_auc(
+            test["roc_auc_mean"], images.mean_shortfall, images.labels, seed_variance, noise.degrees_of_freedom
+        )
+    validation = files.read_json(f"metrics/validation/{name}.json", Validation)
+    return Ranked(name, test, validation, images, training, interval)
+
+
+def compare_pairs(ranking: list[Ranked], same: set[str]) -> list[Pair]:
+    """Each model against all below it; two that are the `same` model are no pair."""
+    pairs = [(one, other) for one, other in itertools.combinations(ranking, 2) if {one.name, other.name} != same]
+    shipped = [_shipped(*pair) for pair in pairs]
+    retrained = [_retrained(*pair) for pair in pairs]
+    columns = (pairs, shipped, differences.verdicts(shipped), retrained, differences.verdicts(retrained))
+    return [Pair(one.name, other.name, *answers) for (one, other), *answers in zip(*columns, strict=True)]
+
+
+def _shipped(one: Ranked, other: Ranked) -> Answer:
+    value = one.test["roc_auc"] - other.test["roc_auc"]
+    return differences.shipped(value, other.images.shortfall - one.images.shortfall, one.images.labels)
+
+
+def _retrained(one: Ranked, other: Ranked) -> Answer | None:
+    value = one.test["roc_auc_mean"] - other.test["roc_auc_mean"]
+    less = other.images.mean_shortfall - one.images.mean_shortfall
+    return differences.retrained(value, less, one.images.labels, one.training, other.training)
 
 
 def class_scores(model: Ranked, class_names: list[str]) -> list[ClassScores]:
@@ -134,15 +243,36 @@ def class_scores(model: Ranked, class_names: list[str]) -> list[ClassScores]:
     rates = classification_report(
         images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
     )
-    areas = [
-        1 - images.false_positive_rate[images.labels == label].mean(dtype=np.float64)
-        for label in range(len(class_names))
-    ]
-    rows = [(name, area, rates[str(label)]) for label, (name, area) in enumerate(zip(class_names, areas, strict=True))]
-    rows.append(("macro avg", float(np.mean(areas)), rates["macro avg"]))
+    areas = [(row["class"], row["roc_auc"], row["low"], row["high"]) for row in model.test["class_roc_auc"]]
+    rows = [(area, rates[str(label)]) for label, area in enumerate(areas)]
+    average = ("macro avg", *(model.test[key] for key in ("roc_auc", "roc_auc_low", "roc_auc_high")))
+    rows.append((average, rates["macro avg"]))
     return [
-        ClassScores(name, area, row["precision"], row["recall"], row["f1-score"], int(row["support"]))
-        for name, area, row in rows
+        ClassScores(*area, row["precision"], row["recall"], row["f1-score"], int(row["support"])) for area, row in rows
+    ]
+
+
+def confusion(model: Ranked, classes: int) -> list[list[int]]:
+    """Test images by actual class (rows) and predicted class (columns), in class order."""
+    numbers = np.bincount(model.images.labels * classes + model.images.predicted, minlength=classes**2)
+    return numbers.reshape(classes, classes).tolist()
+
+
+def mistakes(model: Ranked, class_names: list[str], count: int = MISTAKES) -> list[Mistake]:
+    """The mistakes of the highest confidence, the highest first."""
+    images = model.images
+    wrong = np.flatnonzero(~model.hits)
+    chosen = wrong[np.argsort(-images.confidence[wrong], kind="stable")][:count]
+    return [
+        Mistake(
+            int(row),
+            str(images.image[row]),
+            class_names[images.labels[row]],
+            class_names[images.predicted[row]],
+            float(images.confidence[row]),
+            float(np.exp(-images.log_loss[row])),
+        )
+        for row in chosen
     ]
 
 

@@ -8,6 +8,7 @@ from study.review import figures
 
 SAMPLES = 25
 LONGEST_LABEL = 64  # characters beside a bar
+RED_GREEN_BLUE = {"red": figures.COLOURS[3], "green": figures.COLOURS[2], "blue": figures.COLOURS[0]}
 
 
 def label_counts(splits: dict[str, Split], class_names: list[str]) -> Figure:
@@ -31,7 +32,7 @@ def _bars(values: dict[str, np.ndarray], class_names: list[str], number: str) ->
     """A chart per title, with a bar per class, the first on top; `number` formats what stands at its end."""
     figure, axes = figures.subplots(1, 2, figsize=(10, 0.19 * len(class_names) + 0.1), sharey=True)
     for axis, (title, widths) in zip(axes, values.items(), strict=True):
-        bars = axis.barh(range(len(class_names)), widths, color="tab:blue")
+        bars = axis.barh(range(len(class_names)), widths, color=figures.COLOURS[0])
         axis.bar_label(bars, [number.format(width) for width in widths], padding=3, fontsize=8)
         axis.set_title(title, fontsize=10)
         axis.set(xlim=(0, 1.15 * max(widths)), ylim=(len(class_names) - 0.4, -0.6))
@@ -46,21 +47,21 @@ def samples(name: str, split: Split, class_names: list[str], seed: int) -> Figur
     rows = np.random.default_rng(seed).permutation(len(split))[:SAMPLES]
     labels = figures.class_labels(class_names)
     titles = [labels[label] for label in split.labels[rows]]
-    return figures.image_grid(split.images[rows], titles, ["black"] * len(rows), 5, f"{name}: a random sample")
+    return figures.image_grid(split.images[rows], titles, [figures.INK] * len(rows), 5, f"{name}: a random sample")
 
 
 def mean_images(train: Split, class_names: list[str]) -> Figure:
     means = [np.rint(train.images[train.labels == label].mean(axis=0)) for label in range(len(class_names))]
     images = np.array(means).astype(np.uint8)
     labels = figures.class_labels(class_names)
-    return figures.image_grid(images, labels, ["black"] * len(images), 5, "mean training image of each class")
+    return figures.image_grid(images, labels, [figures.INK] * len(images), 5, "mean training image of each class")
 
 
 def pixel_histograms(shares: dict[str, np.ndarray]) -> Figure:
     figure, axes = figures.subplots(1, 2, figsize=(10, 3.2), sharey=True)
     for axis, (name, by_colour) in zip(axes, shares.items(), strict=True):
-        for share, colour in zip(by_colour, ("red", "green", "blue"), strict=True):
-            axis.plot(share, color=colour, label=colour)
+        for share, (name_of_colour, colour) in zip(by_colour, RED_GREEN_BLUE.items(), strict=True):
+            axis.plot(share, color=colour, label=name_of_colour)
         axis.set(title=name, xlabel="pixel value", ylabel="share of pixels")
     axes[0].legend()
     figure.tight_layout()

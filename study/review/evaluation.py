@@ -14,7 +14,7 @@ from study.scoring import image_scores, test_split
 from study.scoring.final_scores import final_scores
 from study.scoring.predict import predict
 
-GRID_IMAGES = 40  # or one per class, where there are more classes
+GRID_IMAGES = 20  # or one per class, where there are more classes; the figure of more takes over 200 KB
 
 
 def evaluate(name: str, model: keras.Model, repeats: Repeats) -> None:
@@ -31,7 +31,7 @@ def evaluate(name: str, model: keras.Model, repeats: Repeats) -> None:
             f"{needed[0]} and {needed[1]}; {files.RESTORE_CACHED}"
         )
     trainings = [_probabilities(name, each, test.images) for each in repeats_file.each(name, model, repeats)]
-    record = final_scores(test.labels, trainings, repeats.seeds)
+    record = final_scores(test.labels, trainings, repeats.seeds, class_names)
 
     files.write_npz(f"data/predictions/{name}.npz", labels=test.labels, probabilities=trainings[0])
     files.write_json(f"metrics/test/{name}.json", record)

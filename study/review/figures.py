@@ -6,36 +6,54 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib import font_manager
+from matplotlib import cycler, font_manager
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from study import files
 from study.data.arrays import Split
 
-DOTS_PER_INCH = 80
-RIGHT, WRONG = "tab:green", "tab:red"
+DOTS_PER_INCH = 160
+# Figures have no background of their own. These colours stand out from white and from GitHub's dark page.
+INK = "#808080"  # text and axes
+COLOURS = ("#3b8fd6", "#dc7820", "#2fa35b", "#d9534f", "#9673c9", "#b0803f", "#d76fae", "#8a9a2b", "#1f9fb0")
+RIGHT, WRONG = COLOURS[2], COLOURS[3]
+LINES = cycler(linestyle=("-", "--", "-.")) * cycler(color=COLOURS)  # of more curves than there are colours
+INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")
+STYLE = {
+    **dict.fromkeys(INKED, INK),
+    "legend.framealpha": 0.0,
+    "grid.alpha": 0.3,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "text.parse_math": False,  # a class may be called $
+}
 FONT = "DejaVu Sans"  # matplotlib's own, which it has on every system
 LONGEST = 14  # characters of a class name that fit above an image of a grid
 LISTED = 3  # class names that a note spells out
 
 
 def subplots(rows: int = 1, columns: int = 1, **options) -> tuple[Figure, np.ndarray]:
-    """A figure and its axes under matplotlib's own defaults, whatever a matplotlibrc says. `options` as in pyplot."""
-    matplotlib.rcdefaults()
-    matplotlib.rcParams["text.parse_math"] = False  # a class may be called $
+    """A figure and its axes in the project's style, whatever a matplotlibrc says. `options` as in pyplot."""
+    use_style()
     arrangement = {key: options.pop(key) for key in ("sharex", "sharey", "squeeze") if key in options}
     figure = Figure(**options)
     return figure, figure.subplots(rows, columns, **arrangement)
 
 
+def use_style() -> None:
+    """Matplotlib's own defaults and STYLE."""
+    matplotlib.rcdefaults()
+    matplotlib.rcParams.update(STYLE)
+
+
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure without the software's name; print a note where its font lacks characters."""
+    """Write the figure without a background and the software's name; print a note where its font lacks characters."""
     missing = "".join(sorted({character for text in figure.findobj(Text) for character in _missing(text.get_text())}))
     if missing:
         print(f"note: {path} has boxes in place of {missing}, which its font {FONT} lacks")
     with files.whole(path) as partial, warnings.catch_warnings(action="ignore"):  # of each missing character
-        figure.savefig(partial, format="png", dpi=DOTS_PER_INCH, bbox_inches="tight", metadata={"Software": None})
+        options = {"format": "png", "dpi": DOTS_PER_INCH, "bbox_inches": "tight", "transparent": True}
+        figure.savefig(partial, **options, metadata={"Software": None})
 
 
 def class_labels(class_names: list[str], longest: int = LONGEST) -> list[str]:

@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import matplotlib
 import optuna
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from study.review import figures
@@ -13,7 +13,7 @@ from study.review import figures
 
 @contextmanager
 def _drawing() -> Iterator[None]:
-    matplotlib.rcdefaults()  # whatever a matplotlibrc says
+    figures.use_style()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         yield
@@ -25,7 +25,7 @@ def history(studies: dict[str, optuna.Study]) -> Figure:
         axes = optuna.visualization.matplotlib.plot_optimization_history(
             list(studies.values()), target_name="validation ROC-AUC"
         )
-    return axes.figure
+    return _restyled(axes)
 
 
 def importance(study: optuna.Study, seed: int) -> Figure:
@@ -35,9 +35,21 @@ def importance(study: optuna.Study, seed: int) -> Figure:
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
     try:
         with _drawing():
-            return optuna.visualization.matplotlib.plot_param_importances(study, evaluator=evaluator).figure
+            return _restyled(optuna.visualization.matplotlib.plot_param_importances(study, evaluator=evaluator))
     except (RuntimeError, ValueError):
         return _sentence("the trials' scores do not differ: no importance of a param")
+
+
+def _restyled(axes: Axes) -> Figure:
+    """Optuna draws in a style of its own: dark text, and a white grid on a grey background."""
+    axes.tick_params(colors=figures.INK)
+    axes.grid(visible=True, color=figures.INK, alpha=0.3)
+    axes.spines[:].set_color(figures.INK)
+    for line in (*axes.lines, *axes.get_legend().get_lines()):
+        line.set_alpha(1)
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.title):
+        text.set_color(figures.INK)
+    return axes.figure
 
 
 def _sentence(text: str) -> Figure:

@@ -81,6 +81,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted.tolist()
 
 
+def verdicts(answers: Sequence[Answer | None]) -> list[Verdict | None]:
+    """Of all answers to one question that stand in one table; None where there is no answer."""
+    adjusted = iter(holm([answer.p for answer in answers if answer]))
+    return [answer and verdict(answer, next(adjusted)) for answer in answers]
+
+
 def verdict(answer: Answer, adjusted_p: float) -> Verdict:
     """In words, at the level of the intervals."""
     if adjusted_p >= intervals.LEVEL or answer.value == 0:

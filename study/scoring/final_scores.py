@@ -5,10 +5,14 @@ from typing import Annotated, NotRequired
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import TypedDict
 
-from study.scoring import placements, seeds
+from study.scoring import intervals, placements, seeds
 from study.scoring.scores import DECIMALS, Repeat, Scores, Share, normalised, point, scores
 from study.scoring.seeds import Spread
+
+# The one-versus-rest ROC-AUC of a class with its 95 % interval.
+ClassArea = TypedDict("ClassArea", {"class": str, "roc_auc": Share, "low": Share, "high": Share})
 
 
 class FinalScores(Scores):
@@ -18,9 +22,12 @@ class FinalScores(Scores):
     roc_auc_seed_sd: NotRequired[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]]  # of two or more
     repeats: Annotated[list[Repeat], Field(min_length=1)]  # the model that is kept first
     spread: Annotated[list[Spread], Field(max_length=1)]  # none of one training
+    class_roc_auc: Annotated[list[ClassArea], Field(min_length=2)]  # of the model that is kept, in class order
 
 
-def final_scores(labels: np.ndarray, trainings: Sequence[np.ndarray], seed_of_each: Sequence[int]) -> FinalScores:
+def final_scores(
+    labels: np.ndarray, trainings: Sequence[np.ndarray], seed_of_each: Sequence[int], class_names: Sequence[str]
+) -> FinalScores:
     """From the probabilities (N, C) of each repeat, the model that is kept first, and their seeds."""
     points = [point(labels, probabilities) for probabilities in trainings]
     rows: list[Repeat] = [
@@ -32,7 +39,20 @@ def final_scores(labels: np.ndarray, trainings: Sequence[np.ndarray], seed_of_ea
     spread = seeds.spread(areas, shortfalls(labels, trainings), labels) if len(areas) > 1 else None
     if spread:
         record["roc_auc_seed_sd"] = round(seeds.of_seeds({"": spread}).variance ** 0.5, DECIMALS)
-    return record | {"repeats": rows, "spread": [spread] if spread else []}
+    areas_of_classes = class_areas(labels, trainings[0], class_names)
+    return record | {"repeats": rows, "spread": [spread] if spread else [], "class_roc_auc": areas_of_classes}
+
+
+def class_areas(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> list[ClassArea]:
+    """The ROC-AUC of each class, against the images of all others, from probabilities (N, C)."""
+    missed = placements.one_minus_placements(labels, normalised(probabilities))
+    columns = placements.class_shortfalls(labels, missed).T
+    rows: list[ClassArea] = []
+    for label, (name, column) in enumerate(zip(class_names, columns, strict=True)):
+        area = float(1 - missed[labels == label, label].mean())
+        area, low, high = (round(value, DECIMALS) for value in (area, *intervals.of_roc_auc(area, column, labels)))
+        rows.append({"class": str(name), "roc_auc": area, "low": low, "high": high})
+    return rows
 
 
 def shortfalls(labels: np.ndarray, trainings: Sequence[np.ndarray]) -> np.ndarray:

@@ -61,9 +61,29 @@ def of_roc_auc(value: float, shortfall: np.ndarray, labels: np.ndarray) -> tuple
     drawn = sampling(shortfall, labels)
     if drawn.is_zero or not 0 < value < 1:
         return _unseen(value, unseen_pairs(labels), 1.0)
-    deviation = np.sqrt(drawn.variance) / (value * (1 - value))
+    return _on_logit_scale(value, drawn.variance, NORMAL_QUANTILE)
+
+
+def of_mean_roc_auc(
+    value: float, shortfall: np.ndarray, labels: np.ndarray, seed_variance: float, seed_degrees_of_freedom: float
+) -> tuple[float, float]:
+    """As `of_roc_auc`, of a mean over repeats to which another draw of seeds adds `seed_variance`.
+
+    Only the variance of the seeds counts as uncertain, as in `of_roc_auc`: Student's t with the degrees of freedom of
+    Satterthwaite in place of the normal quantile.
+    """
+    drawn = sampling(shortfall, labels)
+    variance = drawn.variance + seed_variance
+    if variance < NO_VARIANCE or not 0 < value < 1:
+        return of_roc_auc(value, shortfall, labels)
+    degrees = seed_degrees_of_freedom * (variance / seed_variance) ** 2 if seed_variance > 0 else np.inf
+    return _on_logit_scale(value, variance, t_quantile(degrees))
+
+
+def _on_logit_scale(value: float, variance: float, quantile: float) -> tuple[float, float]:
+    deviation = np.sqrt(variance) / (value * (1 - value))
     middle = logit(value) - deviation**2 * (value - 0.5)
-    half = NORMAL_QUANTILE * deviation
+    half = quantile * deviation
     return float(expit(middle - half)), float(expit(middle + half))
 
 

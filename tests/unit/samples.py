@@ -1,6 +1,12 @@
-"""Labels and probabilities in the places of a model's."""
+"""Labels and probabilities in the places of a model's, and what stages record of them."""
+
+from typing import Any
 
 import numpy as np
+
+from study.review.comparisons import Ranked
+from study.scoring.differences import Training
+from study.scoring.image_scores import image_scores
 
 
 def sample(seed: int, count: int, classes: int, levels: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -37,12 +43,34 @@ def repeat(roc_auc: float, seed: int = 42) -> dict[str, float]:
 
 
 def record(roc_auc: float) -> dict:
-    """A record as metrics/test/*.json holds it, of one training."""
-    return scores(roc_auc) | {"roc_auc_mean": roc_auc, "repeats": [repeat(roc_auc)], "spread": []}
+    """A record as metrics/test/*.json holds it, of one training, for the classes a, b and c."""
+    low, high = scores(roc_auc)["roc_auc_low"], scores(roc_auc)["roc_auc_high"]
+    areas = [{"class": name, "roc_auc": roc_auc, "low": low, "high": high} for name in "abc"]
+    once = {"roc_auc_mean": roc_auc, "repeats": [repeat(roc_auc)], "spread": []}
+    return scores(roc_auc) | once | {"class_roc_auc": areas}
 
 
-def validation(roc_auc: float) -> dict:
+def repeated(roc_auc: float, mean: float, sd: float) -> dict:
+    """A record as metrics/test/*.json holds it, of three trainings."""
+    spread = {"raw_variance": 1.25 * sd**2, "sampling_variance": 0.25 * sd**2, "degrees_of_freedom": 2}
+    repeats = {"repeats": [repeat(roc_auc, seed) for seed in (42, 1, 2)], "spread": [spread]}
+    return record(roc_auc) | {"roc_auc_mean": mean, "roc_auc_seed_sd": sd} | repeats
+
+
+def epoch(number: int = 1, **changes: float) -> dict[str, float]:
+    row = {"epoch": number, "accuracy": 0.5, "loss": 1.0, "val_loss": 1.1, "val_accuracy": 0.4, "val_roc_auc": 0.7}
+    return row | {"learning_rate": 0.01} | changes
+
+
+def validation(roc_auc: float, history: list[dict] | None = None) -> dict:
     """A record as metrics/validation/*.json holds it, after one epoch."""
-    epoch = {"epoch": 1, "accuracy": 0.5, "loss": 1.0, "val_loss": 1.1, "val_accuracy": 0.4, "val_roc_auc": 0.7}
-    history = [epoch | {"learning_rate": 0.01}]
-    return scores(roc_auc) | {"temperature": 1.2, "repeats": [repeat(roc_auc)], "history": history}
+    return scores(roc_auc) | {"temperature": 1.2, "repeats": [repeat(roc_auc)], "history": history or [epoch()]}
+
+
+def ranked(name: str, roc_auc: float, **changes: Any) -> Ranked:
+    """A model that was trained once and predicts six images of three classes rightly and surely."""
+    labels = np.arange(6) % 3
+    images = image_scores(pictures(6), labels, [np.eye(3)[labels]])
+    record_of_test = changes.pop("test", record(roc_auc))
+    defaults = {"validation": validation(roc_auc + 0.01), "images": images, "training": Training(1, None)}
+    return Ranked(name, record_of_test, **(defaults | {"mean_interval": None} | changes))

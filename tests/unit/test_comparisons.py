@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import pictures, record, sample, unequal, validation
+from samples import pictures, record, repeated, sample, unequal, validation
+from samples import ranked as perfect
 from sklearn.metrics import precision_recall_fscore_support, roc_curve
 
 from benchmarks import bootstrap
 from study import files
 from study.review import comparisons
-from study.review.comparisons import Difference, Ranked
+from study.review.comparisons import Comparison, Pair, Ranked
 from study.runtime import UserError
-from study.scoring import image_scores
+from study.scoring import differences, image_scores
+from study.scoring.differences import Answer
+from study.scoring.final_scores import class_areas
 from study.scoring.image_scores import ImageScores
 from study.scoring.scores import normalised
 from study.search import winner
@@ -30,7 +33,9 @@ def probabilities_of(model: str) -> np.ndarray:
 
 
 def ranked(labels: np.ndarray, probabilities: np.ndarray) -> Ranked:
-    return Ranked("model", record(0.8), validation(0.8), scored(labels, probabilities))
+    """A model with these predictions; its recorded macro scores are not theirs."""
+    test = record(0.8) | {"class_roc_auc": class_areas(labels, probabilities, NAMES)}
+    return perfect("model", 0.8, test=test, images=scored(labels, probabilities))
 
 
 def scored(labels: np.ndarray, probabilities: np.ndarray) -> ImageScores:
@@ -65,29 +70,97 @@ def test_a_ranked_model_has_its_recorded_scores(recorded, models):
     assert (best.test, best.validation) == (record(0.85), validation(0.87))
 
 
-def test_the_first_is_compared_with_each_other_one(recorded, models):
-    from_first = comparisons.compare(models, NAMES).from_first
-    assert [(difference.one, difference.other) for difference in from_first] == [
-        ("resnet50", "best"),
-        ("resnet50", "cnn2"),
-    ]
+def test_every_model_is_compared_with_all_below_it(recorded, models):
+    pairs = comparisons.compare(models, NAMES).pairs
+    expected = [("resnet50", "best"), ("resnet50", "cnn2"), ("best", "cnn2")]
+    assert [(pair.one, pair.other) for pair in pairs] == expected
 
 
-def test_a_difference_is_that_of_the_recorded_scores(recorded, models):
-    difference = comparisons.compare(models, NAMES).from_first[1]
-    assert difference.value == pytest.approx(0.10)
+def pair(models: dict, one: str, other: str) -> Pair:
+    return comparisons.compare(models, NAMES).pair(one, other)
+
+
+def test_the_difference_of_two_models_is_that_of_their_recorded_scores(recorded, models):
+    assert pair(models, "resnet50", "cnn2").shipped.value == pytest.approx(0.10)
 
 
 def test_the_interval_of_a_difference_is_as_wide_as_that_of_the_paired_bootstrap(recorded, models):
-    difference = comparisons.compare(models, NAMES).from_first[1]
+    difference = pair(models, "resnet50", "cnn2").shipped
     one, other = (bootstrap.bootstrap(LABELS, probabilities_of(name), 2000, 0) for name in ("resnet50", "cnn2"))
     width = 2 * 1.96 * (one - other).std()
     assert difference.high - difference.low == pytest.approx(width, rel=0.15)
 
 
+@pytest.fixture
+def repeats(recorded) -> None:
+    """cnn2 was trained three times: its mean is 0.82."""
+    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.82, sd=0.001))
+
+
+def test_the_difference_of_models_trained_again_is_that_of_their_means(repeats, models):
+    assert pair(models, "resnet50", "cnn2").retrained.value == pytest.approx(0.08)
+
+
+def test_the_difference_of_models_trained_again_counts_the_seeds(repeats, models):
+    found = pair(models, "best", "cnn2")
+    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.82, sd=0.1))
+    noisier = pair(models, "best", "cnn2")
+    assert noisier.shipped == found.shipped
+    assert noisier.retrained.high - noisier.retrained.low > 2 * (found.retrained.high - found.retrained.low)
+
+
+def test_best_borrows_the_noise_of_the_model_that_was_tuned(repeats, models):
+    noise = {model.name: model.training.noise.borrowed for model in comparisons.compare(models, NAMES).ranking}
+    assert noise == {"resnet50": "all models", "best": "cnn2", "cnn2": ""}
+
+
+def test_the_verdict_on_models_trained_again_is_unknown_where_none_was_repeated(recorded, models):
+    assert {(pair.retrained, pair.verdict) for pair in comparisons.compare(models, NAMES).pairs} == {(None, None)}
+
+
+def test_verdicts_are_corrected_for_all_pairs_of_the_table(repeats, models):
+    pairs = comparisons.compare(models, NAMES).pairs
+    for question, verdict in (("shipped", "shipped_verdict"), ("retrained", "verdict")):
+        answers = [getattr(pair, question) for pair in pairs]
+        adjusted = differences.holm([answer.p for answer in answers])
+        expected = [differences.verdict(answer, p) for answer, p in zip(answers, adjusted, strict=True)]
+        assert [getattr(pair, verdict) for pair in pairs] == expected
+
+
+def test_a_turned_pair_has_the_opposite_of_everything():
+    found = Pair("a", "b", Answer(0.2, 0.1, 0.4, 0.01), "better", Answer(-0.2, -0.3, 0.1, 0.3), "no difference shown")
+    turned = Pair("b", "a", Answer(-0.2, -0.4, -0.1, 0.01), "worse", Answer(0.2, -0.1, 0.3, 0.3), "no difference shown")
+    assert found.turned == turned
+
+
 def test_tuning_is_the_difference_between_the_winner_and_its_model(recorded, models):
     tuning = comparisons.compare(models, NAMES).tuning
-    assert (tuning.one, tuning.other, tuning.value) == ("best", "cnn2", pytest.approx(0.05))
+    assert (tuning.one, tuning.other, tuning.shipped.value) == ("best", "cnn2", pytest.approx(0.05))
+
+
+def test_a_tuned_model_below_its_own_has_a_negative_difference(recorded, models):
+    files.write_json("metrics/test/best.json", record(0.75))
+    tuning = comparisons.compare(models, NAMES).tuning
+    assert (tuning.one, tuning.other, tuning.shipped.value) == ("best", "cnn2", pytest.approx(-0.05))
+
+
+def test_the_first_by_mean_need_not_be_the_first(recorded, models):
+    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.95, sd=0.1))
+    comparison = comparisons.compare(models, NAMES)
+    assert (comparison.ranking[0].name, comparison.first_by_mean.name) == ("resnet50", "cnn2")
+
+
+def test_the_interval_of_a_mean_counts_the_seeds(repeats, models):
+    ranking = {model.name: model for model in comparisons.compare(models, NAMES).ranking}
+    low, high = ranking["cnn2"].mean_interval
+    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.82, sd=0.1))
+    ranking = {model.name: model for model in comparisons.compare(models, NAMES).ranking}
+    wider = ranking["cnn2"].mean_interval
+    assert wider[0] < low < 0.82 < high < wider[1]
+
+
+def test_the_interval_of_a_mean_is_unknown_where_no_model_was_repeated(recorded, models):
+    assert {model.mean_interval for model in comparisons.compare(models, NAMES).ranking} == {None}
 
 
 def test_what_tuning_gained_on_validation_is_that_of_the_recorded_scores(recorded, models):
@@ -98,22 +171,31 @@ def test_a_winner_with_other_params_is_another_model(recorded, models):
     assert not comparisons.compare(models, NAMES).own_block_won
 
 
-def test_a_winner_with_the_models_own_params_is_that_model(recorded, models, tuned):
-    winner.write(tuned | {"block": models["cnn2"].model_dump()})
-    assert comparisons.compare(models, NAMES).own_block_won
+@pytest.fixture
+def own(recorded, models, tuned) -> Comparison:
+    """The search kept cnn2's own block, which it trains once."""
+    winner.write(tuned | {"block": models["cnn2"].model_dump() | {"repeats": 1}})
+    assert models["cnn2"].repeats > 1
+    return comparisons.compare(models, NAMES)
 
 
-EXCLUDING = {
-    "above zero": (0.01, 0.03, True),
-    "below zero": (-0.03, -0.01, True),
-    "around zero": (-0.01, 0.03, False),
-    "from zero": (0.0, 0.03, False),
-}
+def test_a_winner_with_the_models_own_params_is_that_model_however_often_it_is_trained(own):
+    assert own.own_block_won
 
 
-@pytest.mark.parametrize(("low", "high", "excludes"), EXCLUDING.values(), ids=EXCLUDING)
-def test_an_interval_excludes_zero_if_zero_lies_outside(low, high, excludes):
-    assert Difference("one", "other", (low + high) / 2, low, high).excludes_zero == excludes
+def test_a_model_is_not_compared_with_itself(own):
+    assert [(pair.one, pair.other) for pair in own.pairs] == [("resnet50", "best"), ("resnet50", "cnn2")]
+    assert own.tuning is None
+
+
+def test_one_model_that_kept_its_own_block_leaves_nothing_to_compare(own, models):
+    comparison = comparisons.compare({"cnn2": models["cnn2"]}, NAMES)
+    assert (comparison.pairs, comparison.tuning) == ([], None)
+
+
+def test_classes_other_than_those_of_the_data_are_refused(recorded, models):
+    with pytest.raises(UserError, match=r"^metrics/test/cnn2\.json: has other classes than metrics/eda\.json"):
+        comparisons.compare(models, ["a", "c", "b"])
 
 
 def test_scores_of_different_test_splits_are_not_compared(recorded, models):
@@ -153,11 +235,40 @@ def test_scores_of_a_class_are_scikit_learns():
     np.testing.assert_allclose(found, np.transpose(expected))
 
 
+def test_the_area_of_a_class_has_the_recorded_interval():
+    labels, probabilities = unequal(100, CLASSES)
+    model = ranked(labels, probabilities)
+    found = [
+        (row.name, row.roc_auc, row.roc_auc_low, row.roc_auc_high) for row in comparisons.class_scores(model, NAMES)
+    ]
+    assert found[:-1] == [tuple(row.values()) for row in model.test["class_roc_auc"]]
+    assert found[-1] == ("macro avg", 0.8, 0.75, 0.85)
+
+
+def test_the_confusion_counts_images_by_actual_and_predicted_class():
+    labels = np.array([0, 0, 0, 1, 1, 2, 2])
+    probabilities = np.eye(CLASSES)[[0, 0, 2, 1, 0, 2, 2]] + 0.01
+    assert comparisons.confusion(ranked(labels, probabilities), CLASSES) == [[2, 0, 1], [1, 1, 0], [0, 0, 2]]
+
+
+def test_the_most_confident_mistakes_stand_first():
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    probabilities = np.array(
+        [[0.1, 0.9, 0.0], [0.9, 0.1, 0.0], [0.25, 0.25, 0.5], [0.0, 1.0, 0.0], [0.68, 0.3, 0.02], [0.0, 0.0, 1.0]]
+    )
+    model = ranked(labels, probabilities)
+    found = comparisons.mistakes(model, NAMES, 2)
+    assert [(mistake.number, mistake.actual, mistake.predicted) for mistake in found] == [(0, "a", "b"), (4, "c", "a")]
+    assert [mistake.image for mistake in found] == model.images.image[[0, 4]].tolist()
+    np.testing.assert_allclose([mistake.confidence for mistake in found], [0.9, 0.68])
+    np.testing.assert_allclose([mistake.probability for mistake in found], [0.1, 0.02])
+
+
 def test_averages_over_classes_stand_last():
     labels, probabilities = unequal(100, CLASSES)
     *classes, average = comparisons.class_scores(ranked(labels, probabilities), NAMES)
     assert average.name == "macro avg"
-    for score in ("roc_auc", "precision", "recall", "f1"):
+    for score in ("precision", "recall", "f1"):
         expected = np.mean([getattr(row, score) for row in classes])
         assert getattr(average, score) == pytest.approx(expected)
 

@@ -118,3 +118,14 @@ VERDICTS = {
 @pytest.mark.parametrize(("value", "adjusted", "verdict"), VERDICTS.values(), ids=VERDICTS)
 def test_a_verdict_follows_the_adjusted_p_value(value, adjusted, verdict):
     assert differences.verdict(Answer(value, value - 0.05, value + 0.05, 0.01, 0.02), adjusted) == verdict
+
+
+def test_verdicts_of_a_table_are_corrected_for_the_answers_that_it_has():
+    answers = [
+        Answer(0.1, 0.0, 0.2, 0.03, 0.05),
+        None,
+        Answer(-0.1, -0.2, 0.0, 0.001, 0.05),
+        Answer(0.1, 0.0, 0.2, 0.04, 0.05),
+    ]
+    assert differences.verdicts(answers[:2]) == ["better", None]
+    assert differences.verdicts(answers) == ["no difference shown", None, "worse", "no difference shown"]

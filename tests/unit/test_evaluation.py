@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from study import files
 from study.data import arrays
@@ -13,6 +14,7 @@ from study.models.repeats_file import Repeats
 from study.review import evaluation
 from study.runtime import UserError
 from study.scoring import image_scores
+from study.scoring.final_scores import FinalScores
 from study.scoring.predict import predict
 from study.scoring.scores import Scores
 
@@ -80,6 +82,12 @@ def test_the_predictions_are_those_of_the_model(evaluated):
 def test_the_scores_are_those_of_the_predictions(evaluated):
     found = files.read_json("metrics/test/cnn2.json", Scores)["accuracy"]
     assert found == pytest.approx((evaluated.argmax(axis=1) == np.arange(20) % 2).mean())
+
+
+def test_the_scores_of_classes_stand_in_class_order(evaluated):
+    rows = files.read_json("metrics/test/cnn2.json", FinalScores)["class_roc_auc"]
+    assert [row["class"] for row in rows] == ["a", "b"]
+    assert rows[0]["roc_auc"] == pytest.approx(roc_auc_score(np.arange(20) % 2 == 0, evaluated[:, 0]), abs=1e-6)
 
 
 def test_the_scores_of_images_are_those_of_the_predictions(evaluated):

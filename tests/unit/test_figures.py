@@ -10,12 +10,11 @@ import optuna
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from samples import pictures, record
+from matplotlib.text import Text
+from samples import ranked
 
 from study.data.arrays import Split
-from study.review import eda_figures, evaluation, figures, ranking_figure, search_figures
-from study.review.comparisons import Ranked
-from study.scoring.image_scores import image_scores
+from study.review import eda_figures, evaluation, figures, model_figures, ranking_figure, search_figures
 
 NAMES = ["accuracy", "macro avg", "$_$"]
 LABELS = np.arange(9, dtype=np.uint8) % 3
@@ -31,11 +30,8 @@ def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
     return found
 
 
-def ranking() -> Figure:
-    images = image_scores(pictures(len(LABELS)), LABELS, [np.eye(3)[LABELS]])
-    return ranking_figure.ranking([Ranked(name, record(0.8), record(0.8), images) for name in ("best", "cnn2")])
-
-
+MODELS = [ranked("best", 0.8, mean_interval=(0.7, 0.9)), *(ranked(f"cnn{number}", 0.8) for number in range(2))]
+CURVES = {model.name: [(0.0, 0.1), (0.5, 0.9), (1.0, 1.0)] for model in MODELS}
 FIGURES = {
     "label counts": lambda: eda_figures.label_counts(SPLITS, NAMES),
     "label shares": lambda: eda_figures.label_shares(SPLITS, NAMES),
@@ -43,7 +39,10 @@ FIGURES = {
     "mean images": lambda: eda_figures.mean_images(SPLIT, NAMES),
     "pixel histograms": lambda: eda_figures.pixel_histograms(dict.fromkeys(SPLITS, np.eye(3, 256))),
     "predictions": lambda: evaluation.prediction_grid("model", SPLIT, LABELS, NAMES),
-    "ranking": ranking,
+    "ranking": lambda: ranking_figure.ranking(MODELS),
+    "learning curves": lambda: model_figures.learning_curves(MODELS),
+    "ROC": lambda: model_figures.roc(CURVES),
+    "reliability": lambda: model_figures.reliability(MODELS),
     "history": lambda: search_figures.history({"cnn2": study(4)}),
     "importance": lambda: search_figures.importance(study(4), 0),
 }
@@ -59,6 +58,73 @@ def test_a_figure_has_the_same_bytes_whatever_the_users_settings(draw, tmp_path)
     expected = png(draw(), tmp_path / "a.png")
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "lines.linewidth": 9}):
         assert png(draw(), tmp_path / "b.png") == expected
+
+
+@pytest.mark.parametrize("name", ["ranking", "importance", "samples"])
+def test_a_figure_has_no_background(name, tmp_path):
+    figures.save(FIGURES[name](), tmp_path / "a.png")
+    opacity = matplotlib.image.imread(tmp_path / "a.png")[..., 3]
+    assert opacity[0].max() == opacity[-1].max() == 0
+    assert (opacity == 0).mean() > 0.1
+
+
+def luminance(colour: object) -> float:
+    """As the Web Content Accessibility Guidelines 2.2 define it."""
+    channels = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def contrast(colour: object, page: str) -> float:
+    dark, light = sorted((luminance(colour), luminance(page)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+PAGES = ("#ffffff", "#0d1117")  # GitHub's
+LEAST = 3  # of graphics, by the same guidelines
+
+
+@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
+def test_texts_axes_and_lines_of_a_figure_stand_out_from_a_light_and_a_dark_page(draw):
+    figure = draw()
+    colours = {text.get_color() for text in figure.findobj(Text) if text.get_text()}
+    for axis in figure.axes:
+        colours |= {spine.get_edgecolor()[:3] for spine in axis.spines.values()}
+        colours |= {line.get_color() for line in axis.lines}
+    assert min(contrast(colour, page) for colour in colours for page in PAGES) >= LEAST
+
+
+@pytest.mark.parametrize("colour", figures.COLOURS)
+def test_a_colour_stands_out_from_a_light_and_a_dark_page(colour):
+    assert min(contrast(colour, page) for page in PAGES) >= LEAST
+
+
+def noise(count: int) -> np.ndarray:
+    """Images of 32 pixels with the noise of the synthetic ones, which nothing compresses."""
+    return np.random.default_rng(0).normal(128, 16, (count, 32, 32, 3)).astype(np.uint8)
+
+
+GRIDS = {
+    "predictions": lambda split: evaluation.prediction_grid("model", split, split.labels, NAMES),
+    "samples": lambda split: eda_figures.samples("train", split, NAMES, 0),
+}
+
+
+@pytest.mark.parametrize("draw", GRIDS.values(), ids=GRIDS)
+def test_a_grid_of_images_takes_less_than_200_kb(draw, tmp_path):
+    assert len(png(draw(Split(noise(99), np.arange(99, dtype=np.uint8) % 3)), tmp_path / "a.png")) < 200_000
+
+
+def test_more_models_than_colours_have_lines_of_their_own():
+    curves = {f"cnn{number}": CURVES["best"] for number in range(2 * len(figures.COLOURS))}
+    lines = model_figures.roc(curves).axes[0].lines[:-1]
+    assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(curves)
+
+
+def test_every_model_has_a_reliability_diagram_and_no_axes_more():
+    models = [ranked(f"cnn{number}", 0.8) for number in range(5)]
+    axes = model_figures.reliability(models).axes
+    assert [axis.get_title() for axis in axes if axis.axison] == [model.name for model in models]
 
 
 def extents(figure: Figure, texts: list) -> list[tuple[float, float, float, float]]:
@@ -97,7 +163,7 @@ def test_the_grid_of_predictions_has_an_image_of_every_class():
 
 
 def test_a_grid_is_about_as_wide_as_high_however_many_images_it_has():
-    figure = figures.image_grid(np.zeros((100, 4, 4, 3), np.uint8), ["title"] * 100, ["black"] * 100, 5, "heading")
+    figure = figures.image_grid(np.zeros((100, 4, 4, 3), np.uint8), ["title"] * 100, [figures.INK] * 100, 5, "heading")
     assert 0.5 < figure.get_figwidth() / figure.get_figheight() < 2
 
 
@@ -116,7 +182,7 @@ def test_classes_whose_names_the_font_lacks_have_numbers_and_one_note(capfd, tmp
 
 
 def test_a_figure_with_other_text_that_the_font_lacks_has_a_note(capfd, tmp_path):
-    figures.save(figures.image_grid(SPLIT.images[:1], ["a"], ["black"], 1, "模型: predictions"), tmp_path / "a.png")
+    figures.save(figures.image_grid(SPLIT.images[:1], ["a"], [figures.INK], 1, "模型: predictions"), tmp_path / "a.png")
     printed = capfd.readouterr()
     assert printed.err == ""
     assert printed.out == f"note: {tmp_path}/a.png has boxes in place of 型模, which its font DejaVu Sans lacks\n"
@@ -133,7 +199,7 @@ def test_a_search_with_one_complete_trial_has_a_sentence_in_place_of_its_importa
 
 
 def test_images_of_a_grid_stand_under_their_titles():
-    figure = figures.image_grid(SPLIT.images, [f"title {row}" for row in range(9)], ["black"] * 9, 4, "heading")
+    figure = figures.image_grid(SPLIT.images, [f"title {row}" for row in range(9)], [figures.INK] * 9, 4, "heading")
     axis = figure.axes[0]
     for text, image in zip(axis.texts, axis.images, strict=True):
         left, right, bottom, top = image.get_extent()

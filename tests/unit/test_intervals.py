@@ -212,3 +212,29 @@ def test_a_log_loss_of_0_has_a_bound_above():
     low, high = intervals.of_log_loss(np.zeros(20), np.arange(20) % 2)
     assert low == 0.0
     assert high == pytest.approx(intervals.HIGHEST_LOSS * (1 - 0.025 ** (1 / 20)))
+
+
+def test_without_noise_of_seeds_the_interval_of_a_mean_is_that_of_one_model():
+    labels, probabilities = DATA["equal classes"]
+    value, lost = point(labels, probabilities)["roc_auc"], shortfall(labels, probabilities)
+    one, mean = intervals.of_roc_auc(value, lost, labels), intervals.of_mean_roc_auc(value, lost, labels, 0.0, 3.0)
+    np.testing.assert_allclose(mean, one, rtol=1e-6)
+
+
+def test_an_interval_of_a_mean_that_counts_images_and_seeds_holds_the_true_value_in_95_of_100_draws():
+    """The noise of the seeds is estimated from four trainings; each image adds a normal shortfall."""
+    rng, labels = np.random.default_rng(0), np.arange(200) % 2
+    sampling_sd, seed_sd, true, draws, held = 0.01, 0.02, 0.9, 2000, 0
+    for _ in range(draws):
+        lost = rng.normal(0.0, sampling_sd * 100 / np.sqrt(200), 200)
+        seeds = rng.normal(0.0, seed_sd, 4)
+        value = true - lost[labels == 0].mean() - lost[labels == 1].mean() + seeds.mean()
+        low, high = intervals.of_mean_roc_auc(value, lost, labels, seeds.var(ddof=1) / 4, 3.0)
+        held += low <= true <= high
+    assert binomtest(held, draws, 0.95).pvalue > 0.001 or 0.94 < held / draws < 0.97
+
+
+def test_a_mean_of_1_has_a_lower_bound():
+    labels = np.arange(40) % 2
+    low, high = intervals.of_mean_roc_auc(1.0, np.zeros(40), labels, 0.0, 3.0)
+    assert low < high == 1

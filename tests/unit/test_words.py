@@ -1,139 +1,238 @@
 """Templates turn records into Markdown."""
 
+import re
 from dataclasses import replace
 
 import jinja2
-import numpy as np
 import pytest
-from samples import pictures, record, validation
+from samples import ranked, record
 
-from study.review import words
-from study.review.comparisons import ClassScores, Comparison, Difference, Ranked, class_scores
-from study.scoring.image_scores import image_scores
+from study.review import report, words
+from study.review.comparisons import ClassScores, Comparison, Mistake, Pair, Ranked
+from study.scoring.differences import Answer, Training
+from study.scoring.seeds import Noise
 
+COUNTS = {"a": 12, "b": 14, "c": 14}
 EDA = {
-    "classes": ["a", "b"],
-    "train": {"images_shape": [40, 8, 8, 3]},
-    "test": {"images_shape": [12, 8, 8, 3]},
+    "classes": ["a", "b", "c"],
+    "train": {"images_shape": [40, 8, 8, 3], "label_counts": COUNTS},
+    "test": {"images_shape": [12, 8, 8, 3], "label_counts": COUNTS},
     "exact_duplicates": [{"fault": "repeated in train", "images": 3}, {"fault": "repeated in test", "images": 0}],
 }
 TRIALS = [["model", "trial", "dropout"], ["cnn2", "0", "0.1"], ["cnn2", "1", ""]]
-CLEAR, UNCLEAR = (0.02, 0.08), (-0.01, 0.11)
+OWN, LENT = Noise(1e-6, 8.0, True, "", ("cnn2",)), Noise(1e-6, 8.0, True, "cnn2", ("cnn2",))
+BETTER, NONE = "better", "no difference shown"
 
 
-def ranked(name: str, area: float) -> Ranked:
-    labels = np.array([0, 1])
-    return Ranked(name, record(area), validation(area + 0.01), image_scores(pictures(2), labels, [np.eye(2)[labels]]))
+def pair(one: str, other: str, shipped: str = BETTER, verdict: str | None = BETTER) -> Pair:
+    answer = Answer(0.05, 0.02, 0.08, 0.001)
+    return Pair(one, other, answer, shipped, verdict and replace(answer, value=0.04), verdict)
 
 
 @pytest.fixture
 def comparison(tuned) -> Comparison:
-    return Comparison(
-        ranking=[ranked("best", 0.9), ranked("cnn2", 0.85), ranked("resnet50", 0.8)],
-        from_first=[Difference("best", "cnn2", 0.05, *CLEAR), Difference("best", "resnet50", 0.1, *UNCLEAR)],
-        tuned=tuned,
-        tuning=Difference("best", "cnn2", 0.05, *CLEAR),
-        tuning_on_validation=0.02,
-        own_block_won=False,
-    )
+    interval = (0.84, 0.88)
+    ranking = [
+        ranked("best", 0.9, training=Training(1, LENT), mean_interval=(0.85, 0.95)),
+        ranked("cnn2", 0.85, training=Training(3, OWN), mean_interval=interval),
+        ranked("resnet50", 0.8),
+    ]
+    pairs = [pair("best", "cnn2"), pair("best", "resnet50", verdict=None), pair("cnn2", "resnet50", NONE, NONE)]
+    return Comparison(ranking, pairs, tuned, 0.02, own_block_won=False)
 
 
-def report(comparison: Comparison) -> str:
-    return words.render("report", comparison=comparison, trials=TRIALS, eda=EDA)
+@pytest.fixture
+def written(params):
+    """The report of a comparison."""
+
+    def page(comparison: Comparison, **changes) -> str:
+        arguments = {"eda": EDA, "trials": TRIALS, "params": params} | changes
+        return report.report(comparison, **arguments).pages["reports/report.md"]
+
+    return page
 
 
 def test_the_ranking_has_a_row_per_model(comparison):
-    assert words.render("ranking", comparison=comparison).splitlines()[2:] == [
-        "| 1 | best (cnn2, tuned) | 0.9000 | 0.8500 – 0.9500 | 0.5000 | 1.0000 | 0.9100 |",
-        "| 2 | cnn2 | 0.8500 | 0.8000 – 0.9000 | 0.5000 | 1.0000 | 0.8600 |",
-        "| 3 | resnet50 | 0.8000 | 0.7500 – 0.8500 | 0.5000 | 1.0000 | 0.8100 |",
+    assert words.render("ranking", comparison=comparison).splitlines()[2:5] == [
+        "| 1 | best (cnn2, tuned) | 0.9000 | 0.8500 – 0.9500 | 0.9000 (1) | 0.8500 – 0.9500 | 0.0010† "
+        "| 0.500 | 0.9100 |",
+        "| 2 | cnn2 | 0.8500 | 0.8000 – 0.9000 | 0.8500 (3) | 0.8400 – 0.8800 | 0.0010 | 0.500 | 0.8600 |",
+        "| 3 | resnet50 | 0.8000 | 0.7500 – 0.8500 | 0.8000 (1) | – | – | 0.500 | 0.8100 |",
     ]
 
 
-def test_the_classification_has_a_row_per_class():
-    rows = [ClassScores("cat", 0.91234, 0.5, 0.25, 0.3333, 100), ClassScores("macro avg", 0.9, 0.5, 0.5, 0.5, 200)]
-    assert words.render("classification", name="cnn2", classes=rows).splitlines() == [
+def test_the_ranking_fits_into_120_columns(comparison):
+    assert max(map(len, words.render("ranking", comparison=comparison).splitlines())) <= 120
+
+
+def test_the_page_of_a_model_has_a_row_per_class():
+    rows = [
+        ClassScores("cat", 0.91234, 0.9, 0.925, 0.5, 0.25, 0.3333, 100),
+        ClassScores("macro avg", 0.9, 0.88, 0.92, 0.5, 0.5, 0.5, 200),
+    ]
+    page = {"model": ranked("cnn2", 0.9), "class_names": [], "confusion": None, "mistakes": []}
+    assert words.render("classification", classes=rows, **page).splitlines()[:6] == [
         "# cnn2: test scores by class",
         "",
-        "| class | ROC-AUC | precision | recall | F1 | images |",
-        "|---|---|---|---|---|---|",
-        "| cat | 0.9123 | 0.500 | 0.250 | 0.333 | 100 |",
-        "| macro avg | 0.9000 | 0.500 | 0.500 | 0.500 | 200 |",
+        "| class | ROC-AUC | 95 % interval | precision | recall | F1 | images |",
+        "|---|---|---|---|---|---|---|",
+        "| cat | 0.9123 | 0.9000 – 0.9250 | 0.500 | 0.250 | 0.333 | 100 |",
+        "| macro avg | 0.9000 | 0.8800 – 0.9200 | 0.500 | 0.500 | 0.500 | 200 |",
     ]
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro avg", "$_$", "a & <b>", "{{ name }}"])
-def test_a_class_may_have_any_printable_name(name):
-    """Also names that scikit-learn's report, HTML or the templates know."""
-    labels = np.arange(6, dtype=np.uint8) % 3
-    model = Ranked("model", record(0.9), validation(0.9), image_scores(pictures(6), labels, [np.eye(3)[labels]]))
-    text = words.render("classification", name="model", classes=class_scores(model, [name, "other", "third"]))
-    assert f"| {name} | 1.0000 | 1.000 | 1.000 | 1.000 | 2 |" in text
+NAMES = {
+    "a word of scikit-learn": ("accuracy", "accuracy"),
+    "another": ("macro avg", "macro avg"),
+    "a formula": ("$_$", "&#36;&#95;&#36;"),
+    "HTML": ("a & <b>", "a &#38; &#60;b&#62;"),
+    "a template": ("{{ name }}", "&#123;&#123; name &#125;&#125;"),
+    "a cell": ("a|b", "a&#124;b"),
+}
 
 
-def test_the_report_names_the_first_model_with_its_interval(comparison):
-    assert "- First on the test split: **best**, ROC-AUC 0.9000 [0.8500, 0.9500].\n" in report(comparison)
+def with_class(name: str) -> Ranked:
+    test = record(0.9)
+    test["class_roc_auc"][0]["class"] = name
+    return ranked("cnn2", 0.9, test=test)
 
 
-DIFFERENCES = {
-    "an interval without zero": (CLEAR, "- best over cnn2: +0.0500 [+0.0200, +0.0800], a difference."),
-    "an interval around zero": (
-        UNCLEAR,
-        "- best over cnn2: +0.0500 [-0.0100, +0.1100], within noise: this test split cannot tell the two apart.",
+@pytest.mark.parametrize(("name", "shown"), NAMES.values(), ids=NAMES)
+def test_a_class_may_have_any_printable_name(name, shown):
+    text = report.classification(with_class(name), [name, "b", "c"])
+    assert f"| {shown} | 0.9000 | 0.8500 – 0.9500 | 1.000 | 1.000 | 1.000 | 2 |" in text
+    assert f"| | {shown} | b | c |\n|---|---|---|---|\n| {shown} | **2** | · | · |\n| b | · | **2** | · |\n" in text
+
+
+def test_a_matrix_of_many_classes_is_left_to_dvc(monkeypatch):
+    monkeypatch.setattr(report, "MOST_CLASSES", 2)
+    text = report.classification(ranked("cnn2", 0.9), ["a", "b", "c"])
+    assert "A matrix of 3 classes is too large for a page. `dvc plots show` draws it.\n" in text
+
+
+def test_a_model_without_mistakes_has_a_sentence_in_place_of_their_table():
+    text = report.classification(ranked("cnn2", 0.9), ["a", "b", "c"])
+    assert "The model makes no mistake on the test split.\n" in text
+
+
+def test_a_mistake_is_shown_with_both_probabilities():
+    mistake = Mistake(7, "0123abcd", "cat", "<dog>", 0.9, 0.05)
+    text = words.render("mistakes", mistakes=[mistake])
+    assert "| 7 | 0123abcd | cat | 0.050 | &#60;dog&#62; | 0.900 |\n" in text
+
+
+CONCLUSIONS = {
+    "who leads": "- The model with the highest ROC-AUC is **best**: 0.9000 [0.8500, 0.9500], by the draw of images.",
+    "who leads by the mean": (
+        "- The highest mean over trainings is that of **best**, trained once: 0.9000 [0.8500, 0.9500], by the draw of "
+        "images and seeds."
+    ),
+    "whom these models beat": "- These models: best is better than cnn2, resnet50.",
+    "whom the first would beat again": "- Trained again: best is better than cnn2†.",
+    "what is unknown": "- Trained again: best cannot be compared, for want of repeats, with resnet50.",
+    "how many pairs differ": "- Of 3 pairs of models, 2 differ as they are, and 1 if trained again. Claim no order",
+    "what tuning changed": (
+        "- Tuning cnn2 changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained again, by +0.0400 "
+        "[+0.0200, +0.0800] (better†). On validation, by which it was chosen, it changed the score by +0.0200."
     ),
 }
 
 
-@pytest.mark.parametrize(("interval", "line"), DIFFERENCES.values(), ids=DIFFERENCES)
-def test_the_report_claims_a_difference_only_where_its_interval_excludes_zero(comparison, interval, line):
-    changed = replace(comparison, from_first=[Difference("best", "cnn2", 0.05, *interval)])
-    assert f"{line}\n" in report(changed)
+@pytest.mark.parametrize("line", CONCLUSIONS.values(), ids=CONCLUSIONS)
+def test_the_conclusion_says(line, comparison, written):
+    assert f"\n{line}" in written(comparison)
 
 
-GAINS = {"an interval without zero": (CLEAR, "a difference"), "an interval around zero": (UNCLEAR, "within noise")}
+def test_the_conclusion_claims_no_difference_that_is_not_shown(comparison, written):
+    changed = replace(comparison, pairs=[pair("best", "cnn2", NONE, NONE), pair("best", "resnet50", "worse", BETTER)])
+    text = written(changed)
+    assert "- These models: best is not shown to differ from cnn2.\n" in text
+    assert "- These models: best is worse than resnet50.\n" in text
+    assert "- Trained again: best is not shown to differ from cnn2†.\n" in text
+    assert "best is better than cnn2" not in text
 
 
-@pytest.mark.parametrize(("interval", "judgement"), GAINS.values(), ids=GAINS)
-def test_the_report_says_what_tuning_changed(comparison, interval, judgement):
-    tuning = Difference("best", "cnn2", 0.05, *interval)
-    low, high = interval
-    line = (
-        f"- Tuning changed cnn2 by +0.0500 [{low:+.4f}, {high:+.4f}] on test ({judgement}) and by +0.0200 on validation"
-    )
-    assert line in report(replace(comparison, tuning=tuning))
+def test_the_highest_mean_may_have_no_interval(comparison, written):
+    first = replace(comparison.ranking[0], training=Training(1, None), mean_interval=None)
+    text = written(replace(comparison, ranking=[first, *comparison.ranking[1:]]))
+    assert "**best**, trained once: 0.9000, with an interval that is unknown for want of repeats.\n" in text
 
 
-def test_the_report_says_that_tuning_gained_nothing_where_the_models_own_block_won(comparison):
-    text = report(replace(comparison, own_block_won=True))
-    assert "- Tuning gained nothing: no trial beat cnn2's own block on validation.\n" in text
+def test_the_conclusion_is_one_list(comparison, written):
+    (conclusion,) = re.findall("## Conclusion\n\n(.*?)\n\n## ", written(comparison), re.DOTALL)
+    assert [line for line in conclusion.splitlines() if not line.startswith("- ")] == []
 
 
-def test_the_report_does_not_compare_a_model_with_itself(comparison):
-    text = report(replace(comparison, own_block_won=True))
-    assert "- best and cnn2 are one model: its own block won the search.\n" in text
-    assert "best over cnn2" not in text
+def test_the_matrix_has_two_signs_per_pair(comparison, written):
+    assert (
+        "| | | 1 | 2 | 3 |\n|---|---|---|---|---|\n"
+        "| 1 | best |  | + +† | + ? |\n| 2 | cnn2 | − −† |  | = = |\n| 3 | resnet50 | − ? | = = |  |\n"
+    ) in written(comparison)
 
 
-def test_the_report_says_which_trial_won_with_which_values(comparison, tuned):
+def test_the_report_says_from_whom_noise_is_borrowed(comparison, written):
+    assert "- † best was trained once and borrows from cnn2.\n" in written(comparison)
+
+
+def test_the_report_says_that_tuning_gained_nothing_where_the_models_own_block_won(comparison, written):
+    text = written(replace(comparison, own_block_won=True, pairs=comparison.pairs[1:]))
+    assert (
+        "- Tuning gained nothing: no trial beat cnn2's own block on validation, so that best and cnn2 are one model.\n"
+    ) in text
+    assert "better than cnn2" not in text
+
+
+def test_checks_that_found_something_are_shown_with_what_to_do(comparison, written):
+    text = written(comparison)
+    assert "| C6 | Verdict unknown for want of repeats | 1 |\n" in text
+    assert "### C6: Verdict unknown for want of repeats\n\nSet `repeats` of" in text
+    assert "\n- resnet50: trainings: 1\n" in text.replace("&#58;", ":")
+
+
+def test_checks_that_found_nothing_are_listed_only(comparison, written):
+    text = written(comparison)
+    assert "| C5 | Few or unbalanced images per class | nothing |\n" in text
+    assert "### C5" not in text
+
+
+def test_the_report_has_the_calibration_of_each_model(comparison, written):
+    assert "| cnn2 | 0.000 | 0.000 – 0.000 | 0.000 | 1.20 |\n" in written(comparison)
+
+
+PARTS = ["Conclusion", "Ranking", "Checks", "Learning", "ROC", "Calibration", "Most confident mistakes of best"]
+
+
+def test_the_report_has_its_parts_in_order(comparison, written):
+    headings = [line[3:] for line in written(comparison).splitlines() if line.startswith("## ")]
+    assert headings == [*PARTS, "Tuning", "Data", "Each model"]
+
+
+def test_the_report_shows_every_figure_that_it_draws(comparison, params):
+    drawn = report.report(comparison, EDA, TRIALS, params)
+    for path in drawn.figures:
+        assert f"](../{path})" in drawn.pages["reports/report.md"]
+
+
+def test_the_report_says_which_trial_won_with_which_values(comparison, tuned, written):
     changed = replace(
         comparison, tuned=tuned | {"values": {"learning_rate": 0.00123456, "epochs": 16, "pooling": "max"}}
     )
-    text = report(changed)
+    text = written(changed)
     assert "Trial 3 of cnn2 won:\nlearning_rate 0.001235, epochs 16, pooling max.\n" in text
 
 
-def test_the_report_has_a_row_per_trial(comparison):
+def test_the_report_has_a_row_per_trial(comparison, written):
     table = "| model | trial | dropout |\n|---|---|---|\n| cnn2 | 0 | 0.1 |\n| cnn2 | 1 |  |\n"
-    assert f"\n\n{table}\n" in report(comparison)
+    assert f"\n\n{table}\n" in written(comparison)
 
 
-def test_the_report_has_the_table_of_the_ranking(comparison):
-    assert words.render("ranking", comparison=comparison) in report(comparison)
+def test_the_report_has_the_table_of_the_ranking(comparison, written):
+    assert words.render("ranking", comparison=comparison) in written(comparison)
 
 
-def test_the_report_counts_images_and_duplicates(comparison):
-    text = report(comparison)
-    assert "40 training and 12 test images in 2 classes." in text
+def test_the_report_counts_images_and_duplicates(comparison, written):
+    text = written(comparison)
+    assert "40 training and 12 test images in 3 classes." in text
     assert "- repeated in train: 3\n- repeated in test: 0\n" in text
 
 

@@ -1,0 +1,165 @@
+"""Each check of the report finds what it is for, and nothing else."""
+
+import numpy as np
+import pytest
+from samples import epoch, pictures, ranked, record, validation
+
+from study.params.schema import Range
+from study.review import checks
+from study.review.checks import Case
+from study.review.comparisons import Comparison, Ranked
+from study.scoring.differences import Training
+from study.scoring.image_scores import image_scores
+from study.scoring.seeds import Noise
+
+OPEN = Range(low=0.001, high=0.1, log=True)
+DROPOUT = Range(low=0.0, high=0.5, log=False)
+EDGES = {
+    "in the middle of a range": ("learning_rate", 0.01, OPEN, False),
+    "near the low end of a range": ("learning_rate", 0.00101, OPEN, True),
+    "near the high end of a range": ("learning_rate", 0.09, OPEN, True),
+    "near the low end by its own scale alone": ("learning_rate", 0.004, Range(low=0.001, high=0.1, log=False), True),
+    "no dropout, which cannot be less": ("dropout", 0.0, DROPOUT, False),
+    "the most dropout, which could be more": ("dropout", 0.5, DROPOUT, True),
+    "the largest whole number": ("epochs", 20, Range(low=5, high=20, log=False), True),
+    "one epoch, which cannot be less": ("epochs", 1, Range(low=1, high=20, log=False), False),
+    "the smallest of a list": ("learning_rate", 0.001, [0.01, 0.001, 0.1], True),
+    "within a list": ("learning_rate", 0.01, [0.01, 0.001, 0.1], False),
+    "a list of one, which was not searched": ("epochs", 14, [14], False),
+    "a list of words": ("optimizer", "adam", ["adam", "sgd"], False),
+    "a list of true and false": ("mirror_average", True, [True, False], False),
+}
+
+
+@pytest.mark.parametrize(("key", "value", "values", "found"), EDGES.values(), ids=EDGES)
+def test_a_best_value_at_the_edge_of_the_space_is_found_if_the_space_could_be_wider(
+    key, value, values, found, tuned, params
+):
+    cases = checks.at_the_edge(tuned | {"values": {key: value}}, params.models["cnn2"], {key: values})
+    assert [case.subject for case in cases] == ([key] if found else [])
+
+
+def test_a_value_at_the_edge_is_shown_with_its_space(tuned, params):
+    cases = checks.at_the_edge(tuned | {"values": {"dropout": 0.5}}, params.models["cnn2"], {"dropout": DROPOUT})
+    assert cases == [Case("dropout", "0.5 in 0 to 0.5")]
+
+
+def learned(*history: dict) -> Ranked:
+    rows = [row | {"epoch": number} for number, row in enumerate(history, 1)]
+    return ranked("cnn2", 0.9, validation=validation(0.9, rows))
+
+
+OVER_FITTING = {
+    "training is far ahead, and validation loss rises": ([(0.5, 0.5, 1.0), (0.9, 0.7, 1.2)], True),
+    "training is far ahead, but validation loss falls": ([(0.5, 0.5, 1.0), (0.9, 0.7, 0.9)], False),
+    "validation loss rises, but training is not far ahead": ([(0.5, 0.5, 1.0), (0.75, 0.7, 1.2)], False),
+    "training is behind": ([(0.5, 0.5, 1.0), (0.6, 0.7, 1.2)], False),
+}
+
+
+@pytest.mark.parametrize(("epochs", "found"), OVER_FITTING.values(), ids=OVER_FITTING)
+def test_over_fitting_is_a_gap_of_accuracy_with_a_rising_validation_loss(epochs, found):
+    history = [epoch(accuracy=train, val_accuracy=val, val_loss=loss) for train, val, loss in epochs]
+    assert bool(checks.over_fitting([learned(*history)])) == found
+
+
+UNDER_FITTING = {
+    "both losses still fall": ([(1.5, 1.6), (1.2, 1.4), (1.0, 1.2)], True),
+    "training loss hardly falls": ([(1.5, 1.6), (1.2, 1.4), (1.19, 1.3)], False),
+    "validation loss rises again": ([(1.5, 1.6), (1.2, 1.4), (1.0, 1.5)], False),
+    "one epoch": ([(1.5, 1.6)], True),
+    "two epochs, the second of which is worse": ([(1.5, 1.6), (1.4, 1.7)], False),
+}
+
+
+@pytest.mark.parametrize(("losses", "found"), UNDER_FITTING.values(), ids=UNDER_FITTING)
+def test_under_fitting_is_a_last_epoch_that_still_gained(losses, found):
+    history = [epoch(loss=loss, val_loss=val_loss) for loss, val_loss in losses]
+    assert bool(checks.under_fitting([learned(*history)])) == found
+
+
+GUESSES = {
+    "an interval above a half, a low log loss": ({}, False),
+    "an interval with a half": ({"roc_auc_low": 0.49}, True),
+    "a log loss above that of a guess": ({"log_loss": 1.2}, True),
+}
+
+
+@pytest.mark.parametrize(("change", "found"), GUESSES.values(), ids=GUESSES)
+def test_a_model_like_a_constant_guess_is_found_by_either_score(change, found):
+    model = ranked("cnn2", 0.9, test=record(0.9) | change)
+    assert bool(checks.no_better_than_a_guess([model], classes=3)) == found
+
+
+COUNTS = {
+    "ten of each": ({"a": 10, "b": 10}, []),
+    "nine of one": ({"a": 10, "b": 9}, [Case("train", "9 images of b, 10 of a")]),
+    "five times as many": ({"a": 50, "b": 10}, []),
+    "more than five times as many": ({"a": 51, "b": 10}, [Case("train", "10 images of b, 51 of a")]),
+}
+
+
+@pytest.mark.parametrize(("counts", "cases"), COUNTS.values(), ids=COUNTS)
+def test_few_or_unbalanced_images_are_found_by_the_counts_of_a_split(counts, cases):
+    eda = {"train": {"label_counts": counts}, "test": {"label_counts": {"a": 100, "b": 100}}}
+    assert checks.few_or_unbalanced(eda) == cases
+
+
+NOISES = {
+    "its own": (Noise(1e-5, 2.0, True, "", ("cnn2",)), [], []),
+    "borrowed": (
+        Noise(1e-5, 2.0, True, "family cnn", ("cnn3",)),
+        [],
+        [Case("cnn2", "trained once; borrows from family cnn")],
+    ),
+    "not corrected": (
+        Noise(1e-5, 2.0, False, "", ("cnn2",)),
+        [],
+        [Case("cnn2", "still holds that of the images, which is no smaller")],
+    ),
+    "unknown": (None, [Case("cnn2", "trainings: 1")], []),
+}
+
+
+@pytest.mark.parametrize(("noise", "unknown", "uncertain"), NOISES.values(), ids=NOISES)
+def test_noise_that_is_unknown_borrowed_or_not_corrected_is_found(noise, unknown, uncertain):
+    models = [ranked("cnn2", 0.9, training=Training(1, noise))]
+    assert (checks.unknown_noise(models), checks.uncertain_noise(models)) == (unknown, uncertain)
+
+
+def sure(accuracy: float, confidence: float) -> Ranked:
+    """A model that is as sure of each of three hundred images."""
+    labels = np.arange(300) % 3
+    right = np.random.default_rng(0).permutation(300) < accuracy * 300
+    predicted = np.where(right, labels, (labels + 1) % 3)
+    probabilities = np.full((300, 3), (1 - confidence) / 2)
+    probabilities[np.arange(300), predicted] = confidence
+    return ranked("cnn2", 0.9, images=image_scores(pictures(300), labels, [probabilities]))
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "found"), [(0.7, False), (0.5, True), (0.9, True)], ids=["as sure", "too sure", "less"]
+)
+def test_confidence_that_does_not_match_accuracy_is_found(accuracy, found):
+    assert bool(checks.miscalibrated([sure(accuracy, confidence=0.7)])) == found
+
+
+@pytest.fixture
+def all_checks(tuned, params) -> list[checks.Check]:
+    comparison = Comparison([ranked("best", 0.9), ranked("cnn2", 0.8)], [], tuned, 0.02, own_block_won=False)
+    counts = {"label_counts": dict.fromkeys("abc", 20)}
+    eda = {"classes": ["a", "b", "c"], "train": counts, "test": counts}
+    return checks.checks(comparison, eda, params.models["cnn2"], {"dropout": DROPOUT})
+
+
+def test_checks_are_numbered_in_order(all_checks):
+    assert [check.id for check in all_checks] == [f"C{number}" for number in range(1, 9)]
+
+
+def test_every_check_has_one_sentence_on_what_to_do(all_checks):
+    assert [check.id for check in all_checks if not check.advice.endswith(".") or ". " in check.advice] == []
+
+
+def test_every_model_is_checked(all_checks):
+    (unknown,) = (check for check in all_checks if check.id == "C6")
+    assert [case.subject for case in unknown.cases] == ["best", "cnn2"]

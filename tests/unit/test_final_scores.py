@@ -1,0 +1,43 @@
+"""The record of a model on the test split: its repeats and its classes."""
+
+import numpy as np
+import pytest
+from samples import sample, unequal
+from sklearn.metrics import roc_auc_score
+
+from study.scoring.final_scores import class_areas, final_scores
+from study.scoring.scores import class_roc_auc, normalised
+
+NAMES = ["a", "b", "c"]
+DATA = {"equal classes": sample(0, 150, 3), "unequal classes": unequal(100, 3), "ties": sample(1, 150, 3, levels=2)}
+
+
+@pytest.mark.parametrize(("labels", "probabilities"), DATA.values(), ids=DATA)
+def test_the_area_of_a_class_is_scikit_learns(labels, probabilities):
+    expected = [roc_auc_score(labels == label, normalised(probabilities)[:, label]) for label in range(3)]
+    found = [row["roc_auc"] for row in class_areas(labels, probabilities, NAMES)]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_the_interval_of_a_class_is_as_wide_as_that_of_the_bootstrap():
+    labels, probabilities = DATA["equal classes"]
+    rng, probabilities = np.random.default_rng(0), normalised(probabilities)
+    members = [np.flatnonzero(labels == label) for label in range(3)]
+    draws = np.concatenate([rng.choice(rows, (1000, len(rows))) for rows in members], axis=1)
+    areas = np.array([class_roc_auc(labels[rows], probabilities[rows]) for rows in draws])
+    widths = [row["high"] - row["low"] for row in class_areas(labels, probabilities, NAMES)]
+    np.testing.assert_allclose(widths, 2 * 1.96 * areas.std(axis=0), rtol=0.15)
+
+
+def test_a_class_that_is_told_apart_from_all_others_has_an_interval():
+    labels = np.arange(30) % 3
+    rows = class_areas(labels, np.eye(3)[labels], NAMES)
+    assert [(row["roc_auc"], row["high"]) for row in rows] == [(1.0, 1.0)] * 3
+    assert all(0.5 < row["low"] < 1 for row in rows)
+
+
+def test_the_areas_of_the_classes_are_those_of_the_model_that_is_kept():
+    labels, first = DATA["equal classes"]
+    record = final_scores(labels, [first, sample(5, 150, 3)[1]], [1, 2], NAMES)
+    assert record["class_roc_auc"] == class_areas(labels, first, NAMES)
+    assert np.mean([row["roc_auc"] for row in record["class_roc_auc"]]) == pytest.approx(record["roc_auc"], abs=2e-6)
