@@ -1,7 +1,7 @@
 """What the recorded scores and predictions support, as records: no words, no figures."""
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
@@ -103,7 +103,7 @@ OPPOSITE: dict[Verdict, Verdict] = {
 
 
 def _turned(answer: Answer) -> Answer:
-    return Answer(-answer.value, -answer.high, -answer.low, answer.p)
+    return replace(answer, value=-answer.value, low=-answer.high, high=-answer.low)
 
 
 @dataclass(frozen=True)

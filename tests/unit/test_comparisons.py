@@ -22,6 +22,7 @@ from study.scoring.scores import normalised
 from study.search import winner
 
 CLASSES = 3
+NONE = "no difference shown"
 NAMES = ["a", "b", "c"]
 TEST_ROC_AUC = {"cnn2": 0.80, "resnet50": 0.90, "best": 0.85}
 LABELS, PROBABILITIES = sample(0, 150, CLASSES)
@@ -128,8 +129,8 @@ def test_verdicts_are_corrected_for_all_pairs_of_the_table(repeats, models):
 
 
 def test_a_turned_pair_has_the_opposite_of_everything():
-    found = Pair("a", "b", Answer(0.2, 0.1, 0.4, 0.01), "better", Answer(-0.2, -0.3, 0.1, 0.3), "no difference shown")
-    turned = Pair("b", "a", Answer(-0.2, -0.4, -0.1, 0.01), "worse", Answer(0.2, -0.1, 0.3, 0.3), "no difference shown")
+    found = Pair("a", "b", Answer(0.2, 0.1, 0.4, 0.01, 0.1), "better", Answer(-0.2, -0.3, 0.1, 0.3, 0.1), NONE)
+    turned = Pair("b", "a", Answer(-0.2, -0.4, -0.1, 0.01, 0.1), "worse", Answer(0.2, -0.1, 0.3, 0.3, 0.1), NONE)
     assert found.turned == turned
 
 

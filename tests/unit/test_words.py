@@ -25,7 +25,7 @@ BETTER, NONE = "better", "no difference shown"
 
 
 def pair(one: str, other: str, shipped: str = BETTER, verdict: str | None = BETTER) -> Pair:
-    answer = Answer(0.05, 0.02, 0.08, 0.001)
+    answer = Answer(0.05, 0.02, 0.08, 0.001, 0.015)
     return Pair(one, other, answer, shipped, verdict and replace(answer, value=0.04), verdict)
 
 
