@@ -113,7 +113,7 @@ def take_winner(base: revisions.Revision, folder: Path) -> bool:
         return False
     path = folder / "metrics/tune.json"
     content = git(ROOT, "show", f"{base.commit}:metrics/tune.json")
-    recorded, found = (json.loads(text)["winner"][0] for text in (content, path.read_text(encoding="utf-8")))
+    recorded, found = (json.loads(text) for text in (content, path.read_text(encoding="utf-8")))
     if all(recorded[key] == found[key] for key in ("model", "block")):
         return False
     scored = json.loads((folder / "metrics/test/best.json").read_text(encoding="utf-8"))

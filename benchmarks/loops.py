@@ -22,7 +22,7 @@ from study.data.arrays import Split, read_prepared
 from study.models import scripts
 from study.params.load import load
 from study.params.schema import override
-from study.training.fit import ValidationScores, fit, start
+from study.training.fit import ScoreValidation, fit, start
 
 MODEL = "cnn2"
 LEAST_EPOCHS = 2  # the first one holds the compilation
@@ -82,7 +82,7 @@ def notebook(options: argparse.Namespace) -> Record:
     augmented = ImageDataGenerator(
         rotation_range=20, zoom_range=0.2, width_shift_range=3 / 32, height_shift_range=3 / 32, horizontal_flip=True
     ).flow(train.images, keras.utils.to_categorical(train.labels, classes), batch_size=STUDY_BATCH, seed=seed)
-    validate = ValidationScores(validation)  # adds its scores to what the callbacks after it are given
+    validate = ScoreValidation(validation)  # adds its scores to what the callbacks after it are given
     check = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: watch.on_epoch(logs))
     with contextlib.suppress(TargetReached):
         model.fit(augmented, epochs=options.epochs, callbacks=[watch.clock(), validate, check], verbose=2)

@@ -77,7 +77,7 @@ def row(folder: Path, name: str, tune: dict) -> str:
     workspace.change_params(folder, change)
     search, training = (workspace.run(folder, stage).seconds for stage in ("stages.tune", "stages.best"))
     short = tune["epochs"] < EPOCHS
-    tuned = files.read_json(folder / winner.FILE, winner.Record)["winner"][0]
+    tuned = files.read_json(folder / winner.FILE, winner.Winner)
     scores = files.read_json(folder / "metrics/validation/best.json", dict)
     values = ", ".join(f"{key} {value:.3g}" for key, value in tuned["values"].items())
     return (

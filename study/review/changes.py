@@ -19,6 +19,7 @@ from study.runtime import UserError
 from study.scoring import differences, intervals, seeds
 from study.scoring.differences import Answer, Training
 from study.scoring.scores import Share
+from study.scoring.seeds import Spread
 
 PARAMS, LOCK, TUNED, TEST_SPLIT = "params.yaml", "dvc.lock", "metrics/tune.json", "data/test.npz"
 RECORDS = (PARAMS, LOCK, TUNED, "metrics/test", "metrics/images")
@@ -29,21 +30,10 @@ LockLoader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # hashes are text, w
 WORSE, SAME, NEW, GONE, UNKNOWN = "worse", "same bytes", "new", "gone", "unknown for want of repeats"
 
 
-Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class Repeat(TypedDict):
-    """One training of a model."""
+class RecordedRepeat(TypedDict):
+    """What a comparison needs of one training."""
 
     roc_auc: Share
-
-
-class RecordedSpread(TypedDict):
-    """A `seeds.Spread`, checked."""
-
-    raw_variance: Variance
-    sampling_variance: Variance
-    degrees_of_freedom: Annotated[int, Field(ge=1)]
 
 
 class Recorded(TypedDict):
@@ -51,8 +41,8 @@ class Recorded(TypedDict):
 
     roc_auc: Share
     accuracy: Share
-    repeats: Annotated[list[Repeat], Field(min_length=1)]
-    spread: Annotated[list[RecordedSpread], Field(max_length=1)]
+    repeats: Annotated[list[RecordedRepeat], Field(min_length=1)]
+    spread: Annotated[list[Spread], Field(max_length=1)]
 
 
 @dataclass(frozen=True)
@@ -223,8 +213,8 @@ def rows(before: Records, after: Records) -> list[Row]:
     """A row per model of either revision, those of `after` first."""
     old, new = (_scored(files) for files in (before, after))
     _check_test_splits(before, old, after, new)
-    pairs = [(old.get(name), new.get(name)) for name in {**new, **old}]
-    return _judged([_row(*pair) for pair in pairs])
+    same = {name for name in old.keys() & new.keys() if old[name].hashes and old[name].hashes == new[name].hashes}
+    return _judged([_row(old.get(name), new.get(name), same) for name in {**new, **old}])
 
 
 def _scored(files: Records) -> dict[str, Scored]:
@@ -250,17 +240,13 @@ def _scored(files: Records) -> dict[str, Scored]:
     }
 
 
-class _Winner(TypedDict):
-    model: str
-
-
 class _Search(TypedDict):
-    winner: Annotated[list[_Winner], Field(min_length=1)]
+    model: str
 
 
 def _tuned(files: Records) -> str:
     """The model that was tuned."""
-    return _record(files, TUNED, _Search)["winner"][0]["model"]
+    return _record(files, TUNED, _Search)["model"]
 
 
 def _record(files: Records, path: str, kind: type) -> Any:
@@ -327,14 +313,15 @@ def _check_test_splits(before: Records, old: dict[str, Scored], after: Records, 
                 )
 
 
-def _row(old: Scored | None, new: Scored | None) -> Row:
-    """A row without its verdict, where that takes the whole table."""
+def _row(old: Scored | None, new: Scored | None, same: set[str]) -> Row:
+    """A row without its verdict, where that takes the whole table; `same` are the models of the same bytes."""
     if old is None or new is None:
         model, verdict = (old, GONE) if old else (new, NEW)
         return Row(model.name, verdict, old and old.record, new and new.record)
     records = (old.record, new.record)
-    if old.hashes and old.hashes == new.hashes:
+    if new.name in same and old.record == new.record:
         return Row(new.name, SAME, *records)
+    measured = [name for training in (old.training, new.training) if training.noise for name in training.noise.measured]
     labels = np.unique(new.actual, return_inverse=True)[1]
     hits = new.hits.astype(float) - old.hits
     return Row(
@@ -350,6 +337,7 @@ def _row(old: Scored | None, new: Scored | None) -> Row:
             labels,
             new.training,
             old.training,
+            same_trainings=same.issuperset(measured),
         ),
         accuracy=differences.shipped(
             new.record["accuracy"] - old.record["accuracy"], intervals.of_mean(hits, labels), labels

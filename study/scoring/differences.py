@@ -49,19 +49,25 @@ def shipped(value: float, contributions: np.ndarray, labels: np.ndarray) -> Answ
 
 
 def retrained(
-    value: float, contributions: np.ndarray, labels: np.ndarray, one: Training, other: Training
+    value: float,
+    contributions: np.ndarray,
+    labels: np.ndarray,
+    one: Training,
+    other: Training,
+    same_trainings: bool = True,
 ) -> Answer | None:
     """Of the difference `value` of two models' means over their repeats; contributions (N,) are of these means.
 
     The variance is that of the draw of images plus, for each model, that of its seeds over its repeats; Student's t
     with the degrees of freedom of Welch (The generalization of "Student's" problem when several different population
-    variances are involved, Biometrika 34, 1947) and Satterthwaite. None where a model's noise is not known.
+    variances are involved, Biometrika 34, 1947) and Satterthwaite. The noise of one model counts as one estimate, unless
+    the two are of different trainings. None where a model's noise is not known.
     """
     if one.noise is None or other.noise is None:
         return None
     drawn = intervals.sampling(contributions, labels)
     seeds = [(own.noise.variance / own.repeats, own.noise.degrees_of_freedom) for own in (one, other)]
-    if set(one.noise.measured) & set(other.noise.measured):  # one estimate, not two that err apart
+    if same_trainings and set(one.noise.measured) & set(other.noise.measured):  # they do not err apart
         seeds = [(seeds[0][0] + seeds[1][0], min(seeds[0][1], seeds[1][1]))]
     components = [(drawn.variance, drawn.degrees_of_freedom), *seeds]
     if sum(variance for variance, _ in components) < intervals.NO_VARIANCE:

@@ -8,19 +8,23 @@ arXiv:2103.03098.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from study.scoring import intervals
+
+Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Spread(TypedDict):
     """Of the repeats of one training."""
 
-    raw_variance: float  # of their areas
-    sampling_variance: float  # what finitely many images add to it
-    degrees_of_freedom: int  # repeats − 1
+    raw_variance: Variance  # of their areas
+    sampling_variance: Variance  # what finitely many images add to it
+    degrees_of_freedom: Annotated[int, Field(ge=1)]  # repeats − 1
 
 
 @dataclass(frozen=True)

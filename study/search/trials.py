@@ -1,7 +1,9 @@
 """The search: trials of one model's block, each a training of its own, told to Optuna in order."""
 
 import math
+from collections.abc import Mapping
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -11,9 +13,11 @@ from study.models import scripts
 from study.models.schema import Block
 from study.params.schema import Tune, override
 from study.progress import Estimate
+from study.runtime import UserError
 from study.scoring.predict import predict
-from study.scoring.scores import point
+from study.scoring.scores import DECIMALS, Scores, point
 from study.search import space
+from study.search.winner import Winner
 from study.training.checkpoint import Row
 from study.training.fit import DivergedError, Run, fit, start
 
@@ -62,6 +66,40 @@ def search(model: str, block: Block, tune: Tune, prepared: Prepared, seed: int) 
 
     study.optimize(objective, n_trials=count, callbacks=[show_time_left])
     return study
+
+
+def candidates(models: Mapping[str, Block], tune: Tune) -> list[str]:
+    """The models to tune: those named, or the best by validation ROC-AUC."""
+    if not isinstance(tune.models, int):
+        return tune.models
+    score = {model: files.read_json(f"metrics/validation/{model}.json", Scores)["roc_auc"] for model in models}
+    return sorted(score, key=score.get, reverse=True)[: tune.models]
+
+
+def outcome(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], tune: Tune) -> Winner:
+    """The record of a search. Raises UserError where no trial has a score."""
+    finished = [model for model, study in studies.items() if completed(study)]
+    if not finished:
+        raise UserError("params.yaml: tune: no trial was completed; narrow tune.space or set tune.pruner to none")
+    model = max(finished, key=lambda model: studies[model].best_value)
+    best = studies[model].best_trial
+    block = override(models[model], best.params | {"repeats": tune.repeats}, "tune")
+    every = [trial for study in studies.values() for trial in study.trials]
+    scores = np.maximum.accumulate([-np.inf if trial.value is None else trial.value for trial in every])
+    return {
+        "model": model,
+        "trials": len(every),
+        "epochs": sum(map(epochs_run, every)),
+        "trial": best.number,
+        "validation_roc_auc": round(best.value, DECIMALS),
+        "values": best.params,
+        "block": block.model_dump(),
+        "best_so_far": [
+            {"trial": number, "validation_roc_auc": round(float(score), DECIMALS)}
+            for number, score in enumerate(scores)
+            if np.isfinite(score)
+        ],
+    }
 
 
 def run_trial(trial: optuna.Trial, model: str, run: Run) -> float:

@@ -1,8 +1,7 @@
 """The record of a search that `best` and `report` read: metrics/tune.json."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
 from typing_extensions import TypedDict
 
 from study import files
@@ -11,8 +10,15 @@ from study.params.schema import Model
 FILE = "metrics/tune.json"
 
 
+class BestSoFar(TypedDict):
+    """The best validation ROC-AUC up to a trial, of all trials in order."""
+
+    trial: int
+    validation_roc_auc: float
+
+
 class Winner(TypedDict):
-    """The best trial by its validation ROC-AUC, and its whole block."""
+    """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`."""
 
     model: str
     trials: int
@@ -21,18 +27,8 @@ class Winner(TypedDict):
     validation_roc_auc: float
     values: dict[str, Any]
     block: Model
-
-
-class Record(TypedDict):
-    """The file. The winner stands in a list, since `dvc metrics show` has a column for each number outside of one."""
-
-    roc_auc: float
-    winner: Annotated[list[Winner], Field(min_length=1, max_length=1)]
-
-
-def write(winner: dict[str, Any]) -> None:
-    files.write_json(FILE, {"roc_auc": winner["validation_roc_auc"], "winner": [winner]})
+    best_so_far: list[BestSoFar]
 
 
 def read() -> Winner:
-    return files.read_json(FILE, Record)["winner"][0]
+    return files.read_json(FILE, Winner)

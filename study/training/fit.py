@@ -154,7 +154,7 @@ def _train(
 ) -> list[Row]:
     """Train the compiled model by the run's block; return the history."""
     block, train, classes = run.block, run.prepared.train, len(run.prepared.class_names)
-    callbacks = [*callbacks, ValidationScores(run.prepared.validation), *optimizer.callbacks(block)]
+    callbacks = [*callbacks, ScoreValidation(run.prepared.validation), *optimizer.callbacks(block)]
     phase = Phase(run.checkpoint, "model", callbacks, on_epoch)
 
     def batches_from(epoch: int) -> Iterator[batches.Batch]:
@@ -178,7 +178,7 @@ def mirror_averaged(model: keras.Model) -> keras.Model:
     return keras.Model(inputs, keras.layers.Average(dtype="float32")(views))
 
 
-class ValidationScores(keras.callbacks.Callback):
+class ScoreValidation(keras.callbacks.Callback):
     """Adds val_loss, val_accuracy and val_roc_auc to the logs that callbacks after it see, from one prediction."""
 
     def __init__(self, validation: Split):

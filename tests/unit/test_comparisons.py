@@ -52,7 +52,7 @@ def models(params) -> dict:
 def recorded(tmp_path, monkeypatch, tuned) -> Path:
     """The working folder, with the metrics of two models and of the tuned cnn2."""
     monkeypatch.chdir(tmp_path)
-    winner.write(tuned)
+    files.write_json(winner.FILE, tuned)
     for name in TEST_ROC_AUC:
         files.write_json(f"metrics/validation/{name}.json", validation(0.87 if name == "best" else 0.82))
     for name, area in TEST_ROC_AUC.items():
@@ -175,7 +175,7 @@ def test_a_winner_with_other_params_is_another_model(recorded, models):
 @pytest.fixture
 def own(recorded, models, tuned) -> Comparison:
     """The search kept cnn2's own block, which it trains once."""
-    winner.write(tuned | {"block": models["cnn2"].model_dump() | {"repeats": 1}})
+    files.write_json(winner.FILE, tuned | {"block": models["cnn2"].model_dump() | {"repeats": 1}})
     assert models["cnn2"].repeats > 1
     return comparisons.compare(models, NAMES)
 

@@ -8,7 +8,6 @@ from networks import TINY, Killed
 from optuna.trial import TrialState
 from sklearn.metrics import roc_auc_score
 
-from stages import tune
 from study import files
 from study.models import scripts
 from study.models.architecture import Architecture, BlockError
@@ -67,7 +66,7 @@ CANDIDATES = {
 def test_candidates_are_the_best_on_validation_or_those_named(monkeypatch, params, chosen, expected):
     areas = {"metrics/validation/cnn2.json": 0.8, "metrics/validation/resnet50.json": 0.9}
     monkeypatch.setattr(files, "read_json", lambda path, kind: {"roc_auc": areas.get(path, 0.1)})
-    assert tune.candidates(params.models, params.tune.model_copy(update={"models": chosen})) == expected
+    assert trials.candidates(params.models, params.tune.model_copy(update={"models": chosen})) == expected
 
 
 def score(dropout: float) -> float:

@@ -197,7 +197,7 @@ def tuned(tmp_path, monkeypatch) -> Path:
     """A repository whose HEAD records a winner of the search, and how it scored."""
     folder = tmp_path / "tuned"
     (folder / "metrics/test").mkdir(parents=True)
-    (folder / "metrics/tune.json").write_text(json.dumps({"winner": [WINNER]}))
+    (folder / "metrics/tune.json").write_text(json.dumps(WINNER))
     (folder / "metrics/test/best.json").write_text(json.dumps({"roc_auc": 0.9}))
     (folder / "params.yaml").write_text("seed: 1")
     histories.git(folder, "init", "--quiet")
@@ -220,9 +220,9 @@ def test_the_recorded_winner_of_the_search_is_left(tuned):
     [pytest.param(OTHER_VALUES, id="other values"), pytest.param({"model": "cnn3_dropout"}, id="another model")],
 )
 def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown(tuned, capsys, other):
-    (tuned / "metrics/tune.json").write_text(json.dumps({"winner": [WINNER | other]}))
+    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | other))
     assert take_winner("HEAD", tuned)
-    assert json.loads((tuned / "metrics/tune.json").read_text())["winner"] == [WINNER]
+    assert json.loads((tuned / "metrics/tune.json").read_text()) == WINNER
     here, recorded, score = capsys.readouterr().out.splitlines()
     assert here == "winner here: {model} {values}, validation 0.900000".format(**WINNER | other)
     assert re.fullmatch(r"winner in HEAD \([0-9a-f]{7}\): cnn2 \{'dropout': 0\.1\}, validation 0\.900000", recorded)
@@ -233,7 +233,7 @@ def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown
 def test_another_winner_by_other_params_or_code_stays(tuned, path):
     (tuned / path).parent.mkdir(parents=True, exist_ok=True)
     (tuned / path).write_text("another")
-    (tuned / "metrics/tune.json").write_text(json.dumps({"winner": [WINNER | OTHER_VALUES]}))
+    (tuned / "metrics/tune.json").write_text(json.dumps(WINNER | OTHER_VALUES))
     histories.commit(tuned, "another")
     assert not take_winner("HEAD~1", tuned)
 
