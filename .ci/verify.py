@@ -179,8 +179,8 @@ def loan(row: Row) -> str:
     """Why it is not known what another seed does to this very model; empty where it was measured."""
     if row.retrained is None:
         return "no training was repeated, so the standard deviation is that of the draw of images alone"
-    lenders = {verdicts.lender(training.noise): None for training in row.trainings if training.noise.borrowed}
-    return f"trained once, so the noise of its seeds is {' and '.join(lenders)}" if lenders else ""
+    lenders = verdicts.lenders(row)
+    return f"trained once, so the noise of its seeds is {lenders}" if lenders else ""
 
 
 def distance(row: Row) -> float:

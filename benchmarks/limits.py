@@ -28,12 +28,12 @@ SEEDS = {
 def main() -> None:
     print("| standard deviations of the seeds | more than 6 sd | p < 0.001, Holm | p < 0.05, Holm |\n|---|---|---|---|")
     for name, deviations in SEEDS.items():
-        distance, p = simulated(np.array(deviations))
+        distance, p = simulated(np.array(deviations), RUNS)
         shares = [(distance > 6).any(axis=1), (MODELS * p < 0.001).any(axis=1), (MODELS * p < 0.05).any(axis=1)]
         print(f"| {name} | " + " | ".join(f"{100 * share.mean():.2g} %" for share in shares) + " |")
 
 
-def simulated(deviations: np.ndarray, runs: int = RUNS) -> tuple[np.ndarray, np.ndarray]:
+def simulated(deviations: np.ndarray, runs: int) -> tuple[np.ndarray, np.ndarray]:
     """Of `runs` pairs of runs: how far apart each model is, in estimated standard deviations, and its p value."""
     rng = np.random.default_rng(0)
     variance, degrees = zip(*(pooled(deviations, runs, rng) for _ in range(2)), strict=True)
