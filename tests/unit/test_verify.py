@@ -255,6 +255,23 @@ def test_best_is_trained_again_where_another_winner_gave_way(tuned, monkeypatch,
     assert run == [*stages, "compared"]
 
 
+BYTES = {"the same": [], "other": [("models/cnn2.keras", "train@cnn2")]}
+
+
+@pytest.mark.parametrize("differing", BYTES.values(), ids=BYTES)
+def test_without_a_reference_two_runs_have_the_same_bytes_or_their_arithmetic_is_printed(
+    tuned, monkeypatch, capsys, differing
+):
+    monkeypatch.setattr(verify, "clone", lambda folder: None)
+    monkeypatch.setattr(verify, "run_stages", lambda *arguments: None)
+    monkeypatch.setattr(verify, "differences", lambda one, other: differing)
+    with pytest.raises(SystemExit, match="^error: 1 files differ") if differing else contextlib.nullcontext():
+        verify.main()
+    printed = capsys.readouterr().out
+    assert ("models/cnn2.keras of stage train@cnn2 differs between the two runs\n" in printed) == bool(differing)
+    assert ("\n  processor: " in printed) == bool(differing)
+
+
 def test_without_a_repository_verify_says_so_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(verify, "ROOT", tmp_path)
     with pytest.raises(SystemExit) as ended:
