@@ -108,10 +108,10 @@ def run_stages(folder: Path, world: dict[str, str], *only: str) -> None:
 
 def take_winner(base: revisions.Revision, folder: Path) -> bool:
     """Put the winner that `base` records into `folder`, if the same code and params chose another there."""
-    if git(ROOT, "diff", "--name-only", base.commit, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
+    if git(folder, "diff", "--name-only", base.commit, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
         return False
     path = folder / "metrics/tune.json"
-    content = git(ROOT, "show", f"{base.commit}:metrics/tune.json")
+    content = git(folder, "show", f"{base.commit}:metrics/tune.json")
     recorded, found = (json.loads(text)["winner"][0] for text in (content, path.read_text(encoding="utf-8")))
     if all(recorded[key] == found[key] for key in ("model", "block")):
         return False
