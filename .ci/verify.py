@@ -33,11 +33,10 @@ WORLDS = (
     {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
 )
-# A model fails that is so many standard deviations away. By chance, a model of the default run is in 0.6 % of runs or
-# fewer; see docs/numbers.md.
+# A model fails that is so many standard deviations away. Where its own seeds were measured, perhaps by few repeats, its p
+# value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
+# nobody knows how alike the two are. docs/numbers.md says how seldom a model fails by chance.
 LIMIT = 6
-# Where the model's own seeds were measured, perhaps by few repeats, its p value must be below this as well. A loan has
-# no such test: its p value counts how well the lender's noise is known, and nobody knows how alike the two are.
 LEVEL = 0.001
 TERRAFORM = ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")  # variables that are not TensorFlow's and may be secret
 HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "verdict", "change of accuracy"]
