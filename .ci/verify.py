@@ -33,8 +33,8 @@ WORLDS = (
     {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
 )
-# A model fails that is so many standard deviations away. Where its own seeds were measured, perhaps by few repeats, its p
-# value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
+# A model fails that is so many standard deviations away. Where its own seeds were measured, perhaps by few repeats, its
+# p value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
 # nobody knows how alike the two are. docs/numbers.md says how seldom a model fails by chance.
 LIMIT = 6
 LEVEL = 0.001
