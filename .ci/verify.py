@@ -33,13 +33,11 @@ WORLDS = (
     {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
 )
-# Of the p values, corrected for the number of models: if nothing changed, one run in a thousand fails.
+# A model fails that is so many standard deviations away. Where its own seeds were measured, perhaps by few repeats, its
+# p value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
+# nobody knows how alike the two are. docs/numbers.md says how seldom a model fails by chance.
+LIMIT = 6
 LEVEL = 0.001
-# Standard deviations that a model may lie away whose own seeds were not measured. A p value would count how well the
-# lender's noise is known, and nobody knows how alike the two are. If the lender's seeds changed nothing at all, the
-# draw of images alone would still give a ResNet of the default run a standard deviation of 0.005, and rounding moved
-# one by 0.012.
-LOAN_LIMIT = 6
 TERRAFORM = ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")  # variables that are not TensorFlow's and may be secret
 HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "verdict", "change of accuracy"]
 
@@ -109,10 +107,10 @@ def run_stages(folder: Path, world: dict[str, str], *only: str) -> None:
 
 def take_winner(base: revisions.Revision, folder: Path) -> bool:
     """Put the winner that `base` records into `folder`, if the same code and params chose another there."""
-    if git(ROOT, "diff", "--name-only", base.commit, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
+    if git(folder, "diff", "--name-only", base.commit, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
         return False
     path = folder / "metrics/tune.json"
-    content = git(ROOT, "show", f"{base.commit}:metrics/tune.json")
+    content = git(folder, "show", f"{base.commit}:metrics/tune.json")
     recorded, found = (json.loads(text) for text in (content, path.read_text(encoding="utf-8")))
     if all(recorded[key] == found[key] for key in ("model", "block")):
         return False
@@ -157,7 +155,7 @@ def compare(base: revisions.Revision, folder: Path) -> None:
     print(f"{base.title} → this run\n\n{words.columns([HEADER, *map(cells, rows)])}\n")
     for row in rows:
         if row.shipped and (note := loan(row)):
-            print(f"† {row.model}: {note}; it may lie {LOAN_LIMIT} standard deviations away")
+            print(f"† {row.model}: {note}")
     if any(row.shipped for row in rows):
         print(f"{base.title} does not say what decided its arithmetic; here it was\n{described_arithmetic()}")
     faults = {
@@ -166,22 +164,22 @@ def compare(base: revisions.Revision, folder: Path) -> None:
     }
     if any(faults.values()):
         sys.exit("error: " + "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names))
-    print("no model is further away than seeds explain")
+    print(f"no model is further away than seeds explain, {LIMIT} standard deviations")
 
 
 def is_apart(row: Row) -> bool:
     """Whether the model changed by more than another seed explains."""
-    if row.shipped is None:
+    if row.shipped is None or abs(distance(row)) <= LIMIT:
         return False
-    return abs(distance(row)) > LOAN_LIMIT if loan(row) else row.retrained_adjusted_p < LEVEL
+    return bool(loan(row)) or row.retrained_adjusted_p < LEVEL
 
 
 def loan(row: Row) -> str:
     """Why it is not known what another seed does to this very model; empty where it was measured."""
     if row.retrained is None:
         return "no training was repeated, so the standard deviation is that of the draw of images alone"
-    lenders = {verdicts.lender(training.noise): None for training in row.trainings if training.noise.borrowed}
-    return f"trained once, so the noise of its seeds is {' and '.join(lenders)}" if lenders else ""
+    lenders = verdicts.lenders(row)
+    return f"trained once, so the noise of its seeds is {lenders}" if lenders else ""
 
 
 def distance(row: Row) -> float:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from study import files, runtime
+from study import files, inputs, runtime
 from study.data import sources, synthetic
 from study.data.arrays import check
 from study.params.load import load
@@ -44,6 +44,7 @@ def workspace(change: Callable[[dict], object] = lambda content: None) -> Iterat
         (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
         change_params(folder, change)
         yield folder
+    inputs.begin()  # forget what was read there
 
 
 def change_params(folder: Path, change: Callable[[dict], object]) -> None:

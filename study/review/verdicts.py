@@ -54,11 +54,16 @@ def markdown(comparison: Comparison) -> str:
 
 def shown(comparison: Comparison, escape: Callable[[str], str]) -> dict[str, Any]:
     """What the templates of a comparison need; `escape` is how a name from outside is written."""
-    return {"comparison": comparison, "table": table(comparison, escape), "lender": lender}
+    return {"comparison": comparison, "table": table(comparison, escape), "lenders": lenders}
 
 
-def lender(noise: Noise) -> str:
-    """Whose noise a model has that was trained once."""
+def lenders(row: Row) -> str:
+    """Whose noise the model has in the revisions in which it was trained once; empty where it has its own."""
+    noises = [training.noise for training in row.trainings if training.noise and training.noise.borrowed]
+    return " and ".join(dict.fromkeys(map(_lender, noises)))
+
+
+def _lender(noise: Noise) -> str:
     if noise.borrowed in noise.measured:
         return f"that of {noise.borrowed}"
     return f"that of {', '.join(noise.measured)}, the largest of {noise.borrowed}"
@@ -87,13 +92,12 @@ def table(comparison: Comparison, escape: Callable[[str], str]) -> list[list[str
 
 
 def _cells(row: Row, name: str) -> list[str]:
-    loan = any(training.noise and training.noise.borrowed for training in row.trainings)
     return [
         name,
         row.verdict,
         _from_to(row, "roc_auc"),
         _answer(row.shipped),
-        _answer(row.retrained) + (f" {LOAN}" if loan and row.retrained else ""),
+        _answer(row.retrained) + (f" {LOAN}" if row.retrained and lenders(row) else ""),
         _from_to(row, "accuracy"),
         _answer(row.accuracy),
     ]

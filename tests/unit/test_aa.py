@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import aa
-from study import files
-from study.runtime import UserError
+from study import files, inputs
+from study.runtime import UserError, check_inputs
 
 LABELS = np.arange(200) % 4
 
@@ -54,6 +54,13 @@ def test_few_pairs_that_are_told_apart_pass(scored, capsys, false):
     scored["false"] = false
     aa.main()
     assert f"told apart: {false} of 20 pairs" in capsys.readouterr().out
+
+
+def test_what_was_read_in_the_folder_of_a_benchmark_is_forgotten_with_it(scored, monkeypatch):
+    monkeypatch.setattr(inputs._memory, "read", {})
+    scored["false"] = 0
+    aa.main()
+    check_inputs()
 
 
 def test_four_pairs_that_are_told_apart_fail(scored):

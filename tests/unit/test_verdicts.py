@@ -7,8 +7,9 @@ import pytest
 
 from study.__main__ import main
 from study.review import changes, revisions, verdicts, words
-from study.review.changes import Comparison
+from study.review.changes import Comparison, Row
 from study.runtime import UserError
+from study.scoring.differences import Training
 from study.scoring.seeds import Noise
 
 
@@ -100,9 +101,19 @@ def test_a_borrowed_noise_is_marked(here):
     assert "† best: trained once, so the noise of its seeds is that of cnn2.\n" in verdicts.text(comparison)
 
 
-def test_the_lender_is_named_where_the_largest_noise_of_several_was_taken():
-    noise = Noise(1e-5, 2.0, True, "all models", ("cnn3_plateau",))
-    assert verdicts.lender(noise) == "that of cnn3_plateau, the largest of all models"
+LENDERS = {
+    "the tuned model": ([("cnn2", ("cnn2", "cnn3"))] * 2, "that of cnn2"),
+    "the largest": ([("all models", ("cnn3",))] * 2, "that of cnn3, the largest of all models"),
+    "two": ([("cnn2", ("cnn2",)), ("cnn3", ("cnn3",))], "that of cnn2 and that of cnn3"),
+    "once": ([("", ("cnn2",)), ("cnn3", ("cnn3",))], "that of cnn3"),
+    "nobody": ([("", ("cnn2",))] * 2, ""),
+}
+
+
+@pytest.mark.parametrize(("loans", "named"), LENDERS.values(), ids=LENDERS)
+def test_the_lenders_of_both_revisions_are_named(loans, named):
+    trainings = tuple(Training(1, Noise(1e-5, 2.0, True, borrowed, measured)) for borrowed, measured in loans)
+    assert verdicts.lenders(Row("best", "worse", None, None, trainings=trainings)) == named
 
 
 EXPLAINED = {"answers": ("changed", True), "the same bytes": ("comment", False), "new and gone": ("models", False)}
