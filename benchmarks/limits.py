@@ -1,8 +1,7 @@
 """limits: how often would `make verify` fail although nothing changed?
 
-Simulates pairs of runs of four models of one family, three repeats each, by their areas alone: the seeds' standard
-deviations are given, the family's noise is estimated and pooled in each run, and the second question is asked of each
-model. Prints a Markdown table: the share of runs in which one of the models passes a limit.
+Simulates pairs of runs of four models, three repeats each, by their areas alone: the seeds' standard deviations are
+given, each model's noise is estimated from its own repeats in each run, and the second question is asked of each model. Prints a Markdown table: the share of runs in which one of the models passes a limit.
 """
 
 import numpy as np
@@ -38,21 +37,20 @@ def main() -> None:
 def simulated(deviations: np.ndarray, runs: int) -> tuple[np.ndarray, np.ndarray]:
     """Of `runs` pairs of runs: how far apart each model is, in estimated standard deviations, and its p value."""
     rng = np.random.default_rng(0)
-    variance, degrees = zip(*(pooled(deviations, runs, rng) for _ in range(2)), strict=True)
-    seeds = sum(variance) / REPEATS
-    total = DRAW + seeds
-    freedom = total**2 / (DRAW**2 / IMAGES + seeds**2 / np.minimum(*degrees))
+    both = [noise(deviations, runs, rng) for _ in range(2)]
+    total = DRAW + sum(variance for variance, _ in both) / REPEATS
+    error = DRAW**2 / IMAGES + sum((variance / REPEATS) ** 2 / degrees for variance, degrees in both)
     true = DRAW + 2 * deviations**2 / REPEATS
-    distance = np.abs(rng.normal(size=(runs, len(deviations)))) * np.sqrt(true) / np.sqrt(total)[:, None]
-    return distance, 2 * stdtr(freedom[:, None], -distance)
+    distance = np.abs(rng.normal(size=(runs, len(deviations)))) * np.sqrt(true / total)
+    return distance, 2 * stdtr(total**2 / error, -distance)
 
 
-def pooled(deviations: np.ndarray, runs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The noise of the family as `study.scoring.seeds` has it, and its degrees of freedom, in each run."""
+def noise(deviations: np.ndarray, runs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The noise of each model as `study.scoring.seeds` has it, and its degrees of freedom, in each run."""
     own = REPEATS - 1
-    raw = ((deviations**2 + PART) * rng.chisquare(own, (runs, len(deviations))) / own).mean(axis=1)
+    raw = (deviations**2 + PART) * rng.chisquare(own, (runs, len(deviations))) / own
     kept = np.where(raw > PART, 1 - PART / raw, 1.0)
-    return raw * kept, own * len(deviations) * kept**2
+    return raw * kept, own * kept**2
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """verdicts: how often "better" and "worse" are false, and how many repeats show a true gain.
 
-Simulates tables of seven models of equal skill, each trained several times and scored by the project's own code. An
-image's logits are noise of four parts: of the image, of image and model, of image and training, and the skill of the
-training, which its seed draws. Prints the Markdown tables of docs/numbers.md.
+Simulates tables of seven models of equal skill, each trained several times and scored by the project's own code: the
+models of one run against each other, and two revisions of each model. An image's logits are noise of four parts: of the
+image, of image and model, of image and training, and the skill of the training, which its seed draws. Prints the
+Markdown tables of docs/numbers.md.
 """
 
 import argparse
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -24,12 +25,15 @@ CLASSES, IMAGES = 10, 1000
 SKILL = 1.6  # a ROC-AUC of 0.90
 SHARES = {"image": 0.4, "model": 0.25, "training": 0.35}  # of the variance of a logit
 MODELS = [f"model{number}" for number in range(7)]
-RATIOS = {  # standard deviation of seeds over that of sampling, of each model; measured on the default run: 0.6 to 1.1
-    "0.6": np.full(len(MODELS), 0.6),
+RECORDED = [0.12, 0.39, 0.15, 1.83]  # of the four models that the default run repeats
+RATIOS = {  # standard deviation of seeds over that of sampling, of each model
+    "0.1": np.full(len(MODELS), 0.1),
+    "0.4": np.full(len(MODELS), 0.4),
     "1.1": np.full(len(MODELS), 1.1),
-    "0.6 to 1.1": np.linspace(0.6, 1.1, len(MODELS)),
+    "1.8": np.full(len(MODELS), 1.8),
+    "0.1 to 1.8": np.array([*RECORDED, *RECORDED[:0:-1]]),
 }
-ALIKE = ("0.6", "1.1")
+ALIKE = ("0.4", "1.1", "1.8")
 PAIRS = list(itertools.combinations(range(len(MODELS)), 2))
 REPEATS = (3, 5, 10)
 GAINS = (1, 2, 3)  # in standard deviations of seeds
@@ -47,20 +51,23 @@ class Layout:
     bases: list[str | None]
 
 
-def everywhere(repeats: int, families: list[str], name: str) -> Layout:
-    return Layout(name, families, [repeats] * len(MODELS), [None] * len(MODELS))
+def everywhere(repeats: int, name: str) -> Layout:
+    return Layout(name, ["cnn"] * len(MODELS), [repeats] * len(MODELS), [None] * len(MODELS))
 
 
-ONE_FAMILY, OWN_FAMILIES = ["cnn"] * len(MODELS), MODELS
 LAYOUTS = [
-    everywhere(3, ONE_FAMILY, "3 repeats, one family"),
-    everywhere(3, OWN_FAMILIES, "3 repeats, each a family"),
+    everywhere(3, "3 repeats"),
+    everywhere(2, "2 repeats, one family"),
     Layout(
         "the default: four with 3 repeats, three that borrow",
         ["cnn"] * 4 + ["resnet"] * 2 + ["cnn"],
         [3] * 4 + [1] * 3,
         [None] * 6 + [MODELS[0]],
     ),
+]
+REVISIONS = [
+    everywhere(3, "two revisions, 3 repeats each"),
+    everywhere(2, "two revisions, 2 repeats each, one family"),
 ]
 
 
@@ -73,19 +80,27 @@ class Table:
     true_areas: np.ndarray  # (7,), of the first trainings, on all images that might be drawn, but for a constant
 
 
+@dataclass(frozen=True)
+class Repeated:
+    """A model of one run: the means over its repeats."""
+
+    training: Training
+    area: float
+    shortfall: np.ndarray  # (N,)
+
+
 def main() -> None:
     tables = parse().tables
     false, sentences, power = [], [], []
     for name, ratio in RATIOS.items():
-        alike = list(simulated(tables, min(REPEATS), ratio))
+        alike = list(simulated(tables, 2 * min(REPEATS), ratio))
         false += false_verdicts(name, alike)
         sentences.append(held(name, alike))
     for name in ALIKE:
-        power += powers(name, list(simulated(tables // 4, max(REPEATS), RATIOS[name])))
+        power += powers(name, list(simulated(tables // 2, max(REPEATS), RATIOS[name])))
     print_table(["seeds / sampling", "models", "rule", "false, alone", "tables with one", "under Holm"], false)
     print("\n".join(sentences) + "\n")
-    shown = ["shown, alone", "alone, own repeats only", "of 21 pairs, under Holm"]
-    print_table(["seeds / sampling", "true gain, seed-sd", "repeats", *shown], power)
+    print_table(["seeds / sampling", "true gain, seed-sd", "repeats", "shown, alone", "of 21, under Holm"], power)
 
 
 def print_table(header: list[str], rows: list[str]) -> None:
@@ -95,7 +110,7 @@ def print_table(header: list[str], rows: list[str]) -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.verdicts", description=__doc__.splitlines()[0])
-    parser.add_argument("--tables", type=int, default=2000, metavar="N", help="of 21 comparisons each; default 2000")
+    parser.add_argument("--tables", type=int, default=300, metavar="N", help="of seven models each; default 300")
     options = parser.parse_args()
     if options.tables < LEAST:
         raise UserError(f"--tables is {options.tables}; allowed: {LEAST} or more")
@@ -154,13 +169,12 @@ def simulated(tables: int, repeats: int, ratio: np.ndarray) -> Iterator[Table]:
 
 
 def false_verdicts(ratio: str, tables: list[Table]) -> list[str]:
-    """Rows of shares of false verdicts: alone, in a table of 21 pairs, and in such a table under Holm."""
+    """Rows of shares of false verdicts: alone, in a table of 21 pairs or 7 models, and in such a table under Holm."""
+    question = "would it hold if retrained"
     p_values = {
         "once each | draw of images alone": np.array([[answer.p for answer in shipped(table)] for table in tables]),
-        **{
-            f"{layout.name} | would it hold if retrained": np.array([retrained_p(layout, table) for table in tables])
-            for layout in LAYOUTS
-        },
+        **{f"{own.name} | {question}": np.array([retrained_p(own, table) for table in tables]) for own in LAYOUTS},
+        **{f"{own.name} | {question}": np.array([revisions_p(own, table) for table in tables]) for own in REVISIONS},
     }
     rows = []
     for name, p in p_values.items():
@@ -179,15 +193,10 @@ def powers(ratio: str, tables: list[Table]) -> list[str]:
     rows, seed_deviation = [], RATIOS[ratio][0] * sampling_deviation()
     for gain, repeats in itertools.product(GAINS, REPEATS):
         gains = np.array([gain * seed_deviation * (one == 0) for one, _ in PAIRS])
-        shown = []
-        for families in (ONE_FAMILY, OWN_FAMILIES):
-            layout = everywhere(repeats, families, "")
-            p = np.array([retrained_p(layout, table, gains) for table in tables])
-            alone = (p < intervals.LEVEL)[:, gains > 0].mean()
-            under_holm = np.array([differences.holm(row) for row in p])[:, gains > 0] < intervals.LEVEL
-            shown.append((alone, under_holm.mean()))
-        cells = [percent(share) for share in (shown[0][0], shown[1][0], shown[0][1])]
-        rows.append(f"| {ratio} | {gain} | {repeats} | " + " | ".join(cells) + " |")
+        p = np.array([retrained_p(everywhere(repeats, ""), table, gains) for table in tables])
+        adjusted = np.array([differences.holm(row) for row in p])
+        alone, under_holm = ((values[:, gains > 0] < intervals.LEVEL).mean() for values in (p, adjusted))
+        rows.append(f"| {ratio} | {gain} | {repeats} | {percent(alone)} | {percent(under_holm)} |")
     return rows
 
 
@@ -214,27 +223,42 @@ def shipped(table: Table) -> list[Answer]:
 
 def retrained_p(layout: Layout, table: Table, gains: np.ndarray | float = 0.0) -> list[float]:
     """p values of the second question, by pair; `gains` are added to the differences."""
-    spreads = {
-        name: seeds.spread(table.areas[model, :repeats], table.shortfalls[model, :repeats], LABELS)
-        for model, (name, repeats) in enumerate(zip(MODELS, layout.repeats, strict=True))
-        if repeats > 1
-    }
+    models = repeated(layout, table)
+    gains = np.broadcast_to(gains, len(PAIRS))
+    return [p_value(models[one], models[other], gain) for (one, other), gain in zip(PAIRS, gains, strict=True)]
+
+
+def revisions_p(layout: Layout, table: Table) -> list[float]:
+    """p values of the second question, by model, of its first trainings and of the next, as many."""
+    before, after = repeated(layout, table), repeated(layout, table, max(layout.repeats))
+    apart = [replace(model, training=named(model.training, "after")) for model in after]
+    return [p_value(*pair) for pair in zip(apart, before, strict=True)]
+
+
+def named(training: Training, revision: str) -> Training:
+    """With names that no other revision has, since the trainings are others."""
+    measured = tuple(f"{revision}: {name}" for name in training.noise.measured)
+    return replace(training, noise=replace(training.noise, measured=measured))
+
+
+def repeated(layout: Layout, table: Table, first: int = 0) -> list[Repeated]:
+    """The models of one run, which has the trainings of the table from `first` on."""
+    spreads, means = {}, {}
+    for model, (name, repeats) in enumerate(zip(MODELS, layout.repeats, strict=True)):
+        areas = table.areas[model, first : first + repeats]
+        shortfalls = table.shortfalls[model, first : first + repeats]
+        means[name] = areas.mean(), shortfalls.mean(axis=0)
+        spreads[name] = seeds.spread(areas, shortfalls, LABELS) if repeats > 1 else None
     families = dict(zip(MODELS, layout.families, strict=True))
-    trainings, areas, shortfalls = [], [], []
-    for model, (name, repeats, base) in enumerate(zip(MODELS, layout.repeats, layout.bases, strict=True)):
-        trainings.append(Training(repeats, seeds.noise(name, families, spreads, base)))
-        areas.append(table.areas[model, :repeats].mean())
-        shortfalls.append(table.shortfalls[model, :repeats].mean(axis=0))
     return [
-        differences.retrained(
-            areas[one] - areas[other] + gain,
-            shortfalls[other] - shortfalls[one],
-            LABELS,
-            trainings[one],
-            trainings[other],
-        ).p
-        for (one, other), gain in zip(PAIRS, np.broadcast_to(gains, len(PAIRS)), strict=True)
+        Repeated(Training(repeats, seeds.noise(name, families, spreads, base)), *means[name])
+        for name, repeats, base in zip(MODELS, layout.repeats, layout.bases, strict=True)
     ]
+
+
+def p_value(one: Repeated, other: Repeated, gain: float = 0.0) -> float:
+    value, contributions = one.area - other.area + gain, other.shortfall - one.shortfall
+    return differences.retrained(value, contributions, LABELS, one.training, other.training).p
 
 
 def percent(share: float) -> str:

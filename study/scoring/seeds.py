@@ -17,6 +17,7 @@ from typing_extensions import TypedDict
 from study.scoring import intervals
 
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+OWN = 3  # repeats from which on a model has a noise of its own
 
 
 class Spread(TypedDict):
@@ -35,7 +36,7 @@ class Noise:
     degrees_of_freedom: float
     corrected: bool  # whether the part of the images was taken off; if it is no smaller than the whole, it was not
     borrowed: str  # whose it is, if the model itself was trained once: "family cnn", "all models" or a model; else ""
-    measured: tuple[str, ...]  # the models whose repeats it comes from
+    measured: tuple[str, ...]  # whose repeats it comes from; two noises that share a name err together
 
 
 def spread(roc_aucs: Sequence[float], shortfalls: np.ndarray, labels: np.ndarray) -> Spread:
@@ -59,14 +60,17 @@ def noise(
 ) -> Noise | None:
     """The noise of a model of `families` (model to family), whose repeats spread by `spreads`; None if none is known.
 
-    A model with repeats has that of its family, pooled over its models with their degrees of freedom. A model trained
-    once borrows: that of the model `base` whose block it tunes, if there is one; else the largest of a single model of
-    its family, else of any model.
+    A model of OWN repeats or more has its own. The seeds of models of one family can differ many times over in what
+    they do (docs/numbers.md): pooled, they would hide the changes of a steady model and find changes of an unsteady one
+    that are none. A model of two repeats, which is one degree of freedom, has that of its family, pooled over its
+    models with their degrees of freedom, as if all were equally steady. A model trained once borrows: that of the model
+    `base` whose block it tunes, if there is one; else the largest of a single model of its family, else of any model.
     """
     measured = {name: own for name, own in spreads.items() if own is not None}
     of_family = {name: own for name, own in measured.items() if families[name] == families[model]}
     if model in measured:
-        return of_seeds(of_family)
+        enough = measured[model]["degrees_of_freedom"] >= OWN - 1
+        return of_seeds({model: measured[model]} if enough else of_family)
     if base is not None:
         lent = noise(base, families, spreads)
         return lent and replace(lent, borrowed=lent.borrowed or base)

@@ -82,7 +82,7 @@ def test_a_target_that_is_not_reached_has_no_time_and_no_ratio(copy, server):
 
 SIMULATIONS = {
     "coverage": ("--draws=2", "| logits | classes | images | ROC-AUC |", 2 + len(coverage.SETTINGS)),
-    "verdicts": ("--tables=4", "| seeds / sampling | models | rule |", 2 + 12 + 1 + 3 + 1 + 2 + 18),
+    "verdicts": ("--tables=4", "| seeds / sampling | models | rule |", 2 + 30 + 1 + 5 + 1 + 2 + 27),
 }
 
 

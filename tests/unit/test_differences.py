@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.scoring import differences, intervals
+from study.scoring import differences, intervals, seeds
 from study.scoring.differences import Answer, Training
 from study.scoring.seeds import Noise
 
@@ -51,6 +51,40 @@ def test_one_estimate_for_both_models_keeps_its_degrees_of_freedom():
         one.mean() - other.mean(), np.zeros(100), LABELS, Training(5, pooled), Training(5, pooled)
     )
     assert answer.p == pytest.approx(stats.ttest_ind(one, other).pvalue)
+
+
+def test_noises_with_a_training_in_common_have_the_degrees_of_freedom_of_the_less_certain():
+    few, many = noise(1.0, 2, "a"), noise(1.0, 9, "a", "b")
+    answer = differences.retrained(2.0, np.zeros(100), LABELS, Training(2, few), Training(2, many))
+    assert answer.p == pytest.approx(2 * stats.t.sf(2.0, 2))
+
+
+def test_two_revisions_of_a_model_have_two_estimates_once_their_names_differ():
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(0.9, 0.01, 3), rng.normal(0.88, 0.03, 3)
+    before, after = (noise(areas.var(ddof=1), 2, "cnn2") for areas in (one, other))
+    apart = replace(after, measured=tuple(f"after: {name}" for name in after.measured))
+    answer = differences.retrained(
+        one.mean() - other.mean(), np.zeros(100), LABELS, Training(3, before), Training(3, apart)
+    )
+    assert answer.p == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)
+
+
+def test_a_model_less_steady_than_its_family_is_told_from_itself_in_5_percent_of_cases_at_most():
+    """Two revisions of three repeats each; the other model of the family hardly varies."""
+    rng, trials = np.random.default_rng(2), 500
+    steady = {"raw_variance": 1e-6, "sampling_variance": 0.0, "degrees_of_freedom": 6}
+    families, false = {"unsteady": "cnn", "steady": "cnn"}, 0
+    for areas in rng.normal(0.9, 0.01, (trials, 2, 3)):
+        trainings = []
+        for revision, repeats in enumerate(areas):
+            own = {"raw_variance": repeats.var(ddof=1), "sampling_variance": 0.0, "degrees_of_freedom": 2}
+            found = seeds.noise("unsteady", families, {"unsteady": own, "steady": steady})
+            measured = tuple(f"{revision}: {name}" for name in found.measured)
+            trainings.append(Training(3, replace(found, measured=measured)))
+        value = areas[0].mean() - areas[1].mean()
+        false += differences.retrained(value, np.zeros(100), LABELS, *trainings).p < intervals.LEVEL
+    assert false / trials <= 0.05
 
 
 def test_the_second_answer_adds_the_noise_of_seeds_over_the_repeats():

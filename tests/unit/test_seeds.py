@@ -41,13 +41,27 @@ def test_the_corrected_variance_is_that_of_the_seeds():
     assert noise.variance == pytest.approx(1e-4, rel=0.1)
 
 
-def test_models_of_a_family_are_pooled_with_their_degrees_of_freedom():
-    spreads = {"cnn2": spread(4e-4, 1e-4, 2), "cnn3": spread(2e-4, 2e-4, 6), "resnet50": spread(9.0)}
+@pytest.mark.parametrize("repeats", [3, 4, 10])
+def test_a_model_of_three_repeats_or_more_has_its_own_noise(repeats):
+    spreads = {"cnn2": spread(4e-4, 1e-4, repeats - 1), "cnn3": spread(9.0, 0.0, 20)}
     noise = seeds.noise("cnn2", FAMILIES, spreads)
-    raw, sampling = (2 * 4e-4 + 6 * 2e-4) / 8, (2 * 1e-4 + 6 * 2e-4) / 8
+    assert noise.variance == pytest.approx(3e-4)
+    assert noise.degrees_of_freedom == pytest.approx((repeats - 1) * 0.75**2)
+    assert (noise.corrected, noise.borrowed, noise.measured) == (True, "", ("cnn2",))
+
+
+def test_a_model_of_two_repeats_is_pooled_with_its_family_by_degrees_of_freedom():
+    spreads = {"cnn2": spread(4e-4, 1e-4, 1), "cnn3": spread(2e-4, 2e-4, 6), "resnet50": spread(9.0)}
+    noise = seeds.noise("cnn2", FAMILIES, spreads)
+    raw, sampling = (4e-4 + 6 * 2e-4) / 7, (1e-4 + 6 * 2e-4) / 7
     assert noise.variance == pytest.approx(raw - sampling)
-    assert noise.degrees_of_freedom == pytest.approx(8 * ((raw - sampling) / raw) ** 2)
+    assert noise.degrees_of_freedom == pytest.approx(7 * ((raw - sampling) / raw) ** 2)
     assert (noise.corrected, noise.borrowed, noise.measured) == (True, "", ("cnn2", "cnn3"))
+
+
+def test_a_model_of_two_repeats_alone_in_its_family_has_its_own_noise():
+    noise = seeds.noise("resnet50", FAMILIES, {"resnet50": spread(4e-4, 0.0, 1), "cnn3": spread(9.0)})
+    assert (noise.variance, noise.degrees_of_freedom, noise.measured) == (pytest.approx(4e-4), 1, ("resnet50",))
 
 
 @pytest.mark.parametrize("sampling", [1e-4, 3e-4], ids=["nothing left", "less than nothing left"])
@@ -74,7 +88,13 @@ def test_a_model_of_a_family_without_repeats_borrows_the_largest_of_all():
 def test_a_tuned_model_borrows_from_its_base():
     spreads = {"cnn2": spread(1e-4), "cnn3": spread(3e-4)}
     noise = seeds.noise("best", FAMILIES, spreads, base="cnn2")
-    assert (noise.variance, noise.borrowed) == (pytest.approx(2e-4), "cnn2")
+    assert (noise.variance, noise.borrowed, noise.measured) == (pytest.approx(1e-4), "cnn2", ("cnn2",))
+
+
+def test_a_tuned_model_whose_base_has_two_repeats_borrows_what_the_base_is_pooled_from():
+    spreads = {"cnn2": spread(1e-4, 0.0, 1), "cnn3": spread(3e-4, 0.0, 1)}
+    noise = seeds.noise("best", FAMILIES, spreads, base="cnn2")
+    assert (noise.variance, noise.borrowed, noise.measured) == (pytest.approx(2e-4), "cnn2", ("cnn2", "cnn3"))
 
 
 def test_a_tuned_model_whose_base_was_trained_once_borrows_what_the_base_borrows():
