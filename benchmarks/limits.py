@@ -1,7 +1,8 @@
 """limits: how often would `make verify` fail although nothing changed?
 
 Simulates pairs of runs of four models, three repeats each, by their areas alone: the seeds' standard deviations are
-given, each model's noise is estimated from its own repeats in each run, and the second question is asked of each model. Prints a Markdown table: the share of runs in which one of the models passes a limit.
+given, each model's noise is estimated from its own repeats in each run, and the second question is asked of each model.
+Prints a Markdown table: the share of runs in which one of the models passes a limit.
 """
 
 import numpy as np

@@ -60,8 +60,8 @@ def retrained(
 
     The variance is that of the draw of images plus, for each model, that of its seeds over its repeats; Student's t
     with the degrees of freedom of Welch (The generalization of "Student's" problem when several different population
-    variances are involved, Biometrika 34, 1947) and Satterthwaite. The noise of one model counts as one estimate, unless
-    the two are of different trainings. None where a model's noise is not known.
+    variances are involved, Biometrika 34, 1947) and Satterthwaite. The noise of one model is one estimate, unless the
+    two are of different trainings. None where a model's noise is not known.
     """
     if one.noise is None or other.noise is None:
         return None

@@ -29,7 +29,11 @@ NO_DEPS = {"params.yaml", "dvc.yaml"}
 UNTUNED = {f"stages/train/{model}.py" for model in TINY_MODELS if model != TINY_TUNED} | {
     "study/models/resnet/build.py"
 }
-SPARED = {"tune": UNTUNED | {f"metrics/validation/{model}.json" for model in TINY_MODELS}, "best": UNTUNED}
+SPARED = {
+    "download": {"study/data/download.py"},  # of URLs alone
+    "tune": UNTUNED | {f"metrics/validation/{model}.json" for model in TINY_MODELS},
+    "best": UNTUNED,
+}
 
 
 @pytest.fixture

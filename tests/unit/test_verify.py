@@ -235,7 +235,7 @@ def test_another_winner_of_the_search_gives_way_to_the_recorded_one_and_is_shown
 def test_a_commit_that_is_made_while_the_clone_runs_changes_nothing(tuned, tmp_path):
     clone = tmp_path / "clone"
     verify.clone(clone)
-    (clone / "metrics/tune.json").write_text(json.dumps({"winner": [WINNER | OTHER_VALUES]}))
+    (clone / "metrics/tune.json").write_text(json.dumps(WINNER | OTHER_VALUES))
     (tuned / "params.yaml").write_text("seed: 2")
     histories.commit(tuned, "meanwhile")
     assert take_winner("tuned", clone)

@@ -31,7 +31,7 @@ def audit(record: Path, root: Path) -> None:
             return
         path, _, flags = arguments
         path = Path(os.fsdecode(path)).resolve()
-        if not path.is_relative_to(root) or any(module(frame).startswith(SHOWING) for frame in callers()):
+        if not path.is_relative_to(root) or any(map(shows, callers())):
             return
         name = path.relative_to(root)
         if flags & (os.O_WRONLY | os.O_RDWR):
@@ -49,6 +49,11 @@ def callers() -> Iterator[FrameType]:
     frame = sys._getframe()
     while frame := frame.f_back:
         yield frame
+
+
+def shows(frame: FrameType) -> bool:
+    """Whether a function of SHOWING runs, and not an import of it."""
+    return module(frame).startswith(SHOWING) and frame.f_code.co_name != "<module>"
 
 
 def module(frame: FrameType) -> str:
