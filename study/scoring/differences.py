@@ -54,8 +54,8 @@ def retrained(
 
     The variance is that of the draw of images plus, for each model, that of its seeds over its repeats; Student's t
     with the degrees of freedom of Welch (The generalization of "Student's" problem when several different population
-    variances are involved, Biometrika 34, 1947) and Satterthwaite. Noises that have a name in `measured` in common are
-    one estimate; two trainings of one name, as of two revisions, need names that differ. None where a model's noise is
+    variances are involved, Biometrika 34, 1947) and Satterthwaite. Noises with a name in common in `measured` count as
+    one estimate; two trainings of one model, as of two revisions, need names that differ. None where a model's noise is
     not known.
     """
     if one.noise is None or other.noise is None:
