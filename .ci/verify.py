@@ -38,7 +38,6 @@ WORLDS = (
 # nobody knows how alike the two are. docs/numbers.md says how seldom a model fails by chance.
 LIMIT = 6
 LEVEL = 0.001
-TERRAFORM = ("TF_CLI_", "TF_TOKEN_", "TF_VAR_")  # variables that are not TensorFlow's and may be secret
 HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "verdict", "change of accuracy"]
 
 
@@ -211,7 +210,7 @@ def described_arithmetic() -> str:
     lines = []
     for kind, value in arithmetic().items():
         named = value.items() if isinstance(value, dict) else [("", value)]
-        shown = " ".join(f"{name}={each}" if name else each for name, each in named if not name.startswith(TERRAFORM))
+        shown = " ".join(f"{name}={each}" if name else each for name, each in named)
         lines += textwrap.wrap(f"{kind}: {shown or '-'}", 118, initial_indent="  ", subsequent_indent="    ")
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "KMP_", "MKL_", "OPENBLA
 NOT_ARITHMETIC = (
     *("TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTEROP_THREADS"),
     *("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"),  # scikit-learn sets them when it is imported
+    *("TF_CLI_", "TF_TOKEN_", "TF_VAR_"),  # Terraform's
 )
 
 
@@ -24,7 +25,7 @@ def arithmetic() -> dict[str, dict[str, str] | str]:
         "environment": {
             name: value
             for name, value in sorted(os.environ.items())
-            if name.startswith(VARIABLES) and name not in NOT_ARITHMETIC
+            if name.startswith(VARIABLES) and not name.startswith(NOT_ARITHMETIC)
         },
     }
 
