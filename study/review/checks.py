@@ -223,7 +223,7 @@ def uncertain_noise(models: list[Ranked]) -> list[Case]:
     for model in models:
         noise = model.training.noise
         if noise and noise.borrowed:
-            cases.append(Case(model.name, f"trained once; borrows from {noise.borrowed}"))
+            cases.append(Case(model.name, f"trained once; borrows from {' and '.join(noise.measured)}"))
         elif noise and not noise.corrected:
             cases.append(Case(model.name, "still holds that of the images, which is no smaller"))
     return cases
