@@ -15,7 +15,7 @@ from project import ROOT
 from ruamel.yaml import YAML
 
 import stages  # noqa: F401  (its import prepares the process)
-from study import files, progress, runtime
+from study import files, inputs, progress, runtime
 from study.data import arrays
 from study.data.arrays import Prepared, Split
 from study.models.cnn.schema import Cnn
@@ -48,6 +48,13 @@ def plain_keras() -> Iterator[None]:
         keras.config.set_floatx("float32")
         keras.config.set_epsilon(1e-7)
         keras.config.set_image_data_format("channels_last")
+
+
+@pytest.fixture(autouse=True)
+def no_stage() -> Iterator[None]:
+    """No stage goes on after a test that began one, in whose place files are compared with what was read."""
+    yield
+    inputs._memory.read = None
 
 
 @pytest.fixture(scope="session")
