@@ -28,6 +28,16 @@ def unequal(count: int, classes: int, seed: int = 0, levels: int | None = None) 
     return labels[kept], probabilities[kept]
 
 
+def varied(classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Samples of equal and unequal classes, with and without ties, by what they are."""
+    return {
+        "equal classes": sample(0, 400, classes),
+        "unequal classes": unequal(240, classes),
+        "ties": sample(1, 400, classes, levels=1),
+        "ties in unequal classes": unequal(240, classes, levels=2),
+    }
+
+
 def pictures(count: int) -> np.ndarray:
     """Distinct images of one pixel, (count, 1, 1, 3) uint8."""
     return np.arange(count, dtype=np.uint32).view(np.uint8).reshape(count, 1, 1, 4)[..., :3]

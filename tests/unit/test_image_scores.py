@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from samples import pictures, sample, unequal
+from samples import pictures, sample, varied
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
 from study.runtime import UserError
@@ -14,12 +14,7 @@ from study.scoring.scores import normalised
 
 CLASSES = 4
 NAMES = ["a", "b", "c", "d"]
-DATA = {
-    "equal classes": sample(0, 400, CLASSES),
-    "unequal classes": unequal(240, CLASSES),
-    "ties": sample(1, 400, CLASSES, levels=1),
-    "ties in unequal classes": unequal(240, CLASSES, levels=2),
-}
+DATA = varied(CLASSES)
 each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA)
 
 
