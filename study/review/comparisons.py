@@ -66,6 +66,14 @@ class Ranked:
     def hits(self) -> np.ndarray:
         return self.images.predicted == self.images.labels
 
+    @property
+    def accuracy_interval(self) -> tuple[float, float]:
+        return intervals.of_accuracy(self.hits)
+
+    @property
+    def log_loss_interval(self) -> tuple[float, float]:
+        return intervals.of_log_loss(self.images.log_loss, self.images.labels)
+
 
 @dataclass(frozen=True)
 class Pair:

@@ -310,3 +310,12 @@ def test_the_curve_does_not_depend_on_the_order_of_the_images():
     order = np.random.default_rng(0).permutation(len(labels))
     shuffled = replace(images, images=scored(labels[order], probabilities[order]))
     assert comparisons.roc_curve(shuffled) == comparisons.roc_curve(images)
+
+
+def test_accuracy_and_log_loss_have_intervals_around_what_the_images_show(recorded, models):
+    for model in comparisons.compare(models, NAMES).ranking:
+        for interval, value in (
+            (model.accuracy_interval, model.hits.mean()),
+            (model.log_loss_interval, model.images.log_loss.mean()),
+        ):
+            assert interval[0] < value < interval[1]
