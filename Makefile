@@ -2,11 +2,15 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+EXTRAS := $(VENV)/.extras
+INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+COMPILE := uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
+  --python-version 3.11 --custom-compile-command "make lock"
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONSAFEPATH  # with it Python looks for no module in the repository
 PYTEST := python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup repro cifar10 test test-quick test-long verify review lint lock bench bench-cost bench-transfer bench-tuning
+.PHONY: help setup extras repro cifar10 test test-quick test-long verify review lint lock bench bench-cost bench-transfer bench-tuning
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,8 +21,14 @@ $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"error: Python {v[0]}.{v[1]} found; Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear $(VENV)
 	sed -n '/^setuptools==/,/^[a-z#]/{/^setuptools==/p;/--hash/p}' requirements.txt > $(VENV)/build.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $(VENV)/build.txt
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-build-isolation --requirement requirements.txt
+	$(INSTALL) --requirement $(VENV)/build.txt
+	$(INSTALL) --no-build-isolation --requirement requirements.txt
+	@touch $@
+
+extras: $(EXTRAS)  ## Install the locked packages of all extras as well: plots, onnx, s3, cluster, and what their tests need
+
+$(EXTRAS): $(READY) requirements-extras.txt
+	$(INSTALL) --no-build-isolation --requirement requirements-extras.txt
 	@touch $@
 
 repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
@@ -38,13 +48,13 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 	  -S tune.trials=6 -S tune.epochs=3 -S tune.startup_trials=4 -S tune.pruner=median \
 	  -S 'tune.space.cnn.epochs=[24]' -S '+tune.space.cnn.convolutions_per_block=[2]'
 
-test: $(READY)  ## Run the tests, but for the long ones
+test: $(EXTRAS)  ## Run the tests, but for the long ones
 	$(PYTEST) -m 'not long'
 
 test-quick: $(READY)  ## Run the tests that start no stage
 	$(PYTEST) -m 'not slow and not long'
 
-test-long: $(READY)  ## Run the long tests: many kills at random instants
+test-long: $(EXTRAS)  ## Run the long tests: many kills at random instants
 	$(PYTEST) -m long
 
 verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, do its scores fit REF's?
@@ -59,9 +69,9 @@ lint: $(READY)  ## Check style, format, import contracts, and what is generated
 	python -m study deps --check
 	python -m study graph --check
 
-lock:  ## Renew requirements.txt from pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
-	  --python-version 3.11 --custom-compile-command "make lock" --output-file requirements.txt
+lock:  ## Renew requirements.txt and requirements-extras.txt from pyproject.toml (needs uv)
+	$(COMPILE) --group extras --all-extras --output-file requirements-extras.txt
+	$(COMPILE) --constraint requirements-extras.txt --output-file requirements.txt
 
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")

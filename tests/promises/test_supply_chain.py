@@ -32,8 +32,9 @@ GITHUB, SCRIPTS = tracked(".github"), [*tracked(".ci"), "Makefile"]
 WORKFLOWS = [ROOT / name for name in GITHUB if Path(name).suffix in {".yml", ".yaml"}]
 
 
-def test_every_requirement_is_locked_with_hashes_and_names_no_index():
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-extras.txt"])
+def test_every_requirement_is_locked_with_hashes_and_names_no_index(lock):
+    text = (ROOT / lock).read_text(encoding="utf-8")
     entries = re.split(r"\n(?=[a-zA-Z0-9])", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE).strip())
     assert len(entries) > 50
     for entry in entries:
@@ -42,6 +43,14 @@ def test_every_requirement_is_locked_with_hashes_and_names_no_index():
     assert set(re.findall(r"--[a-z-]+", text)) == {"--hash"}
     assert "://" not in text
     assert "--require-hashes" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_extras_change_no_version_of_what_the_pipeline_needs():
+    base, extras = (
+        set(re.findall(r"^[\w.-]+==[^\\\n]+", (ROOT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE))
+        for lock in ("requirements.txt", "requirements-extras.txt")
+    )
+    assert base < extras
 
 
 @pytest.fixture(params=WORKFLOWS, ids=lambda path: path.name)
