@@ -13,7 +13,8 @@ from study.scoring.final_scores import shortfalls
 from study.scoring.scores import normalised
 
 NUMBERS = ("confidence", "false_positive_rate", "shortfall", "mean_shortfall", "log_loss")
-COLUMNS = ["image", "actual", "predicted", *NUMBERS]
+LABELS = ("actual_label", "predicted_label")  # the numbers of the classes, by which plots order them
+COLUMNS = ["image", "actual", "predicted", *NUMBERS, *LABELS]
 HASH_DIGITS = 8
 
 
@@ -64,7 +65,8 @@ def write(model: str, scores: ImageScores, class_names: Sequence[str]) -> None:
     """A row per image; numbers have six digits, however small they are."""
     names = np.array(class_names)
     numbers = ([f"{value:.6g}" for value in getattr(scores, name)] for name in NUMBERS)
-    rows = zip(scores.image, names[scores.labels], names[scores.predicted], *numbers, strict=True)
+    classes = (scores.labels, scores.predicted)
+    rows = zip(scores.image, *(names[labels] for labels in classes), *numbers, *classes, strict=True)
     files.write_csv(path(model), COLUMNS, rows)
 
 
@@ -75,7 +77,7 @@ def read(model: str, class_names: Sequence[str]) -> ImageScores:
     try:
         if header != COLUMNS:
             raise ValueError
-        image, actual, predicted, *numbers = zip(*rows, strict=True)
+        image, actual, predicted, *numbers = list(zip(*rows, strict=True))[: -len(LABELS)]
         labels = np.array([number[name] for name in actual])
         scores = ImageScores(
             np.array(image), labels, np.array([number[name] for name in predicted]), *np.array(numbers, dtype=float)
