@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONSAFEPATH  # with it Python looks for no module in the repository
 PYTEST := python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup extras repro cifar10 test test-quick test-long verify review lint lock bench bench-cost bench-transfer bench-tuning
+.PHONY: help setup extras repro plots cifar10 test test-quick test-long verify review lint lock bench bench-cost bench-transfer bench-tuning
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ $(EXTRAS): $(READY) requirements-extras.txt
 repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
 	dvc repro
 	@echo && cat reports/ranking.md
+
+plots: $(EXTRAS)  ## Draw all plots as a page that works offline, dvc_plots/index.html; with BASE=REF: with those of REF
+	python -m study plots $(if $(BASE),"$(BASE)")
 
 cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
 	dvc exp run -S data.source=cifar10 \
@@ -60,8 +63,8 @@ test-long: $(EXTRAS)  ## Run the long tests: many kills at random instants
 verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, do its scores fit REF's?
 	python .ci/verify.py $(AGAINST)
 
-review: $(READY)  ## Write review.md on the working tree: verdicts, params, code and metrics against BASE=REF (main)
-	python -m study review "$(or $(BASE),main)"
+review: $(READY)  ## Write review.md on the working tree against BASE=REF (main); PLOTS=dvc_plots/png: with those plots
+	python -m study review "$(or $(BASE),main)" $(if $(PLOTS),--plots "$(PLOTS)")
 
 lint: $(READY)  ## Check style, format, import contracts, and what is generated
 	ruff check . && ruff format --check .

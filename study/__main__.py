@@ -18,7 +18,7 @@ def main(*arguments: str) -> None:
         case "review":
             from study.review import page
 
-            page.main(options.base, options.output)
+            page.main(options.base, options.output, options.plots)
         case "plots":
             from study.review import plots
 
@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     review = command.add_parser("review", help="write what a reviewer of the workspace reads, as one Markdown page")
     review.add_argument("base", metavar="BASE", help="the commit, branch, tag or experiment to compare with")
     review.add_argument("--output", default="review.md", metavar="FILE", help="the page (review.md)")
+    review.add_argument("--plots", metavar="PLACE", help="plots: an address to link, or a folder of PNG files to show")
     plots = command.add_parser("plots", help="write DVC's plots as a page that works offline, and as PNG files")
     plots.add_argument("base", metavar="BASE", nargs="?", help="a commit whose plots are shown beside the workspace's")
     deps = command.add_parser("deps", help="write what each stage depends on into dvc.yaml")

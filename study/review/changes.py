@@ -217,15 +217,20 @@ def rows(before: Records, after: Records) -> list[Row]:
     return _judged([_row(old.get(name), new.get(name), same) for name in {**new, **old}])
 
 
-def _scored(files: Records) -> dict[str, Scored]:
-    """The models of params.yaml and the tuned winner, by name."""
+def families(files: Records) -> dict[str, str]:
+    """The models of params.yaml with their families, by name."""
     blocks = _params(files).get("models")
     if not isinstance(blocks, dict) or not all(isinstance(block, dict) for block in blocks.values()):
         raise files.fault(PARAMS, "models holds no blocks")
-    families = {name: str(block.get("family")) for name, block in blocks.items()}
+    return {name: str(block.get("family")) for name, block in blocks.items()}
+
+
+def _scored(files: Records) -> dict[str, Scored]:
+    """The models of params.yaml and the tuned winner, by name."""
+    models = families(files)
     base = _tuned(files)
-    families[BEST] = families.get(base, "")
-    records = {name: _record(files, f"metrics/test/{name}.json", Recorded) for name in families}
+    models[BEST] = models.get(base, "")
+    records = {name: _record(files, f"metrics/test/{name}.json", Recorded) for name in models}
     spreads = {name: record["spread"][0] if record["spread"] else None for name, record in records.items()}
     hashes = _hashes(files)
     return {
@@ -233,7 +238,7 @@ def _scored(files: Records) -> dict[str, Scored]:
             name,
             record,
             *_images(files, f"metrics/images/{name}.csv"),
-            Training(len(record["repeats"]), seeds.noise(name, families, spreads, base if name == BEST else None)),
+            Training(len(record["repeats"]), seeds.noise(name, models, spreads, base if name == BEST else None)),
             hashes.get(f"models/{name}.keras", {}),
         )
         for name, record in records.items()

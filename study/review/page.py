@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from study import files
+from study.params.schema import BEST
 from study.review import changes, revisions, verdicts, words
 from study.review.revisions import Revision
 from study.runtime import UserError
@@ -14,6 +15,8 @@ from study.runtime import UserError
 METRICS = ("metrics/test", "metrics/validation", "metrics/tune.json")
 INTERVAL = ("_low", "_high")  # the last parts of the names of an interval's ends
 PICTURED = ("plots", "reports")
+OF_MODELS = "plots/predictions/"  # a figure per model, also of those that params.yaml no longer has
+WEB = ("https://", "http://")
 REPORT = "reports/report.md"
 
 
@@ -34,13 +37,22 @@ class Link:
     changed: bool
 
 
-def main(base: str, output: str) -> None:
-    """Write the page on the workspace against `base`."""
-    files.write_text(output, page(*revisions.find(base), Path(output).parent))
+@dataclass(frozen=True)
+class Drawn:
+    """What `make plots` wrote: the address of its upload, or PNG files by their paths."""
+
+    upload: str | None
+    pictures: list[Link]
+
+
+def main(base: str, output: str, plots: str | None) -> None:
+    """Write the page on the workspace against `base`, with the `plots` at a web address or in a folder."""
+    folder = Path(output).parent
+    files.write_text(output, page(*revisions.find(base), folder, drawn(plots, folder)))
     print(f"wrote {words.printable(output)}")
 
 
-def page(base: Revision, head: Revision, folder: Path) -> str:
+def page(base: Revision, head: Revision, folder: Path, plots: Drawn) -> str:
     """Links to files are to GitHub where the repository is there, else relative to `folder`."""
     fault = None
     try:
@@ -52,6 +64,7 @@ def page(base: Revision, head: Revision, folder: Path) -> str:
         **verdicts.shown(comparison, words.markdown),
         fault=fault,
         metrics=changed_metrics(base, head),
+        plots=plots,
         links=links(base, head, folder),
     )
 
@@ -81,12 +94,35 @@ def links(base: Revision, head: Revision, folder: Path) -> list[Link]:
     """The report and the figures of the commit at hand, those first that changed: a comment cannot hold local files."""
     repository, commit = revisions.github(), head.commit or revisions.find("HEAD")[0].commit
     changed = {file.path for file in Revision(head.name, commit).changed_since(base, *PICTURED)}
-    paths = [path for path in head.paths(*PICTURED) if path == REPORT or path.endswith(".png")]
+    of_none = dropped(head)
+    paths = [
+        path for path in head.paths(*PICTURED) if path == REPORT or (path.endswith(".png") and path not in of_none)
+    ]
     return [
         Link(
             path,
             quote(f"{repository}/blob/{commit}/{path}" if repository else os.path.relpath(path, folder), ":/"),
             path in changed,
         )
-        for path in sorted(paths, key=lambda path: path not in changed)
+        for path in sorted(paths, key=lambda path: (path not in changed, path))
     ]
+
+
+def dropped(head: Revision) -> set[str]:
+    """The figures of models that params.yaml does not have."""
+    try:
+        models = {*changes.families(changes.Records(head, head.read(changes.PARAMS))), BEST}
+    except UserError:  # the page says why there is no verdict
+        return set()
+    return {path for path in head.paths(OF_MODELS) if Path(path).stem not in models}
+
+
+def drawn(plots: str | None, folder: Path) -> Drawn:
+    """Raises UserError where the folder `plots` holds no PNG file; paths are relative to `folder`."""
+    if plots is None or plots.startswith(WEB):
+        return Drawn(quote(plots, ":/") if plots else None, [])
+    paths = sorted(Path(plots).rglob("*.png"))
+    if not paths:
+        raise UserError(f"{plots}: holds no PNG file; `make plots` writes some to dvc_plots/png")
+    pictures = [(path.relative_to(plots).as_posix(), quote(os.path.relpath(path, folder))) for path in paths]
+    return Drawn(None, [Link(name, address, False) for name, address in pictures])

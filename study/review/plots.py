@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from study import files
+from study.review import revisions
 from study.review.words import printable
 from study.runtime import UserError
 
 FOLDER = Path("dvc_plots")  # DVC's own name for it, which git ignores
-PNG = "png"
+PNG = FOLDER / "png"
 TEMPLATE = Path(__file__).parent / "templates/plots.html"
 LIBRARIES = "{libraries}"
 VEGA_LITE = "5.21"  # DVC's templates are written for version 5
@@ -20,36 +21,42 @@ PIXELS = 2  # of a PNG file, per pixel of the page
 MISSING = "vl-convert-python is not installed, which draws plots; run `make extras`"
 
 
-def main(base: str | None, folder: Path = FOLDER) -> None:
+def main(base: str | None) -> None:
     """Write index.html and static/ with all plots of the workspace, and png/ with those that DVC itself draws.
 
-    With a `base`, plots show that commit as well. Raises UserError where DVC has no plot, or packages are missing.
+    With a `base`, plots show that commit as well. Raises UserError where there is no such commit or no plot, or where
+    the extra is missing.
     """
     try:
         import vl_convert
     except ImportError:
         raise UserError(MISSING) from None
+    if base is not None:
+        revisions.find(base)
     charts = specifications(base)
-    files.clear(folder)
-    template = folder / "template.html"
+    files.clear(FOLDER)
+    template = FOLDER / "template.html"
     files.write_text(template, page_template(vl_convert.javascript_bundle(vl_version=VEGA_LITE)))
-    dvc_plots(base, "--out", str(folder), "--html-template", str(template))
+    dvc_plots(base, "--out", str(FOLDER), "--html-template", str(template))
     template.unlink()
     for name, chart in charts.items():
-        with files.whole(folder / PNG / Path(name).with_suffix(".png")) as partial:
+        with files.whole(PNG / Path(name).with_suffix(".png")) as partial:
             partial.write_bytes(vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE, scale=PIXELS))
-    print(f"wrote {printable(folder / 'index.html')}, and {len(charts)} of its plots to {printable(folder / PNG)}")
+    print(f"wrote {FOLDER / 'index.html'}, and {len(charts)} of its plots to {PNG}")
 
 
 def specifications(base: str | None) -> dict[str, dict[str, Any]]:
     """The plots that DVC draws, in Vega-Lite, by their paths. Prints a note for each plot that DVC cannot read."""
     with tempfile.TemporaryDirectory() as images:
-        found = json.loads(dvc_plots(base, "--out", images, "--json"))
-    for error in found.get("errors", ()):
-        print(f"note: no plot of {printable(error['name'])} in {printable(error['rev'])}: {printable(error['msg'])}")
-    charts = {name: plot[0]["content"] for name, plot in found["data"].items() if plot and plot[0]["type"] == "vega"}
+        answer = json.loads(dvc_plots(base, "--out", images, "--json"))
+    plots, faults = answer.get("data", {}), answer.get("errors", [])
+    charts = {name: plot[0]["content"] for name, plot in plots.items() if plot and plot[0]["type"] == "vega"}
     if not charts:
-        raise UserError("dvc.yaml: its stages have written no plots yet; run `dvc repro`")
+        of_all = [f"{fault['msg']}; mend it" for fault in faults if "name" not in fault]
+        raise UserError(f"dvc plots: {(of_all or ['no stage has written a plot; run `dvc repro` in the project'])[0]}")
+    for fault in faults:
+        plot, reason = fault.get("name", "any file"), " ".join(fault["msg"].split())
+        print(printable(f"note: no plot of {plot} in {fault['rev']}: {reason}"))
     return charts
 
 

@@ -9,6 +9,7 @@ from histories import commit, git
 from study import files
 from study.__main__ import main
 from study.review import page, revisions
+from study.runtime import UserError
 
 
 @pytest.fixture
@@ -84,6 +85,31 @@ def test_figures_that_changed_come_first_and_are_marked(here):
 def test_links_are_relative_to_the_page(here):
     main("review", "base", "--output", "pages/of/review.md")
     assert "(../../plots/ranking.png)" in Path("pages/of/review.md").read_text(encoding="utf-8")
+
+
+def test_what_a_dropped_model_left_has_no_link(here):
+    for name in ("cnn2", "best", "dropped"):
+        files.write_text(here / f"plots/predictions/{name}.png", "content")
+    commit(here, "predictions")
+    assert re.findall(r"^- \[plots/predictions/(.*)\.png\]", written(), re.MULTILINE) == ["best", "cnn2"]
+
+
+def test_uploaded_plots_are_a_link(here):
+    main("review", "base", "--plots", "https://github.com/owner/name/artifacts/7")
+    assert ": [plots](https://github.com/owner/name/artifacts/7).\n" in Path("review.md").read_text(encoding="utf-8")
+
+
+def test_plots_of_a_folder_are_shown_by_their_paths_from_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files.write_text("dvc_plots/png/plots/a b.png", "content")
+    assert page.drawn("dvc_plots/png", Path("pages")).pictures == [
+        page.Link("plots/a b.png", "../dvc_plots/png/plots/a%20b.png", changed=False)
+    ]
+
+
+def test_a_folder_without_plots_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"none: holds no PNG file; `make plots` writes some to dvc_plots/png$"):
+        page.drawn(str(tmp_path / "none"), tmp_path)
 
 
 def test_on_github_links_name_the_commit(here):

@@ -1,0 +1,143 @@
+"""The page that `make plots` writes, in a real browser: all of it is drawn, and it needs no network."""
+
+import contextlib
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import project
+import pytest
+from PIL import Image
+
+from study.__main__ import main
+from study.params.schema import BEST
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MODELS = [*project.TINY_MODELS, BEST]
+DROPPED = "resnet101"
+UNTESTED = "THE PAGE OF PLOTS IS NOT TESTED"
+SEEN_PIXELS = 6  # width of a point that one can see
+DRAWN = "() => [...document.body.children].every(plot => plot.querySelector('svg.marks, img'))"
+# What one sees of each plot, by its id: marks that have a size, points as colour and width, texts by their role.
+LOOK = """() => Object.fromEntries([...document.body.children].map(plot => {
+    const all = pattern => [...plot.querySelectorAll(pattern)];
+    const texts = pattern => all(pattern + ' text').map(each => each.textContent);
+    const box = each => each.getBoundingClientRect();
+    return [plot.id, {
+        titles: texts('.role-title'),
+        marks: all('.role-mark path').filter(each => box(each).width + box(each).height > 0).length,
+        points: all('.mark-symbol.role-mark path').map(each => [each.getAttribute('fill'), box(each).width]),
+        values: texts('.mark-text.role-mark'),
+        columns: texts('[aria-label^="X-axis"] .role-axis-label'),
+        rows: texts('[aria-label^="Y-axis"] .role-axis-label'),
+        images: all('img').map(each => each.naturalWidth),
+    }];
+}))"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def browser() -> str:
+    """The path of one."""
+    pytest.importorskip(
+        "vl_convert", reason="THE PAGE OF PLOTS IS NOT TESTED: `make extras` is to install its packages"
+    )
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"THE PAGE OF PLOTS IS NOT TESTED: install one of {', '.join(BROWSERS)}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def repository(browser, tiny_run, tmp_path_factory) -> Path:
+    """A clone of a run with its plots drawn, in which a dropped model has left its files."""
+    folder = tmp_path_factory.mktemp("plots") / "repository"
+    project.shell(tiny_run[0], "git", "clone", "--quiet", ".", str(folder))
+    for left in ("metrics/images/{}.csv", "plots/predictions/{}.png"):
+        shutil.copy(folder / left.format(BEST), folder / left.format(DROPPED))
+    with contextlib.chdir(folder):
+        main("plots")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(browser, repository) -> Iterator[dict]:
+    """What one sees of each plot, which addresses the page asked for, and its errors."""
+    from playwright.sync_api import TimeoutError, sync_playwright
+
+    asked, errors = [], []
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=browser, args=ARGUMENTS) as opened:
+        tab = opened.new_context(offline=True).new_page()
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        tab.goto((repository / "dvc_plots/index.html").as_uri())
+        with contextlib.suppress(TimeoutError):
+            tab.wait_for_function(DRAWN)
+        yield {"plots": tab.evaluate(LOOK), "asked": asked, "errors": errors}
+
+
+def test_the_page_asks_for_files_beside_it_only(page, repository):
+    place = (repository / "dvc_plots").as_uri()
+    assert [address for address in page["asked"] if not address.startswith((place, "data:"))] == []
+
+
+def test_the_console_has_no_error(page):
+    assert page["errors"] == []
+
+
+def test_every_plot_is_drawn(page):
+    """Those of DVC have marks, the others are images."""
+    drawn = {name: plot["marks"] + sum(plot["images"]) for name, plot in page["plots"].items()}
+    assert [name for name, marks in drawn.items() if not marks] == []
+    assert len(drawn) > 20
+
+
+def test_the_page_has_every_model_and_nothing_of_a_dropped_one(page):
+    of_models = {name for name in page["plots"] if name.startswith(("metrics_images_", "plots_predictions_"))}
+    assert of_models == {f"metrics_images_{name}_csv" for name in MODELS} | {
+        f"plots_predictions_{name}_png" for name in MODELS
+    }
+    assert DROPPED not in json.dumps(page["plots"])
+
+
+def test_a_model_of_one_epoch_is_a_point_of_its_own_colour_among_the_learning_curves(page):
+    """All models of the run have one epoch."""
+    colours, widths = zip(*page["plots"]["plots_learning_curves_csv"]["points"], strict=True)
+    assert len(set(colours)) == len(colours) == len(MODELS)
+    assert min(widths) > SEEN_PIXELS
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_confusion_matrix_names_its_model_and_has_the_classes_in_order_and_each_count(page, repository, name):
+    plot = page["plots"][f"metrics_images_{name}_csv"]
+    classes = json.loads((repository / "metrics/eda.json").read_bytes())["classes"]
+    with (repository / f"metrics/images/{name}.csv").open(newline="") as rows:
+        pairs = [(row["actual"], row["predicted"]) for row in csv.DictReader(rows)]
+    assert f"Confusion of {name} on the test split" in plot["titles"]
+    assert (plot["rows"], plot["columns"]) == (classes, classes)
+    assert sorted(map(int, plot["values"])) == sorted(pairs.count(pair) for pair in set(pairs))
+
+
+def test_each_plot_that_dvc_draws_is_a_png_file_as_well(repository, page):
+    folder = repository / "dvc_plots/png"
+    pictures = {str(path.relative_to(folder).with_suffix("")).replace("/", "_"): path for path in folder.rglob("*.png")}
+    drawn = {name.rpartition("_")[0] for name, plot in page["plots"].items() if plot["marks"]}
+    assert pictures.keys() == drawn
+    for path in pictures.values():
+        with Image.open(path) as picture:
+            darkest, lightest = picture.convert("L").getextrema()
+            assert (darkest < 50, lightest) == (True, 255)
