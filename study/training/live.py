@@ -16,19 +16,23 @@ from study.runtime import UserError
 from study.training.checkpoint import Row
 
 FOLDER = Path("dvclive")
+# Written whole, for DVC runs nothing while one is cut. DVCLive's own grows by a line per epoch.
+DVC_YAML = "metrics:\n- metrics.json\nplots:\n- plots/metrics:\n    x: step\n"
 
 
 @contextmanager
 def metrics(model: str) -> Iterator[Callable[[Row], None]]:
-    """Yield a function that shows a row of history as metrics MODEL/… of the running experiment; removed at the end."""
+    """Yield a function that shows a row of history as metrics MODEL.… of the workspace; removed at the end."""
     try:
-        with Live(str(FOLDER), dvcyaml=str(FOLDER / "dvc.yaml"), report=None, save_dvc_exp=False) as live:
+        with Live(str(FOLDER), dvcyaml=None, report=None, save_dvc_exp=False) as live:
 
             def log(row: Row) -> None:
                 for key, value in row.items():
                     if key != "epoch":
                         live.log_metric(f"{model}/{key}", value)
                 live.next_step()
+                if not (FOLDER / "dvc.yaml").exists():  # it names files that must be there
+                    files.write_text(FOLDER / "dvc.yaml", DVC_YAML)
 
             yield log
     except SCMError as error:

@@ -7,6 +7,7 @@ import pytest
 from samples import pictures, sample, varied
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
+from study import files
 from study.runtime import UserError
 from study.scoring import image_scores
 from study.scoring.image_scores import ImageScores
@@ -97,6 +98,15 @@ def test_scores_are_read_as_they_were_written_but_for_rounding(tmp_path, monkeyp
             np.testing.assert_allclose(one, other, rtol=1e-5, err_msg=field.name)
         else:
             np.testing.assert_array_equal(one, other, strict=True, err_msg=field.name)
+
+
+def test_the_classes_have_their_numbers_by_which_plots_order_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image_scores.write("cnn2", scored(*DATA["unequal classes"]), NAMES)
+    header, *rows = files.read_csv(image_scores.path("cnn2"))
+    for name in ("actual", "predicted"):
+        of_name, of_number = header.index(name), header.index(f"{name}_label")
+        assert all(NAMES[int(row[of_number])] == row[of_name] for row in rows)
 
 
 def test_a_row_of_ten_thousand_images_takes_less_than_100_bytes(tmp_path, monkeypatch):

@@ -1,9 +1,14 @@
 """What a running training shows: a line per epoch with the time left, and metrics that are gone at its end."""
 
 import io
+import json
+import shutil
 import sys
 
 import pytest
+import yaml
+from histories import commit, git
+from project import ROOT
 
 from study.training import live
 
@@ -64,6 +69,20 @@ def test_a_row_is_shown_as_metrics_of_its_model(folder):
         log(ROW)
         shown = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.tsv"))
     assert shown == ["dvclive/plots/metrics/cnn2/loss.tsv", "dvclive/plots/metrics/cnn2/val_roc_auc.tsv"]
+
+
+def test_dvc_shows_the_metrics_of_a_running_training(folder):
+    """DVC looks into no folder that git ignores, and takes no dvc.yaml that git ignores."""
+    git(folder, "init", "--quiet")
+    shutil.copy(ROOT / ".gitignore", folder)
+    commit(folder, "first")
+    with live.metrics("cnn2") as log:
+        log(ROW)
+        assert git(folder, "ls-files", "--others", "--exclude-standard", "dvclive") == "dvclive/dvc.yaml"
+        record = yaml.safe_load((folder / "dvclive/dvc.yaml").read_text())
+        shown = json.loads((folder / "dvclive" / record["metrics"][0]).read_text())
+    assert record["metrics"] == ["metrics.json"]
+    assert shown == {"cnn2": {"loss": 0.5, "val_roc_auc": 0.75}, "step": 0}
 
 
 def test_nothing_of_the_metrics_is_left_after_a_training(folder):
