@@ -107,7 +107,7 @@ def test_a_class_may_have_any_printable_name(name, shown):
 def test_a_matrix_of_many_classes_is_left_to_dvc(monkeypatch):
     monkeypatch.setattr(report, "MOST_CLASSES", 2)
     text = report.classification(ranked("cnn2", 0.9), ["a", "b", "c"])
-    assert "A matrix of 3 classes is too large for a page. `dvc plots show` draws it.\n" in text
+    assert "A matrix of 3 classes is too large for a page. `make plots` draws it.\n" in text
 
 
 def test_a_model_without_mistakes_has_a_sentence_in_place_of_their_table():
