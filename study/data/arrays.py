@@ -47,6 +47,7 @@ class Prepared:
     train: Split
     validation: Split
     class_names: list[str]
+    fit: str = "stretch"  # how the images got their size (`images.Fit`), and others are to get it
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -61,11 +62,13 @@ def read_raw() -> tuple[Split, Split, list[str]]:
 
 
 def read_prepared() -> Prepared:
-    arrays = files.read_npz(PREPARED, "x_train", "y_train", "x_validation", "y_validation", "class_names")
+    keys = ("x_train", "y_train", "x_validation", "y_validation", "class_names")
+    arrays = files.read_npz(PREPARED, *keys, optional=["fit"])
     return Prepared(
         Split(arrays["x_train"], arrays["y_train"]),
         Split(arrays["x_validation"], arrays["y_validation"]),
         arrays["class_names"].tolist(),
+        str(arrays.get("fit", Prepared.fit)),
     )
 
 
