@@ -29,7 +29,7 @@ def resnet(backbone: Backbone) -> Architecture:
 def network(block: Resnet, image_shape: tuple[int, int, int], classes: int, backbone: Backbone) -> keras.Model:
     """Class probabilities (N, classes) float32 of images (N, *image_shape) with values 0 .. 255.
 
-    Resize to image_size → preprocess as keras.applications → backbone without its top, pooled → Dropout → Dense softmax.
+    Resize to image_size → preprocess for the backbone → backbone without its top, pooled → Dropout → Dense softmax.
     Raises BlockError where the weights cannot be had or do not fit.
     """
     size = block.image_size
