@@ -1,5 +1,6 @@
 """A `.keras` file that predicts."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +23,10 @@ class KerasModel:
     def read(cls, path: Path) -> "KerasModel":
         """Raises UserError where the file cannot be loaded, lacks a card or is another kind of model."""
         model = keras_file.read(path)
-        shape, dtype = model.input_shape, model.input.dtype
-        if len(shape) != 4 or None in shape[1:] or shape[3] != 3 or dtype != "uint8":
-            raise UserError(f"{path}: takes {dtype} of shape {shape}; allowed: images (N, height, width, 3) uint8")
-        return cls(model, shape[1:3], keras_file.read_card(path, model))
+        taken = [f"{tuple(given.shape)} {given.dtype}" for given in model.inputs]
+        if len(taken) != 1 or not re.fullmatch(r"\(None, \d+, \d+, 3\) uint8", taken[0]):
+            raise UserError(f"{path}: takes {' and '.join(taken)}; allowed: (None, height, width, 3) uint8")
+        return cls(model, model.inputs[0].shape[1:3], keras_file.read_card(path, model))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, C) float32 of images (N, H, W, 3) uint8."""
