@@ -14,8 +14,9 @@ def repository(recorded_run, tmp_path_factory) -> Path:
     """A copy of a repository whose stages are done, with a remote; nothing was exported."""
     folder = tmp_path_factory.mktemp("export")
     repository = Path(shutil.copytree(recorded_run, folder / "repository", symlinks=True))
-    with (repository / ".dvc/config").open("a") as config:
-        config.write(f"[core]\n    remote = local\n['remote \"local\"']\n    url = {folder / 'remote'}\n")
+    config = repository / ".dvc/config"
+    remote = f"    remote = local\n['remote \"local\"']\n    url = {folder / 'remote'}\n"
+    config.write_text(config.read_text() + remote)
     project.commit(repository, "results")
     shell(repository, "git", "tag", "--annotate", "best@v1.0.0", "--message", "first")
     return repository
