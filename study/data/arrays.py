@@ -47,6 +47,7 @@ class Prepared:
     train: Split
     validation: Split
     class_names: list[str]
+    fit: str = "stretch"  # how the images got their size (`images.Fit`), and others are to get it
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -61,11 +62,13 @@ def read_raw() -> tuple[Split, Split, list[str]]:
 
 
 def read_prepared() -> Prepared:
-    arrays = files.read_npz(PREPARED, "x_train", "y_train", "x_validation", "y_validation", "class_names")
+    keys = ("x_train", "y_train", "x_validation", "y_validation", "class_names")
+    arrays = files.read_npz(PREPARED, *keys, optional=["fit"])
     return Prepared(
         Split(arrays["x_train"], arrays["y_train"]),
         Split(arrays["x_validation"], arrays["y_validation"]),
         arrays["class_names"].tolist(),
+        str(arrays.get("fit", Prepared.fit)),
     )
 
 
@@ -142,7 +145,7 @@ def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> 
         refuse("the number of classes", str(count), "2 to 256")
     checked = [str(name) for name in (range(count) if names is None else names)]
     for name in checked:
-        if not _is_name(name):
+        if not is_name(name):
             refuse("class_names", f"of {name[:80]!r}", NAMES)
     if len({_look(name) for name in checked}) < count:
         refuse("class_names", "not distinct", "one name per class")
@@ -154,7 +157,7 @@ def _look(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).split())
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
     """Whether the name, and what programs may make of its full-width characters, stands for itself wherever shown."""
     shown = name.isprintable() and not INVISIBLE.search(name) and not name.endswith(" ")
     return shown and all(NAME.fullmatch(form) for form in (name, _look(name)))

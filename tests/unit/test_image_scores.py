@@ -11,7 +11,7 @@ from study import files
 from study.runtime import UserError
 from study.scoring import image_scores
 from study.scoring.image_scores import ImageScores
-from study.scoring.scores import normalised
+from study.scoring.probabilities import normalised
 
 CLASSES = 4
 NAMES = ["a", "b", "c", "d"]

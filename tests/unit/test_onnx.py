@@ -1,0 +1,209 @@
+"""A model is the same model as ONNX, has the same bytes each time, and says in its file what predictions need."""
+
+import random
+import sys
+
+import keras
+import numpy as np
+import pytest
+from networks import SMALL_RESNET, TINY
+
+from study import files
+from study.models import card, keras_file, onnx_export, onnx_file
+from study.models.card import Card
+from study.runtime import UserError
+from study.scoring.predict import predict
+from study.serving import export
+from study.training.fit import mirror_averaged
+
+onnx = pytest.importorskip("onnx", reason="needs the extra onnx: make extras")
+tf2onnx = pytest.importorskip("tf2onnx", reason="needs the extra onnx: make extras")
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3)).astype(np.uint8)
+CARD = Card(["cat", "dog, wet", "café"], 1.25, "pad")
+FAMILIES = ["cnn", "resnet", "cnn in bfloat16"]
+
+
+def built(family: str, blocks: dict) -> keras.Model:
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy("mixed_bfloat16" if "bfloat16" in family else "float32")
+    kind = family.split()[0]
+    model = {"cnn": TINY, "resnet": SMALL_RESNET}[kind].build(blocks[kind], (32, 32, 3), 3)
+    return mirror_averaged(model)
+
+
+@pytest.fixture(scope="module")
+def exported(cnn_block, resnet_block, tmp_path_factory) -> dict:
+    """The model, its probabilities and its ONNX file, by family."""
+    folder, blocks, made = tmp_path_factory.mktemp("onnx"), {"cnn": cnn_block, "resnet": resnet_block}, {}
+    for family in FAMILIES:
+        model, path = built(family, blocks), folder / f"{family}.onnx"
+        onnx_export.write(path, model, CARD, "0" * 64)
+        made[family] = model, predict(model, IMAGES), path
+    return made
+
+
+TOLERANCES = {"cnn": 1e-5, "resnet": 1e-4, "cnn in bfloat16": 0.05}
+
+
+@pytest.mark.parametrize(("family", "tolerance"), TOLERANCES.items(), ids=TOLERANCES)
+def test_the_probabilities_are_those_of_keras(exported, family, tolerance):
+    _, expected, path = exported[family]
+    np.testing.assert_allclose(onnx_file.read(path).predict(IMAGES), expected, rtol=0, atol=tolerance)
+
+
+def test_a_model_in_mixed_precision_is_exported_in_float32(exported):
+    plain = onnx_export.in_float32(exported["cnn in bfloat16"][0])
+    np.testing.assert_allclose(
+        onnx_file.read(exported["cnn in bfloat16"][2]).predict(IMAGES), predict(plain, IMAGES), rtol=0, atol=1e-5
+    )
+
+
+def test_a_single_image_has_the_probabilities_that_it_has_among_others(exported):
+    model = onnx_file.read(exported["cnn"][2])
+    np.testing.assert_allclose(model.predict(IMAGES[7:8]), model.predict(IMAGES)[7:8], atol=1e-6)
+
+
+def test_the_file_holds_class_names_temperature_fit_size_and_source(exported):
+    model = onnx_file.read(exported["cnn"][2])
+    assert (model.card, model.size, model.source) == (CARD, (32, 32), "0" * 64)
+
+
+def test_a_second_export_in_one_process_has_the_same_bytes(exported, tmp_path):
+    model, _, path = exported["cnn"]
+    onnx_export.write(tmp_path / "again.onnx", model, CARD, "0" * 64)
+    assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
+
+
+def test_the_order_and_the_names_of_nodes_do_not_depend_on_those_of_tf2onnx(exported):
+    graph = onnx.load(exported["resnet"][2]).graph
+    other = onnx.GraphProto()
+    other.CopyFrom(graph)
+    names = {name: f"x{number}" for number, name in enumerate({n for node in graph.node for n in node.output})}
+    names |= {constant.name: f"y{number}" for number, constant in enumerate(reversed(graph.initializer))}
+    for node in other.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for value in [*other.output, *other.initializer]:
+        value.name = names[value.name]
+    for part in (other.node, other.initializer):
+        shuffled = random.Random(0).sample(list(part), len(part))
+        del part[:]
+        part.extend(shuffled)
+    assert onnx_export._canonical(other) == graph
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    (tmp_path / "own.onnx").write_bytes(b"hello")
+    with pytest.raises(
+        UserError, match=r"own\.onnx: cannot be loaded \(.*; `dvc repro export/dvc\.yaml` makes it again"
+    ):
+        onnx_file.read(tmp_path / "own.onnx")
+
+
+def test_a_missing_file_names_what_makes_it(tmp_path):
+    with pytest.raises(UserError, match=r"own\.onnx: is missing; `dvc repro export/dvc\.yaml` makes it"):
+        onnx_file.read(tmp_path / "own.onnx")
+
+
+def with_metadata(path, folder, **changes: str):
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, {entry.key: entry.value for entry in model.metadata_props} | changes)
+    onnx.save(model, folder / "own.onnx")
+    return folder / "own.onnx"
+
+
+UNFIT = {
+    "fewer names": ({"class_names": '["a", "b"]'}, "it names 2 classes and gives 3 probabilities"),
+    "a name that a spreadsheet runs": ({"class_names": '["=a", "b", "c"]'}, "its class names must be"),
+    "a temperature of 0": ({"temperature": "0.0"}, "its temperature must be a number above 0"),
+    "a temperature that is no number": ({"temperature": "NaN"}, "its temperature must be a number above 0"),
+    "another fit": ({"fit": '"crop"'}, "its fit must be stretch or pad"),
+    "no JSON": ({"fit": "pad"}, "Expecting value"),
+}
+
+
+@pytest.mark.parametrize(("changes", "fault"), UNFIT.values(), ids=UNFIT)
+def test_metadata_that_do_not_fit_are_refused(exported, tmp_path, changes, fault):
+    with pytest.raises(UserError, match=rf"cannot be loaded \({fault}"):
+        onnx_file.read(with_metadata(exported["cnn"][2], tmp_path, **changes))
+
+
+def test_a_model_of_other_programs_is_refused(tmp_path):
+    value = onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 3, 8, 8])
+    out = onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 3, 8, 8])
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", [value], [out])
+    opset = [onnx.helper.make_opsetid("", 15)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "own.onnx")
+    with pytest.raises(UserError, match=r"it has \['x', 'tensor\(float\)'"):
+        onnx_file.read(tmp_path / "own.onnx")
+
+
+MISSING = r"the packages of the extra onnx, and {} is missing; run `make extras`"
+
+
+@pytest.mark.parametrize("package", ["onnx", "tf2onnx"])
+def test_an_export_without_a_package_of_the_extra_is_refused_in_one_line(exported, tmp_path, monkeypatch, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(UserError, match=MISSING.format(package)):
+        onnx_export.write(tmp_path / "a.onnx", exported["cnn"][0], CARD, "")
+
+
+def test_an_onnx_file_without_onnx_runtime_is_refused_in_one_line(exported, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=MISSING.format("onnxruntime")):
+        onnx_file.read(exported["cnn"][2])
+
+
+@pytest.fixture
+def project(exported, tmp_path, monkeypatch):
+    """A folder with what `export` reads of the model `own`."""
+    monkeypatch.chdir(tmp_path)
+    model, probabilities, _ = exported["cnn"]
+    keras_file.write("models/own.keras", model, CARD)
+    labels = np.zeros(len(IMAGES), np.uint8)
+    files.write_npz("data/test.npz", x_test=IMAGES, y_test=labels, class_names=np.array(CARD.class_names))
+    files.write_npz("data/predictions/own.npz", labels=labels, probabilities=probabilities)
+    return tmp_path
+
+
+def test_an_export_says_how_far_it_is_from_the_model(project, capsys):
+    export.export("own", 1)
+    record = files.read_json("metrics/onnx/own.json", dict)
+    assert record.pop("largest_difference") < 1e-5
+    assert record == {"images": 40, "other_classes": 0, "precision": "float32"}
+    assert "own: 40 test images, largest difference of a probability " in capsys.readouterr().out
+    assert onnx_file.read("models/own.onnx").source == files.sha256("models/own.keras")
+
+
+def test_an_export_that_predicts_otherwise_is_refused(project):
+    files.write_npz("data/predictions/own.npz", probabilities=np.eye(3, dtype=np.float32)[np.zeros(40, int)])
+    with pytest.raises(
+        UserError, match=r"models/own\.onnx: a probability differs by .* models/own\.keras; allowed: 0\.001"
+    ):
+        export.export("own", 1)
+
+
+def test_the_comparison_counts_images_of_another_class():
+    found, expected = np.array([[0.6, 0.4], [0.4, 0.6]]), np.array([[0.45, 0.55], [0.4, 0.6]])
+    assert export.comparison(found, expected) == {"images": 2, "largest_difference": 0.15, "other_classes": 1}
+
+
+def test_a_keras_file_gives_its_card_back_and_is_loaded_by_keras(exported, tmp_path, checkpoints):
+    model, probabilities, _ = exported["cnn"]
+    keras_file.write(tmp_path / "own.keras", model, CARD)
+    assert keras_file.read_card(tmp_path / "own.keras", keras_file.read(tmp_path / "own.keras")) == CARD
+    plain = keras.models.load_model(tmp_path / "own.keras")
+    np.testing.assert_array_equal(predict(plain, IMAGES), probabilities)
+
+
+def test_a_keras_file_without_a_card_is_refused_where_one_is_needed(exported, tmp_path):
+    keras_file.write(tmp_path / "own.keras", exported["cnn"][0])
+    reason = r"own\.keras: it lacks class_names, temperature, fit; .*; `dvc repro` makes a file that does"
+    with pytest.raises(UserError, match=reason):
+        keras_file.read_card(tmp_path / "own.keras", exported["cnn"][0])
+
+
+def test_a_card_is_what_it_was():
+    assert card.checked(CARD.to_dict(), 3) == CARD

@@ -1,0 +1,210 @@
+"""The command `predict` answers for each image that can be read, in order, and names each other one in a line."""
+
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from study import files
+from study.models import onnx_file
+from study.models.card import Card
+from study.runtime import UserError
+from study.serving import predict
+
+PROBABILITIES = np.array([25, 4, 1]) / 30  # at temperature 2, their roots: 5, 2 and 1 eighths
+
+
+class Brightness:
+    """Stands for a model of images of 8 pixels: dark, grey or light."""
+
+    size = (8, 8)
+    card = Card(["dark", "grey", "light"], 2.0, "stretch")
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        order = np.array([[0, 1, 2], [1, 0, 2], [2, 1, 0]])
+        return np.stack([PROBABILITIES[order[int(image.mean() // 86)]] for image in images]).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """The working folder with some images, and with `Brightness` as each model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(predict, "load", lambda model: Brightness())
+    for name, value in {"a.png": 0, "b.jpg": 128, "in/c.WEBP": 255, "in/.hidden.png": 0, "in/.git/d.png": 0}.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (20, 10), value).save(name)
+    Path("notes.txt").write_text("no image")
+    Path("empty").mkdir()
+    Image.effect_noise((64, 64), 50).save("cut.png")
+    Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:-500])
+    return tmp_path
+
+
+def run(*arguments: str, top: int = 3, form: str = "text") -> int | str | None:
+    try:
+        predict.main(list(arguments), "best", top, form)
+    except SystemExit as end:
+        return end.code
+    return 0
+
+
+def test_each_image_has_its_classes_from_likely_to_unlikely(folder, capsys):
+    assert run("a.png", "b.jpg", top=1) == 0
+    assert capsys.readouterr() == ("a.png: dark 0.6250\nb.jpg: grey 0.6250\n", "")
+
+
+def test_probabilities_are_those_at_the_temperature_of_the_model(folder, capsys):
+    assert run("a.png") == 0
+    assert capsys.readouterr().out == "a.png: dark 0.6250, grey 0.2500, light 0.1250\n"
+
+
+SOURCES = {
+    "a folder, its folders and no hidden file": (["in"], ["in/c.WEBP"]),
+    "a pattern": (["*.jpg"], ["b.jpg"]),
+    "a pattern through folders": (["**/*.WEBP"], ["in/c.WEBP"]),
+    "a pattern that matches a folder": (["i*"], ["in/c.WEBP"]),
+    "the same twice": (["a.png", "a.png"], ["a.png", "a.png"]),
+    "in the order of the arguments": (["b.jpg", "a.png"], ["b.jpg", "a.png"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "names"), SOURCES.values(), ids=SOURCES)
+def test_the_images_are_those_of(folder, capsys, arguments, names):
+    assert run(*arguments, top=1) == 0
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == names
+
+
+def test_a_file_may_have_the_name_of_a_pattern(folder, capsys):
+    Path("[a].png").write_bytes(Path("a.png").read_bytes())
+    assert run("[a].png", top=1) == 0
+    assert capsys.readouterr().out == "[a].png: dark 0.6250\n"
+
+
+def test_an_image_may_come_from_standard_input(folder, capfd):
+    descriptor, kept = os.open("a.png", os.O_RDONLY), os.dup(0)
+    try:
+        os.dup2(descriptor, 0)
+        assert run("-", top=1) == 0
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(descriptor)
+    assert capfd.readouterr().out == "-: dark 0.6250\n"
+
+
+REFUSED = {
+    "a broken image": ("cut.png", "cut.png: is broken ("),
+    "a missing file": ("nope.png", "nope.png: is missing"),
+    "another file": ("notes.txt", "notes.txt: is no PNG, JPEG or WebP image"),
+    "a folder without images": ("empty", "empty: holds no file *.png, *.jpg, *.jpeg, *.webp"),
+    "a pattern without a match": ("x*.png", "x*.png: matches no file"),
+    "a name that a terminal would run": ("\x1b2J.png", "\\x1b2J.png: is missing"),
+}
+
+
+@pytest.mark.parametrize(("argument", "line"), REFUSED.values(), ids=REFUSED)
+def test_what_gives_no_image_is_one_line_and_the_rest_go_on(folder, capsys, argument, line):
+    assert run("a.png", argument, "b.jpg", top=1) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "a.png: dark 0.6250\nb.jpg: grey 0.6250\n"
+    assert printed.err.startswith(f"error: {line}")
+    assert printed.err.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_named(folder, capsys, monkeypatch):
+    def walk(place, onerror):
+        onerror(PermissionError(13, "Permission denied", "in/locked"))
+        yield "in", [], ["c.WEBP"]
+
+    monkeypatch.setattr(os, "walk", walk)
+    assert run("in", top=1) == 1
+    assert capsys.readouterr() == ("in/c.WEBP: light 0.6250\n", "error: in/locked: Permission denied\n")
+
+
+def test_json_is_a_list_of_images(folder, capsys):
+    assert run("a.png", "cut.png", "b.jpg", top=2, form="json") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [row["image"] for row in found] == ["a.png", "b.jpg"]
+    assert found[0]["predictions"][1] == {"class": "grey", "probability": 0.25}
+
+
+def test_json_without_an_image_is_an_empty_list(folder, capsys):
+    assert run("nope.png", form="json") == 1
+    assert json.loads(capsys.readouterr().out) == []
+
+
+def test_csv_has_a_line_per_image_and_class(folder, capsys):
+    assert run("a.png", top=2, form="csv") == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["image,rank,class,probability", "a.png,1,dark,0.625000"]
+
+
+def test_no_name_of_a_file_is_run_by_a_spreadsheet(folder, capsys):
+    Path("a.png").rename("=a.png")
+    assert run("=a.png", top=1, form="csv") == 0
+    assert capsys.readouterr().out.splitlines()[1].startswith("./=a.png,1,dark,")
+
+
+def test_more_images_than_one_batch_stay_in_order(folder, capsys):
+    names = [f"many/{number:03d}.png" for number in range(2 * predict.BATCH + 3)]
+    Path("many").mkdir()
+    for number, name in enumerate(names):
+        Image.new("L", (8, 8), 255 * (number % 2)).save(name)
+    assert run("many", top=1) == 0
+    expected = [f"{name}: {'light' if number % 2 else 'dark'} 0.6250" for number, name in enumerate(names)]
+    assert capsys.readouterr().out.splitlines() == expected
+
+
+def test_no_class_is_asked_for_in_vain(folder):
+    with pytest.raises(UserError, match=r"--top is 0; allowed: 1 or more"):
+        run("a.png", top=0)
+
+
+@pytest.fixture
+def models(tmp_path, monkeypatch) -> SimpleNamespace:
+    """An exported and a trained model, each of which only says what it is."""
+    monkeypatch.chdir(tmp_path)
+    files.write_text("models/best.keras", "weights")
+    files.write_text("models/best.onnx", "graph")
+    source = files.sha256("models/best.keras")
+    monkeypatch.setattr(onnx_file, "read", lambda path: SimpleNamespace(path=str(path), source=source))
+    monkeypatch.setattr(predict, "_by_keras", lambda path: SimpleNamespace(path=str(path)))
+    return SimpleNamespace(keras=Path("models/best.keras"), onnx=Path("models/best.onnx"))
+
+
+def test_a_model_is_used_as_onnx_where_it_can_be(models, capsys):
+    assert predict.load("best").path == "models/best.onnx"
+    assert capsys.readouterr().err == ""
+
+
+def test_without_the_trained_model_the_exported_one_is_used(models):
+    models.keras.unlink()
+    assert predict.load("best").path == "models/best.onnx"
+
+
+def test_without_onnx_runtime_the_trained_model_is_used(models, monkeypatch):
+    monkeypatch.setattr(onnx_file, "is_installed", lambda: False)
+    assert predict.load("best").path == "models/best.keras"
+
+
+def test_an_exported_model_of_another_training_is_left_aside_with_a_note(models, capsys):
+    models.keras.write_text("other weights")
+    assert predict.load("best").path == "models/best.keras"
+    assert capsys.readouterr().err == (
+        "note: models/best.onnx was made of another models/best.keras, which is used; `dvc repro export/dvc.yaml` "
+        "renews it\n"
+    )
+
+
+@pytest.mark.parametrize("path", ["some/own.keras", "some/own.onnx"])
+def test_a_path_names_the_file_itself(models, path):
+    assert predict.load(path).path == path
+
+
+def test_a_missing_model_names_what_makes_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"models/best\.keras: is missing; `dvc repro` makes it, `dvc pull models/best"):
+        predict.load("best")
