@@ -30,7 +30,8 @@ UNTUNED = {f"stages/train/{model}.py" for model in TINY_MODELS if model != TINY_
     "study/models/resnet/build.py"
 }
 SPARED = {
-    "download": {"study/data/download.py"},  # of URLs alone
+    # Of URLs alone, and of folders alone.
+    "download": {"study/data/download.py", "study/data/folder.py", "study/data/images.py", "data/images"},
     "tune": UNTUNED | {f"metrics/validation/{model}.json" for model in TINY_MODELS},
     "best": UNTUNED,
 }
