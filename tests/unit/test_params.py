@@ -125,12 +125,17 @@ FAULTS = {
     "path as a number": ("data.path", 3, "data.path is 3"),
     "folder empty": ("data.folder", None, "data.folder is None"),
     "folder without a name": ("data.folder", "", "data.folder is ''"),
-    "images too small": (
+    "images of a folder too small": (
         "data.image_size",
         21,
         "data.image_size is 21; allowed: it should be greater than or equal to 22",
     ),
     "another fit": ("data.fit", "crop", "data.fit is 'crop'; allowed: it should be 'stretch' or 'pad'"),
+    "another way with near duplicates": (
+        "prepare.near_duplicates",
+        "keep",
+        "prepare.near_duplicates is 'keep'; allowed: it should be 'group', 'drop' or 'ignore'",
+    ),
     "hash too short": ("data.sha256", "ABC", "data.sha256 is 'ABC'"),
     "no data": ("data", REMOVED, "data is missing"),
     "data as a list": ("data", [], "data is []"),
@@ -145,7 +150,7 @@ FAULTS = {
     "too many leaks": (
         "data.synthetic.leaks",
         1495,
-        "data.synthetic.train_images is 1000; allowed: at least 60 + duplicates + leaks + near_duplicates + near_leaks, 1579, ",
+        "duplicates + leaks + near_duplicates + near_leaks, 1579, so that cleaning empties no class",
     ),
     "too many duplicates": (
         "data.synthetic.duplicates",
