@@ -1,4 +1,4 @@
-"""Commands on the pipeline as a whole: python -m study compare | review | deps | graph | profile."""
+"""Commands on the pipeline as a whole: python -m study compare | predict | review | deps | graph | profile."""
 
 from study import runtime
 
@@ -15,6 +15,10 @@ def main(*arguments: str) -> None:
             from study.review import verdicts
 
             verdicts.main(options.base, options.head, options.form, options.fail_on_regression)
+        case "predict":
+            from study.serving import predict
+
+            predict.main(options.images, options.model, options.top, options.form)
         case "review":
             from study.review import page
 
@@ -46,6 +50,18 @@ def parser() -> argparse.ArgumentParser:
     form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
     compare.set_defaults(form="text")
     compare.add_argument("--fail-on-regression", action="store_true", help="exit with 1 if a model is worse")
+    predict = command.add_parser("predict", help="say what images show, by a trained model")
+    predict.add_argument(
+        "images", metavar="IMAGE", nargs="+", help="a PNG, JPEG or WebP file, a folder, a pattern, or - for stdin"
+    )
+    predict.add_argument(
+        "--model", default="best", metavar="MODEL", help="the name of a model, or a .keras or .onnx file (best)"
+    )
+    predict.add_argument("--top", type=int, default=3, metavar="N", help="classes per image (3)")
+    form = predict.add_mutually_exclusive_group()
+    form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
+    form.add_argument("--csv", dest="form", action="store_const", const="csv", help="print CSV")
+    predict.set_defaults(form="text")
     review = command.add_parser("review", help="write what a reviewer of the workspace reads, as one Markdown page")
     review.add_argument("base", metavar="BASE", help="the commit, branch, tag or experiment to compare with")
     review.add_argument("--output", default="review.md", metavar="FILE", help="the page (review.md)")

@@ -14,7 +14,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
-from pydantic import TypeAdapter, ValidationError
 
 from study import inputs
 from study.runtime import UserError, check_inputs, first_line, memory
@@ -135,6 +134,8 @@ def _json(value: Any, **options: Any) -> str:
 
 def read_json(path: str | Path, kind: type) -> Any:
     """Read what a stage wrote, as the type `kind`. Raises UserError where the file is missing, damaged or unfit."""
+    from pydantic import TypeAdapter, ValidationError  # takes a quarter of a second, which `predict` saves
+
     remember(path)
     try:
         return TypeAdapter(kind).validate_json(Path(path).read_bytes())

@@ -13,6 +13,8 @@ def stage_of_stages() -> str:
     A dvc.yaml or params.yaml that cannot be read gives nothing here: who needs it says what is wrong.
     """
     name = os.environ.get("DVC_STAGE")
+    if not name:
+        return ""
     try:
         stages, params = (
             yaml.safe_load(Path(path).read_text(encoding="utf-8")) for path in ("dvc.yaml", "params.yaml")

@@ -122,11 +122,11 @@ def use_threads(threads: int | None) -> None:
     The number decides how sums are split, and so the bytes of a result. Operations run one at a time: each takes all
     threads anyway, and two at once would hold the memory of both.
     """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or _cores())
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or cores())
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
 
-def _cores() -> int:
+def cores() -> int:
     """The cores that this process may use, where the system tells; else all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -66,11 +66,11 @@ def recorded_run(shared) -> Path:
 
     def build(folder: Path) -> None:
         project.copy(folder, lambda params: params)
-        status = json.loads(project.shell(folder, "dvc", "status", "--json").stdout)
+        status = json.loads(project.shell(folder, "dvc", "status", "dvc.yaml", "--json").stdout)
         for out in {out for changes in status.values() for out in project.changed(changes, "outs")}:
             path = folder / out if Path(out).suffix else folder / out / "figure.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(out)
-        project.shell(folder, "dvc", "commit", "--force")
+        project.shell(folder, "dvc", "commit", "--force", "dvc.yaml")
 
     return project.once(shared / "recorded", build)

@@ -150,7 +150,7 @@ def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> 
         refuse("the number of classes", str(count), "2 to 256")
     checked = [str(name) for name in (range(count) if names is None else names)]
     for name in checked:
-        if not _is_name(name):
+        if not is_name(name):
             refuse("class_names", f"of {name[:80]!r}", NAMES)
     if len({_look(name) for name in checked}) < count:
         refuse("class_names", "not distinct", "one name per class")
@@ -162,7 +162,7 @@ def _look(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).split())
 
 
-def _is_name(name: str) -> bool:
+def is_name(name: str) -> bool:
     """Whether the name, and what programs may make of its full-width characters, stands for itself wherever shown."""
     shown = name.isprintable() and not INVISIBLE.search(name) and not name.endswith(" ")
     return shown and all(NAME.fullmatch(form) for form in (name, _look(name)))

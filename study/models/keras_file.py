@@ -12,18 +12,22 @@ from typing import Any
 import keras
 
 from study import files
-from study.models import hdf5
+from study.models import card, hdf5
+from study.models.card import Card
 from study.runtime import UserError, first_line, lack_of_memory
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # the entries of a file
+CARD = "card"  # the key of metadata.json
 
 
-def write(path: str | Path, model: keras.Model) -> None:
-    """Save the inference part of a model.
+def write(path: str | Path, model: keras.Model, own_card: Card | None = None) -> None:
+    """Save the inference part of a model, with a card where it has one.
 
-    Keras writes the date into metadata.json, memory addresses into config.json (the ids of shared objects) and times
-    into the archive. Here dates and times are left out, and shared objects are numbered in order of appearance. All is
-    made in memory, because HDF5 crashes on a full disk: twice the model's size at most.
+    The card stands in metadata.json, which Keras does not look at when it loads a model; if there were one file more in
+    the archive, Keras would unpack them all. Keras writes the date into metadata.json, memory addresses into
+    config.json (the ids of shared objects) and times into the archive. Here dates and times are left out, and shared
+    objects are numbered in order of appearance. All is made in memory, because HDF5 crashes on a full disk: twice the
+    model's size at most.
     """
     saved = _Buffer()
     keras.Model(model.inputs, model.outputs, name=model.name).save(saved)
@@ -31,7 +35,8 @@ def write(path: str | Path, model: keras.Model) -> None:
         for name in sorted(source.namelist()):
             content = source.read(name)
             if name == "metadata.json":
-                content = json.dumps({"keras_version": json.loads(content)["keras_version"]})
+                version = {"keras_version": json.loads(content)["keras_version"]}
+                content = json.dumps(version | ({CARD: own_card.to_dict()} if own_card else {}))
             elif name == "config.json":
                 content = json.dumps(_number_shared_objects(json.loads(content), {}))
             target.writestr(zipfile.ZipInfo(name), content)
@@ -78,6 +83,15 @@ def read(path: str | Path) -> keras.Model:
             if getattr(error, "errno", None) == errno.ENOSPC:
                 raise OSError(errno.ENOSPC, error.strerror, str(files.CHECKPOINTS)) from None
             raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
+
+
+def read_card(path: str | Path, model: keras.Model) -> Card:
+    """The card in the file of a model that was read. Raises UserError where it holds none that fits."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return card.checked(json.loads(archive.read(METADATA)).get(CARD), model.output_shape[-1])
+    except Exception as error:  # zipfile and json raise many types for what is not what `read` has seen
+        raise UserError(f"{path}: {first_line(error)}; `dvc repro` makes a file that does") from None
 
 
 def _load(archive: zipfile.ZipFile, folder: str) -> keras.Model:

@@ -1,6 +1,6 @@
-"""What each stage depends on, written into dvc.yaml from the import graph.
+"""What each stage depends on, written into dvc.yaml and export/dvc.yaml from the import graph.
 
-A `deps:` list of dvc.yaml has two parts. The author writes the first: data, models, metrics. This module writes the
+A `deps:` list of these files has two parts. The author writes the first: data, models, metrics. This module writes the
 second and replaces it each time: one line per file of a model, by the table PER_MODEL, then the code, lines that start
 with `- stages/` or `- study/`. Imports are read from the source text, by grimp; no stage and no Keras is imported.
 """
@@ -20,6 +20,7 @@ from study.params.schema import BEST
 from study.runtime import UserError
 
 PACKAGES = ("stages", "study")
+EXPORT = "export/dvc.yaml"
 SCRIPTS = "stages/train/{model}.py"
 # What a module uses without an import statement: scripts that it imports by name, files that it reads.
 UNSEEN = {
@@ -94,19 +95,27 @@ class Code:
 
 
 def main(check: bool) -> None:
-    """Renew the deps in dvc.yaml; with `check`, raise UserError where they differ, and write nothing."""
+    """Renew the deps in dvc.yaml and export/dvc.yaml; with `check`, raise UserError where they differ, and write
+    nothing."""
     models = read_models()
-    load.read_yaml(load.GRAPH)  # its faults are told as everywhere
-    before = load.read_text(load.GRAPH)
-    after = updated(before, models, Code(models).files)
+    files_of = Code(models).files
+    for graph in (load.GRAPH, EXPORT):
+        if graph == load.GRAPH or Path(graph).is_file():
+            _renew(graph, check, models, files_of)
+
+
+def _renew(graph: str, check: bool, models: dict[str, str], files_of: Callable[[str], set[str]]) -> None:
+    load.read_yaml(graph)  # its faults are told as everywhere
+    before = load.read_text(graph)
+    after = updated(before, models, files_of)
     changed = ", ".join(differing(before, after))
     if not changed:
-        print(f"{load.GRAPH}: all deps are up to date")
+        print(f"{graph}: all deps are up to date")
     elif check:
-        raise UserError(f"{load.GRAPH}: the deps of {changed} are not up to date; run `python -m study deps`")
+        raise UserError(f"{graph}: the deps of {changed} are not up to date; run `python -m study deps`")
     else:
-        files.write_text(load.GRAPH, after)
-        print(f"{load.GRAPH}: renewed the deps of {changed}")
+        files.write_text(graph, after)
+        print(f"{graph}: renewed the deps of {changed}")
 
 
 def read_models() -> dict[str, str]:

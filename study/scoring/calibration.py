@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import log_softmax
 
 from study.scoring import intervals
-from study.scoring.scores import normalised
+from study.scoring.probabilities import logs
 
 BINS = 15  # of equal width, Guo et al.'s
 TEMPERATURES = (0.05, 20.0)  # sought between these
@@ -42,22 +42,13 @@ class Bin:
 
 def temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
     """That by which log probabilities (N, C) must be divided to have the lowest log loss on labels (N,)."""
-    rows, logs = np.arange(len(labels)), _logs(probabilities)
+    rows, logits = np.arange(len(labels)), logs(probabilities)
 
     def log_loss(log_temperature: float) -> float:
-        return -float(log_softmax(logs / np.exp(log_temperature), axis=1)[rows, labels].mean())
+        return -float(log_softmax(logits / np.exp(log_temperature), axis=1)[rows, labels].mean())
 
     found = minimize_scalar(log_loss, bounds=np.log(TEMPERATURES), method="bounded", options={"xatol": ROUNDING})
     return float(np.exp(found.x))
-
-
-def calibrated(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Probabilities (N, C) float64 at another temperature; 1 leaves them, a higher one moves them together."""
-    return softmax(_logs(probabilities) / temperature, axis=1)
-
-
-def _logs(probabilities: np.ndarray) -> np.ndarray:
-    return np.log(np.maximum(normalised(probabilities), np.finfo(np.float64).eps))
 
 
 def expected_calibration_error(hits: np.ndarray, confidence: np.ndarray, bins: int = BINS) -> CalibrationError:

@@ -8,7 +8,8 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from study.scoring import intervals, placements, seeds
-from study.scoring.scores import DECIMALS, Repeat, Scores, Share, normalised, point, scores
+from study.scoring.probabilities import normalised
+from study.scoring.scores import DECIMALS, Repeat, Scores, Share, point, scores
 from study.scoring.seeds import Spread
 
 # The one-versus-rest ROC-AUC of a class with its 95 % interval.

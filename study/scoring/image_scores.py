@@ -10,7 +10,7 @@ from study import files
 from study.runtime import UserError
 from study.scoring import placements
 from study.scoring.final_scores import shortfalls
-from study.scoring.scores import normalised
+from study.scoring.probabilities import normalised
 
 NUMBERS = ("confidence", "false_positive_rate", "shortfall", "mean_shortfall", "log_loss")
 COLUMNS = ["image", "actual", "predicted", *NUMBERS]

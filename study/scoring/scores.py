@@ -12,6 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from study.scoring import intervals, placements
+from study.scoring.probabilities import normalised
 
 DECIMALS = 6
 
@@ -82,9 +83,3 @@ def class_roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 def _roc_auc(values: np.ndarray, positive: np.ndarray) -> float:
     """The mean share of negatives below a positive."""
     return float(placements.share_below(values[~positive], values[positive]).mean())
-
-
-def normalised(probabilities: np.ndarray) -> np.ndarray:
-    """Rows as float64 that sum to 1 beyond the rounding of float32."""
-    probabilities = np.asarray(probabilities, dtype=np.float64)
-    return probabilities / probabilities.sum(axis=1, keepdims=True)

@@ -1,4 +1,7 @@
-"""The test split: used to score, never to choose. The only reader of data/test.npz."""
+"""The test split: used to score, never to choose. The only reader of data/test.npz.
+
+`evaluate` and `best` score on it; `export` compares two files of one model on it.
+"""
 
 from study import files
 from study.data.arrays import TEST, Split

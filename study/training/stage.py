@@ -8,6 +8,7 @@ from study import files, runtime
 from study.data import arrays
 from study.models import keras_file, repeats_file
 from study.models.architecture import Architecture
+from study.models.card import Card
 from study.models.repeats_file import Repeats
 from study.models.schema import Block
 from study.params.load import load
@@ -55,7 +56,8 @@ def fit_and_write(
     model.set_weights(weights[0])
     repeats = Repeats([run.seed for run in runs], weights[1:])
 
-    keras_file.write(f"models/{name}.keras", model)
+    card = Card(prepared.class_names, record["temperature"], prepared.fit)
+    keras_file.write(f"models/{name}.keras", model, card)
     repeats_file.write(name, repeats)
     tables = {"repeats": map(rounded, records), "history": map(rounded, rows)}
     files.write_json(f"metrics/validation/{name}.json", record | {key: list(rows) for key, rows in tables.items()})

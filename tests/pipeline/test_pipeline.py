@@ -75,7 +75,7 @@ def test_a_repeat_has_the_weights_of_its_training_alone_in_a_process_of_its_own(
 
 def test_a_second_repro_does_nothing(finished):
     assert "Data and pipelines are up to date." in shell(finished, "dvc", "repro").stdout
-    assert "up to date" in shell(finished, "dvc", "status").stdout
+    assert "up to date" in shell(finished, "dvc", "status", "dvc.yaml").stdout
     assert shell(finished, "git", "status", "--porcelain").stdout == ""
 
 

@@ -239,7 +239,7 @@ def test_a_file_damaged_in_dvcs_cache_is_made_anew_once_its_copy_there_is_delete
     cached = damage_cache(repository, path, 0o444)
     assert_one_line(run("python", "-m", TRAIN), path, "dvc repro")
     # DVC never checks a copy that nobody may write to, and puts it even in the place of the file that the stage made.
-    assert "up to date" in run("dvc", "status", check=True).stdout
+    assert "up to date" in run("dvc", "status", "dvc.yaml", check=True).stdout
     run("dvc", "repro", "--force", "--single-item", "prepare", check=True)
     assert project.outputs(repository) != expected
     cached.unlink()

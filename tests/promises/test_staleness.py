@@ -45,7 +45,7 @@ def repository(recorded_run, tmp_path) -> Path:
 
 def changed_deps(repository: Path) -> dict[str, dict]:
     """By stage, the deps that DVC calls changed; those of params.yaml are its sections."""
-    status = json.loads(project.shell(repository, "dvc", "status", "--json").stdout)
+    status = json.loads(project.shell(repository, "dvc", "status", "dvc.yaml", "--json").stdout)
     return {name: project.changed(changes, "deps") for name, changes in status.items()}
 
 
@@ -121,7 +121,7 @@ def test_what_systems_and_editors_leave_beside_outputs_makes_no_stage_stale(repo
         for folder in ("plots/eda", "plots/tune", "reports/classification"):
             (repository / folder / name).parent.mkdir(exist_ok=True)
             (repository / folder / name).write_text("undeclared")
-    assert json.loads(project.shell(repository, "dvc", "status", "--json").stdout) == {}
+    assert json.loads(project.shell(repository, "dvc", "status", "dvc.yaml", "--json").stdout) == {}
 
 
 def test_git_ignores_what_systems_and_editors_leave_and_scratch_folders_that_are_links(repository):

@@ -7,6 +7,7 @@ from scipy.special import softmax
 from sklearn.calibration import calibration_curve
 
 from study.scoring import calibration, intervals
+from study.scoring.probabilities import calibrated
 from study.scoring.scores import point
 
 
@@ -31,20 +32,18 @@ def test_the_temperature_undoes_a_known_one(off):
 def test_no_temperature_nearby_has_a_lower_log_loss():
     labels, probabilities = sample(0, 300, 4)
     best = calibration.temperature(labels, probabilities)
-    losses = [
-        point(labels, calibration.calibrated(probabilities, best * change))["log_loss"] for change in (1.0, 0.98, 1.02)
-    ]
+    losses = [point(labels, calibrated(probabilities, best * change))["log_loss"] for change in (1.0, 0.98, 1.02)]
     assert losses[0] == min(losses)
 
 
 def test_a_temperature_of_1_leaves_the_probabilities():
     _, probabilities = sample(0, 300, 4)
-    np.testing.assert_allclose(calibration.calibrated(probabilities, 1.0), probabilities, atol=1e-6)
+    np.testing.assert_allclose(calibrated(probabilities, 1.0), probabilities, atol=1e-6)
 
 
 def test_a_temperature_leaves_the_predictions():
     _, probabilities = sample(0, 300, 4)
-    found = calibration.calibrated(probabilities, 3.0).argmax(axis=1)
+    found = calibrated(probabilities, 3.0).argmax(axis=1)
     np.testing.assert_array_equal(found, probabilities.argmax(axis=1))
 
 

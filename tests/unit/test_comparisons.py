@@ -18,7 +18,7 @@ from study.scoring import differences, image_scores
 from study.scoring.differences import Answer
 from study.scoring.final_scores import class_areas
 from study.scoring.image_scores import ImageScores
-from study.scoring.scores import normalised
+from study.scoring.probabilities import normalised
 from study.search import winner
 
 CLASSES = 3

@@ -6,7 +6,8 @@ from samples import sample, unequal
 from sklearn.metrics import roc_auc_score
 
 from study.scoring.final_scores import class_areas, final_scores
-from study.scoring.scores import class_roc_auc, normalised
+from study.scoring.probabilities import normalised
+from study.scoring.scores import class_roc_auc
 
 NAMES = ["a", "b", "c"]
 DATA = {"equal classes": sample(0, 150, 3), "unequal classes": unequal(100, 3), "ties": sample(1, 150, 3, levels=2)}

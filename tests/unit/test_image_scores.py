@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from study.runtime import UserError
 from study.scoring import image_scores
 from study.scoring.image_scores import ImageScores
-from study.scoring.scores import normalised
+from study.scoring.probabilities import normalised
 
 CLASSES = 4
 NAMES = ["a", "b", "c", "d"]

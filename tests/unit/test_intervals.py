@@ -11,7 +11,8 @@ from sklearn.metrics import roc_auc_score
 
 from benchmarks import bootstrap
 from study.scoring import intervals, placements
-from study.scoring.scores import class_roc_auc, normalised, point
+from study.scoring.probabilities import normalised
+from study.scoring.scores import class_roc_auc, point
 
 TRUE_ROC_AUC = 0.760250  # Φ(1/√2)
 CLASSES = 4

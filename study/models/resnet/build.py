@@ -15,6 +15,9 @@ from study.models.architecture import Architecture, BlockError
 from study.models.resnet.schema import Resnet
 from study.runtime import first_line, lack_of_memory
 
+# What ImageNet weights expect to be added to blue, green and red: less their means over ImageNet.
+MEANS = [-103.939, -116.779, -123.68]
+
 Backbone = Callable[..., keras.Model]
 
 
@@ -26,7 +29,7 @@ def resnet(backbone: Backbone) -> Architecture:
 def network(block: Resnet, image_shape: tuple[int, int, int], classes: int, backbone: Backbone) -> keras.Model:
     """Class probabilities (N, classes) float32 of images (N, *image_shape) with values 0 .. 255.
 
-    Resize to image_size → preprocess_input → backbone without its top, pooled → Dropout → Dense softmax.
+    Resize to image_size → preprocess for the backbone → backbone without its top, pooled → Dropout → Dense softmax.
     Raises BlockError where the weights cannot be had or do not fit.
     """
     size = block.image_size
@@ -34,7 +37,8 @@ def network(block: Resnet, image_shape: tuple[int, int, int], classes: int, back
     inputs = keras.Input(image_shape, dtype="uint8")
     x = keras.ops.cast(inputs, "float32")  # else Resizing rounds to whole numbers, but not within a graph
     x = layers.Resizing(size, size, interpolation="bilinear", dtype="float32")(x, training=False)
-    x = keras.applications.resnet.preprocess_input(x)
+    # As keras.applications.resnet.preprocess_input, whose constant would be one more input of an exported graph.
+    x = layers.Rescaling(1.0, offset=MEANS, dtype="float32")(keras.ops.flip(x, axis=-1))
     features = keras.Model(inputs, body(x), name="features")
     head = keras.Sequential(
         [layers.Dropout(block.dropout), layers.Dense(classes, activation="softmax", dtype="float32")], name="head"

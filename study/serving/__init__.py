@@ -1,0 +1,1 @@
+"""Models at work: predictions of image files, and models for other programs."""

@@ -1,0 +1,46 @@
+"""A model for other programs, compared with the one that it was made of."""
+
+import numpy as np
+
+from study import files
+from study.models import keras_file, onnx_export, onnx_file
+from study.runtime import UserError
+from study.scoring import test_split
+
+# The largest difference of a probability that rounding explains: of float32, and of a model that was trained in
+# mixed_bfloat16, whose 8 binary digits the exported float32 does not repeat.
+TOLERANCES = {"float32": 1e-3, "mixed_bfloat16": 0.1}
+
+
+def export(name: str, threads: int | None) -> None:
+    """Write models/NAME.onnx and metrics/onnx/NAME.json, which says how far its probabilities of the test images are
+    from those of models/NAME.keras. Nothing is chosen by them.
+
+    Raises UserError where they are further away than rounding explains.
+    """
+    trained, exported = f"models/{name}.keras", f"models/{name}.onnx"
+    model = keras_file.read(trained)
+    onnx_export.write(exported, model, keras_file.read_card(trained, model), files.sha256(trained))
+    images = test_split.read()[0].images
+    expected = files.read_npz(f"data/predictions/{name}.npz", "probabilities")["probabilities"]
+    record = comparison(onnx_file.read(exported, threads).predict(images), expected)
+    precision = "mixed_bfloat16" if onnx_export.in_float32(model) is not model else "float32"
+    difference, tolerance = record["largest_difference"], TOLERANCES[precision]
+    if not difference <= tolerance:
+        raise UserError(
+            f"{exported}: a probability differs by {difference:g} from that of {trained}; allowed: {tolerance:g}"
+        )
+    files.write_json(f"metrics/onnx/{name}.json", record | {"precision": precision})
+    print(
+        f"{name}: {record['images']} test images, largest difference of a probability {difference:g}, "
+        f"another class for {record['other_classes']}"
+    )
+
+
+def comparison(found: np.ndarray, expected: np.ndarray) -> dict[str, int | float]:
+    """How far probabilities (N, C) are from the expected ones, and how many images get another class."""
+    return {
+        "images": len(expected),
+        "largest_difference": float(f"{np.abs(found - expected).max():.1e}"),
+        "other_classes": int((found.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+    }

@@ -1,0 +1,53 @@
+"""The image files that a command line names: files, folders, patterns and standard input."""
+
+import glob
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from study.data.images import SUFFIXES
+
+STDIN = "-"
+Refuse = Callable[[str, str], None]  # of a name, and what is wrong with it
+
+
+def expand(arguments: list[str], refuse: Refuse) -> Iterator[tuple[str, Path | BinaryIO]]:
+    """The name and the source of each image, in the order of the arguments.
+
+    A folder gives its images and those in its folders, by name; hidden files and folders are left out. A pattern, where
+    no file has its name, gives what matches it, by name. What gives no image is refused.
+    """
+    for argument in arguments:
+        if argument == STDIN:
+            yield argument, open(0, "rb", closefd=False)  # noqa: SIM115 (it stays open)
+        elif Path(argument).is_dir():
+            yield from _in_folder(argument, refuse)
+        elif not os.path.lexists(argument) and glob.has_magic(argument):
+            yield from _matching(argument, refuse)
+        else:
+            yield argument, Path(argument)
+
+
+def _in_folder(folder: str, refuse: Refuse) -> Iterator[tuple[str, Path]]:
+    is_empty = True
+    unreadable = lambda error: refuse(error.filename, error.strerror)  # noqa: E731 (os.walk calls it)
+    for place, folders, names in os.walk(folder, onerror=unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+                is_empty = False
+                yield str(Path(place, name)), Path(place, name)
+    if is_empty:
+        refuse(folder, f"holds no file {', '.join(f'*{suffix}' for suffix in SUFFIXES)}")
+
+
+def _matching(pattern: str, refuse: Refuse) -> Iterator[tuple[str, Path]]:
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    if not found:
+        refuse(pattern, "matches no file")
+    for name in found:
+        if Path(name).is_dir():
+            yield from _in_folder(name, refuse)
+        else:
+            yield name, Path(name)

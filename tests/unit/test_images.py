@@ -1,0 +1,206 @@
+"""An image file of any kind becomes RGB of the asked size, and one that cannot is refused by what is wrong with it."""
+
+import io
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from study.data import images
+from study.data.images import ImageError
+
+SIZE = (32, 32)
+PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+PICTURE = Image.fromarray(PIXELS)
+# Four colours, one per corner of an image that is wider than high.
+CORNERS = Image.fromarray(
+    np.kron(np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [255, 255, 0]]]), np.ones((8, 12, 1))).astype(np.uint8)
+)
+
+
+def encoded(image: Image.Image, kind: str, **options) -> bytes:
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def decoded(content: bytes, fit: images.Fit = "stretch") -> np.ndarray:
+    return images.decode(content, SIZE, fit)
+
+
+@pytest.mark.parametrize("fit", images.FITS)
+@pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})], ids=["png", "webp"])
+def test_an_image_of_the_size_keeps_its_pixels(kind, options, fit):
+    np.testing.assert_array_equal(decoded(encoded(PICTURE, kind, **options), fit), PIXELS)
+
+
+MODES = {
+    "black and white": ("1", "PNG"),
+    "grey png": ("L", "PNG"),
+    "grey jpeg": ("L", "JPEG"),
+    "palette": ("P", "PNG"),
+    "cmyk": ("CMYK", "JPEG"),
+    "grey and alpha": ("LA", "PNG"),
+    "alpha png": ("RGBA", "PNG"),
+    "alpha webp": ("RGBA", "WEBP"),
+}
+
+
+@pytest.mark.parametrize(("mode", "kind"), MODES.values(), ids=MODES)
+def test_every_mode_becomes_rgb(mode, kind):
+    smooth = PICTURE.resize((8, 8)).resize((64, 48))
+    found = decoded(encoded(smooth.convert(mode), kind))
+    expected = np.asarray(smooth.convert(mode).convert("RGB").resize((32, 32), Image.Resampling.BILINEAR))
+    assert (found.shape, found.dtype) == ((32, 32, 3), np.uint8)
+    assert np.abs(found.astype(int) - expected).mean() < 6  # JPEG and WebP lose a little
+
+
+def test_of_16_bits_the_upper_8_are_kept():
+    values = np.arange(32 * 32, dtype=np.uint16).reshape(32, 32) * 64
+    found = decoded(encoded(Image.fromarray(values), "PNG"))
+    np.testing.assert_array_equal(found, np.stack([values >> 8] * 3, axis=-1))
+
+
+TRANSPARENT = {
+    "alpha": lambda: encoded(Image.new("RGBA", (9, 9), (10, 20, 30, 0)), "PNG"),
+    "grey and alpha": lambda: encoded(Image.new("LA", (9, 9), (10, 0)), "PNG"),
+    "a transparent colour": lambda: encoded(Image.new("RGB", (9, 9), (10, 20, 30)), "PNG", transparency=(10, 20, 30)),
+    "a transparent colour of a palette": lambda: encoded(Image.new("RGB", (9, 9)).quantize(), "PNG", transparency=0),
+    "webp": lambda: encoded(Image.new("RGBA", (9, 9), (10, 20, 30, 0)), "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("content", TRANSPARENT.values(), ids=TRANSPARENT)
+def test_transparent_parts_show_white(content):
+    assert (decoded(content()) == 255).all()
+
+
+FAITHFUL = {"PNG": {}, "JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}
+# What a viewer does for each EXIF orientation, by NumPy.
+UPRIGHT = {
+    1: lambda pixels: pixels,
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels),
+}
+
+
+@pytest.mark.parametrize("kind", FAITHFUL)
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_an_image_is_turned_as_its_orientation_says(orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(CORNERS, kind, exif=exif, **FAITHFUL[kind])
+    upright = Image.fromarray(np.ascontiguousarray(UPRIGHT[orientation](np.asarray(CORNERS))))
+    expected = decoded(encoded(upright, "PNG"))
+    assert np.abs(decoded(content).astype(int) - expected).mean() < 6
+
+
+@pytest.mark.parametrize("kind", FAITHFUL)
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\xff\xff\xff\xff"], ids=["no EXIF", "cut EXIF"])
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_broken_exif_turns_nothing(exif, kind):
+    content = encoded(CORNERS, kind, exif=exif, **FAITHFUL[kind])
+    assert np.abs(decoded(content).astype(int) - decoded(encoded(CORNERS, "PNG"))).mean() < 6
+
+
+def test_stretched_images_fill_the_size():
+    assert (decoded(encoded(Image.new("RGB", (64, 16), "white"), "PNG")) == 255).all()
+
+
+PADDED = {"wide": ((64, 16), (slice(12, 20), slice(None))), "high": ((16, 64), (slice(None), slice(12, 20)))}
+
+
+@pytest.mark.parametrize(("shape", "inner"), PADDED.values(), ids=PADDED)
+def test_padded_images_keep_their_proportions_between_black_bars(shape, inner):
+    found = decoded(encoded(Image.new("RGB", shape, "white"), "PNG"), "pad")
+    expected = np.zeros((32, 32, 3), np.uint8)
+    expected[inner] = 255
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_line_of_pixels_still_shows_when_it_is_padded():
+    assert decoded(encoded(Image.new("RGB", (5000, 1), "white"), "PNG"), "pad").any(axis=(1, 2)).sum() == 1
+
+
+def test_a_larger_image_is_averaged_over_all_its_pixels():
+    stripes = np.tile(np.array([0, 255], np.uint8), (256, 128))
+    found = decoded(encoded(Image.fromarray(stripes), "PNG"))
+    assert np.abs(found.astype(int) - 127).max() <= 8
+
+
+def test_the_picture_of_a_camera_with_previews_behind_it_is_its_first():
+    content = encoded(CORNERS, "MPO", save_all=True, append_images=[PICTURE], **FAITHFUL["JPEG"])
+    assert np.abs(decoded(content).astype(int) - decoded(encoded(CORNERS, "PNG"))).mean() < 6
+
+
+def chunk(name: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds no pixels."""
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def frames(kind: str) -> bytes:
+    return encoded(PICTURE, kind, save_all=True, append_images=[CORNERS.resize((32, 32))])
+
+
+REFUSED = {
+    "no byte": (lambda: b"", "is empty"),
+    "text": (lambda: b"hello", "is no PNG, JPEG or WebP image, or a broken one"),
+    "a gif": (lambda: encoded(PICTURE, "GIF"), "is no PNG, JPEG or WebP image"),
+    "an animated gif": (lambda: frames("GIF"), "is no PNG, JPEG or WebP image"),
+    "an animated png": (lambda: frames("PNG"), "is animated (2 frames); give one of its frames as a file"),
+    "an animated webp": (lambda: frames("WEBP"), "is animated (2 frames)"),
+    "a cut png": (lambda: encoded(PICTURE, "PNG")[:-400], "is broken (image file is truncated)"),
+    "a cut jpeg": (lambda: encoded(PICTURE, "JPEG")[:-400], "is broken (image file is truncated"),
+    "a cut webp": (lambda: encoded(PICTURE, "WEBP")[:-400], "is broken ("),
+    "only a header": (lambda: encoded(PICTURE, "PNG")[:20], "is broken (Truncated File Read)"),
+    "more than the allowed pixels": (lambda: png_of(10_000, 10_000), "has 10000 x 10000 pixels; allowed: 89 million"),
+    "a bomb": (lambda: png_of(60_000, 60_000), "has too many pixels; allowed: 89 million"),
+    "no pixel": (lambda: png_of(0, 9), "is "),
+}
+
+
+@pytest.mark.parametrize(("content", "fault"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_what_is_no_single_whole_image_is_refused(content, fault):
+    with pytest.raises(ImageError) as error:
+        decoded(content())
+    assert str(error.value).startswith(fault)
+
+
+@pytest.mark.filterwarnings("ignore:Image size")
+def test_a_bomb_is_refused_before_its_pixels_take_memory(monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("pixels were read"))
+    with pytest.raises(ImageError, match="9500 x 9500 pixels"):
+        decoded(png_of(9_500, 9_500))
+
+
+def test_a_file_that_is_larger_than_any_image_is_read_no_further(monkeypatch):
+    monkeypatch.setattr(images, "MAX_BYTES", 1000)
+    file = io.BytesIO(b"x" * 5000)
+    with pytest.raises(ImageError, match="is larger than 0 MB"):
+        images.read(file, SIZE, "stretch")
+    assert file.tell() == 1001
+
+
+NO_FILES = {
+    "a missing file": ("nope.png", "is missing"),
+    "a device": ("/dev/zero", "is no file"),
+    "a folder": (".", "is no"),
+}
+
+
+@pytest.mark.parametrize(("name", "fault"), NO_FILES.values(), ids=NO_FILES)
+def test_what_is_no_file_is_refused(tmp_path, name, fault):
+    with pytest.raises(ImageError, match=fault):
+        images.read(tmp_path / name, SIZE, "stretch")
