@@ -65,6 +65,13 @@ def test_a_changed_module_makes_stale_the_stages_that_run_it_and_no_other(reposi
     }
 
 
+def test_an_image_in_the_folder_of_images_makes_download_stale_and_no_other(repository):
+    image = repository / PARAMS["data"]["folder"] / "train/cat/0.png"
+    image.parent.mkdir(parents=True)
+    image.write_text("an image")
+    assert changed_deps(repository) == {"download": {PARAMS["data"]["folder"]: "modified"}}
+
+
 def owner(path: tuple[str, ...]) -> tuple[str, ...]:
     """The least section that a stage can declare of those that hold a param: a key, or the block of a model."""
     return path[:2] if path[0] == "models" else path[:1]
