@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study import inputs, runtime
-from study.data import arrays, folder, images
+from study import files, inputs, runtime
+from study.data import arrays, folder, images, sources
 from study.params.schema import Data
 from study.runtime import UserError
 
@@ -54,6 +54,13 @@ def test_images_of_any_size_get_one_size(own):
 def test_an_image_that_is_no_square_is_stretched_or_padded(own, fit, corner):
     write(own / "train/a/0.png", size=(90, 30))
     assert read(own, fit=fit)["x_train"][0, 0, 0].tolist() == corner
+
+
+@pytest.mark.parametrize("fit", images.FITS)
+def test_the_fit_goes_with_the_images_to_those_who_train(own, params, fit):
+    changes = {"source": "folder", "folder": str(own), "image_size": 22, "fit": fit}
+    files.write_npz(arrays.RAW, **sources.get(params.data.model_copy(update=changes)))
+    assert arrays.read_raw()[3] == fit
 
 
 def test_the_fits_of_params_are_those_of_images():
