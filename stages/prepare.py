@@ -4,6 +4,8 @@ Reads data/raw.npz and the param `prepare`; writes data/prepared.npz (training a
 data/test.npz (the test split untouched, in a file of its own so that dvc.yaml shows who can read it).
 """
 
+import numpy as np
+
 from study import files, runtime
 from study.data import arrays, cleaning
 from study.params.load import load
@@ -11,10 +13,12 @@ from study.params.load import load
 
 def main() -> None:
     params = load("prepare")
-    train, test, class_names = arrays.read_raw()
-    rows = cleaning.clean_rows(train, test, class_names)
+    train, test, class_names, fit = arrays.read_raw()
+    near = params.prepare.near_duplicates
+    rows = cleaning.clean_rows(train, test, class_names, drop_near=near == "drop")
+    groups = cleaning.groups_of(train, rows) if near == "group" else np.arange(len(rows))
     fraction, seed = params.prepare.validation_fraction, params.prepare.seed
-    learning, validation = cleaning.split(train, rows, class_names, fraction, seed)
+    learning, validation = cleaning.split(train, rows, groups, class_names, fraction, seed)
     files.write_npz(
         arrays.PREPARED,
         x_train=learning.images,
@@ -22,6 +26,7 @@ def main() -> None:
         x_validation=validation.images,
         y_validation=validation.labels,
         class_names=class_names,
+        fit=fit,
     )
     files.write_npz(arrays.TEST, x_test=test.images, y_test=test.labels, class_names=class_names)
     print(f"{len(learning)} to learn from, {len(validation)} for validation, {len(test)} for the test")

@@ -54,11 +54,11 @@ class Prepared:
         return self.train.images.shape[1:]
 
 
-def read_raw() -> tuple[Split, Split, list[str]]:
-    """Training split, test split and class names as downloaded."""
-    raw = files.read_npz(RAW, "x_train", "y_train", "x_test", "y_test", "class_names")
+def read_raw() -> tuple[Split, Split, list[str], str]:
+    """Training split, test split, class names and fit as downloaded."""
+    raw = files.read_npz(RAW, "x_train", "y_train", "x_test", "y_test", "class_names", optional=["fit"])
     train, test = Split(raw["x_train"], raw["y_train"]), Split(raw["x_test"], raw["y_test"])
-    return train, test, raw["class_names"].tolist()
+    return train, test, raw["class_names"].tolist(), str(raw.get("fit", Prepared.fit))
 
 
 def read_prepared() -> Prepared:
@@ -91,9 +91,14 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
         refuse("x_test", f"of image shape {test_size}", f"{size} as in x_train")
     names = _checked_names(arrays.get("class_names"), int(checked["y_train"].max()) + 1, refuse)
     for split, least in (("train", 3), ("test", 2)):
-        _check_classes(checked[f"y_{split}"], len(names), least, f"y_{split}", refuse)
+        _check_classes(checked[f"y_{split}"], names, least, f"y_{split}", refuse)
         checked[f"y_{split}"] = checked[f"y_{split}"].astype(np.uint8)
     return checked | {"class_names": names}
+
+
+def checked_names(names: Sequence[str], source: str) -> list[str]:
+    """The names of classes. Raises UserError that names `source`, where `check` would."""
+    return _checked_names(np.array(names), len(names), Refusal(source)).tolist()
 
 
 def note_of_few(labels: np.ndarray, class_names: Sequence[str]) -> str | None:
@@ -163,11 +168,11 @@ def is_name(name: str) -> bool:
     return shown and all(NAME.fullmatch(form) for form in (name, _look(name)))
 
 
-def _check_classes(labels: np.ndarray, classes: int, least: int, key: str, refuse: Refusal) -> None:
-    """Labels 0 .. classes - 1, each at least `least` times."""
-    if labels.min() < 0 or labels.max() >= classes:
-        refuse(key, f"{labels.min()} to {labels.max()}", f"0 to {classes - 1}")
-    images_per_class = np.bincount(labels, minlength=classes)
+def _check_classes(labels: np.ndarray, names: np.ndarray, least: int, key: str, refuse: Refusal) -> None:
+    """Labels from 0, one per name, each at least `least` times."""
+    if labels.min() < 0 or labels.max() >= len(names):
+        refuse(key, f"{labels.min()} to {labels.max()}", f"0 to {len(names) - 1}")
+    images_per_class = np.bincount(labels, minlength=len(names))
     if images_per_class.min() < least:
         rare = int(images_per_class.argmin())
-        refuse(key, f"{images_per_class[rare]} images of class {rare}", f"at least {least} of every class")
+        refuse(key, f"{images_per_class[rare]} images of class {names[rare]}", f"at least {least} of every class")

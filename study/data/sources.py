@@ -1,4 +1,4 @@
-"""Where the images come from: drawn by code, CIFAR-10 by Keras, or an archive."""
+"""Where the images come from: drawn by code, CIFAR-10 by Keras, an archive, or a folder of image files."""
 
 import hashlib
 from pathlib import Path
@@ -20,7 +20,10 @@ CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 
 
 def get(data: Data) -> dict[str, np.ndarray]:
-    """The checked arrays of `data.source`: x_train, y_train, x_test, y_test, class_names (see `arrays.check`)."""
+    """The checked arrays of `data.source`: x_train, y_train, x_test, y_test, class_names (see `arrays.check`).
+
+    Of a folder, `fit` too: how the images got their size.
+    """
     match data.source:
         case "synthetic":
             return arrays.check(synthetic.draw(**data.synthetic.model_dump(), seed=data.seed), "synthetic")
@@ -28,6 +31,11 @@ def get(data: Data) -> dict[str, np.ndarray]:
             return arrays.check(cifar10(), "cifar10")
         case "npz":
             return arrays.check(npz(data.path, data.sha256), data.path)
+        case "folder":
+            from study.data import folder  # Pillow's readers, which other sources need not
+
+            images = folder.read(Path(data.folder), data.image_size, data.fit)
+            return arrays.check(images, data.folder) | {"fit": np.array(data.fit)}
 
 
 def cifar10() -> dict[str, np.ndarray]:

@@ -25,11 +25,16 @@ class Eda(TypedDict):
     classes: list[str]
     train: SplitSummary
     test: SplitSummary
-    exact_duplicates: list[Fault]
+    duplicates: list[Fault]
 
 
-def summary(train: Split, test: Split, class_names: list[str], shares: dict[str, np.ndarray]) -> dict:
-    """The record of metrics/eda.json; `shares` are the `pixel_shares` of both splits, by name."""
+def summary(
+    train: Split, test: Split, class_names: list[str], shares: dict[str, np.ndarray], near_faults: dict[str, int]
+) -> dict:
+    """The record of metrics/eda.json.
+
+    `shares` are the `pixel_shares` of both splits, by name, `near_faults` the images of each fault of near duplicates.
+    """
     in_test, repeated, conflicting = duplicates.faults(train, test)
     record = {"classes": class_names}
     for name, split in (("train", train), ("test", test)):
@@ -51,7 +56,7 @@ def summary(train: Split, test: Split, class_names: list[str], shares: dict[str,
         "train images that are in test": in_test.sum(),
         "train images whose copy has another label": conflicting.sum(),
     }
-    record["exact_duplicates"] = [{"fault": fault, "images": int(images)} for fault, images in faults.items()]
+    record["duplicates"] = [{"fault": fault, "images": int(images)} for fault, images in (faults | near_faults).items()]
     return record
 
 

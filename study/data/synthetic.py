@@ -5,8 +5,10 @@ images of a class are drawn at once. Each is its own mirror image up to a rotati
 """
 
 import colorsys
+import io
 
 import numpy as np
+from PIL import Image
 
 SIDE = 32
 # How loosely colour goes with the class, as sky goes with aeroplanes and grass with deer: a cue that a network finds
@@ -14,25 +16,38 @@ SIDE = 32
 BACKGROUND_SPREAD = 0.09
 SHAPE_SPREAD = 0.1
 LEAST = 5  # images of a class that are no planted fault: one of them may get a copy under another label
+QUALITIES = (50, 90)  # of JPEG, lowest and highest, for copies that are encoded again
 CLASS_NAMES = ["disk", "ring", "square", "frame", "triangle", "pentagon", "star", "cross", "flower", "crescent"]
 
 
 def draw(
-    train_images: int, test_images: int, noise: float, duplicates: int, leaks: int, seed: int
+    train_images: int,
+    test_images: int,
+    noise: float,
+    duplicates: int,
+    leaks: int,
+    near_duplicates: int,
+    near_leaks: int,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     """Both splits: x_train, x_test (N, 32, 32, 3) uint8, y_train, y_test (N,) uint8, class_names (10,) str.
 
-    The last `duplicates` training images are copies of earlier ones, one of them under another label; the
-    `leaks` before those are copies of test images. Of the others, every class has LEAST or more.
+    The last training images are planted faults, in the order of `planted`: copies of test images, near copies of these,
+    near copies of earlier training images, and copies of them, one under another label. Of the others, every class has
+    LEAST or more.
     """
     rng = np.random.default_rng(seed)
     x_test, y_test = _images(test_images, noise, rng)
-    end = train_images - duplicates
-    x_train, y_train = _images(train_images, noise, rng, end - leaks)
-    leaked = rng.choice(test_images, leaks, replace=False)
-    x_train[end - leaks : end], y_train[end - leaks : end] = x_test[leaked], y_test[leaked]
-    copied = rng.choice(end - leaks, duplicates, replace=False)
-    x_train[end:], y_train[end:] = x_train[copied], y_train[copied]
+    counts = {"leaks": leaks, "near_leaks": near_leaks, "near_duplicates": near_duplicates, "duplicates": duplicates}
+    rows = planted(train_images, **counts)
+    own = train_images - sum(counts.values())
+    x_train, y_train = _images(train_images, noise, rng, own)
+    for fault in counts:
+        source, labels = (x_test, y_test) if fault.endswith("leaks") else (x_train[:own], y_train[:own])
+        chosen = rng.choice(len(labels), counts[fault], replace=False)
+        copies = source[chosen]
+        x_train[rows[fault]] = _near_copies(copies, rng) if fault.startswith("near") else copies
+        y_train[rows[fault]] = labels[chosen]
     if duplicates:
         y_train[-1] = (y_train[-1] + 1) % len(CLASS_NAMES)
     return {
@@ -42,6 +57,22 @@ def draw(
         "y_test": y_test,
         "class_names": np.array(CLASS_NAMES),
     }
+
+
+def planted(train_images: int, **counts: int) -> dict[str, slice]:
+    """The rows of the training images that hold so many faults of each kind, one kind after the other at the end."""
+    starts = train_images - np.cumsum(list(counts.values())[::-1])[::-1]
+    return {fault: slice(start, start + counts[fault]) for fault, start in zip(counts, starts.tolist(), strict=True)}
+
+
+def _near_copies(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The images mirrored, every second one encoded as a JPEG instead."""
+    copies = images[:, :, ::-1].copy()
+    for row in range(1, len(images), 2):
+        encoded = io.BytesIO()
+        Image.fromarray(images[row]).save(encoded, "JPEG", quality=int(rng.integers(*QUALITIES, endpoint=True)))
+        copies[row] = np.asarray(Image.open(encoded))
+    return copies
 
 
 def _images(

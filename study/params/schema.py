@@ -27,28 +27,40 @@ class Synthetic(Section):
     noise: Annotated[float, Field(ge=0, le=255)]
     duplicates: CountOrZero
     leaks: CountOrZero
+    near_duplicates: CountOrZero
+    near_leaks: CountOrZero
 
     @model_validator(mode="after")
     def _planted_images_fit_in(self) -> "Synthetic":
-        if self.train_images < 60 + self.duplicates + self.leaks:
+        planted = self.duplicates + self.leaks + self.near_duplicates + self.near_leaks
+        if self.train_images < 60 + planted:
             raise ValueError(
-                f"train_images is {self.train_images}; allowed: at least 60 + duplicates + leaks, "
-                f"{60 + self.duplicates + self.leaks}, so that cleaning empties no class"
+                f"train_images is {self.train_images}; allowed: at least 60 + duplicates + leaks + near_duplicates + "
+                f"near_leaks, {60 + planted}, so that cleaning empties no class"
             )
-        if self.test_images < max(20, self.leaks):
-            raise ValueError(
-                f"test_images is {self.test_images}; allowed: at least 20 and at least leaks, {self.leaks}"
-            )
-        if 2 * self.duplicates > self.train_images - self.leaks:
-            raise ValueError(f"duplicates is {self.duplicates}; allowed: at most half of train_images without leaks")
+        for leaks in ("leaks", "near_leaks"):
+            if self.test_images < max(20, getattr(self, leaks)):
+                raise ValueError(
+                    f"test_images is {self.test_images}; allowed: at least 20 and at least {leaks}, "
+                    f"{getattr(self, leaks)}"
+                )
+        for copies in ("duplicates", "near_duplicates"):
+            if getattr(self, copies) > self.train_images - planted:
+                raise ValueError(
+                    f"{copies} is {getattr(self, copies)}; allowed: at most the {self.train_images - planted} training "
+                    "images that are no planted faults"
+                )
         return self
 
 
 class Data(Section):
     seed: Seed
-    source: Literal["synthetic", "cifar10", "npz"]
+    source: Literal["synthetic", "cifar10", "npz", "folder"]
     path: str | None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
+    folder: Annotated[str, Field(min_length=1)]
+    image_size: Annotated[int, Field(ge=22, le=1024)]
+    fit: Literal["stretch", "pad"]
     synthetic: Synthetic
 
     @model_validator(mode="after")
@@ -71,6 +83,7 @@ class Data(Section):
 class Prepare(Section):
     seed: Seed
     validation_fraction: Annotated[float, Field(gt=0, lt=1)]
+    near_duplicates: Literal["group", "drop", "ignore"]
 
 
 class Range(Section):

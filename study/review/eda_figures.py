@@ -4,9 +4,12 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from study.data.arrays import Split
+from study.data.near_duplicates import Pairs
 from study.review import figures
 
 SAMPLES = 25
+PAIRS = 15
+LONGEST_OF_PAIR = 10  # characters of each class name above a pair of images
 LONGEST_LABEL = 64  # characters beside a bar
 RED_GREEN_BLUE = {"red": figures.COLOURS[3], "green": figures.COLOURS[2], "blue": figures.COLOURS[0]}
 
@@ -48,6 +51,23 @@ def samples(name: str, split: Split, class_names: list[str], seed: int) -> Figur
     labels = figures.class_labels(class_names)
     titles = [labels[label] for label in split.labels[rows]]
     return figures.image_grid(split.images[rows], titles, [figures.INK] * len(rows), 5, f"{name}: a random sample")
+
+
+def near_duplicates(splits: dict[str, Split], near: Pairs, class_names: list[str], seed: int) -> Figure | None:
+    """A random sample of pairs, side by side, each under its splits and its labels; None where there are no pairs."""
+    kinds = {("train", "train"): near.train, ("test", "test"): near.test, ("train", "test"): near.across}
+    pairs = [(names, rows) for names, found in kinds.items() for rows in found]
+    if not pairs:
+        return None
+    labels = figures.class_labels(class_names, LONGEST_OF_PAIR)
+    images, titles, colours = [], [], []
+    for index in np.random.default_rng(seed).permutation(len(pairs))[:PAIRS]:
+        names, rows = pairs[index]
+        images.append(np.hstack([splits[name].images[row] for name, row in zip(names, rows, strict=True)]))
+        one, other = (splits[name].labels[row] for name, row in zip(names, rows, strict=True))
+        titles.append(f"{' · '.join(names)}\n{labels[one] if one == other else f'{labels[one]} · {labels[other]}'}")
+        colours.append(figures.INK if one == other else figures.WRONG)
+    return figures.image_grid(np.array(images), titles, colours, 5, "near duplicates: a random sample of pairs")
 
 
 def mean_images(train: Split, class_names: list[str]) -> Figure:

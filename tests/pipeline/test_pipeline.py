@@ -108,10 +108,12 @@ def test_a_model_is_in_the_ranking_and_has_a_report_and_a_figure(name, finished)
 
 
 def test_planted_duplicates_and_leaks_are_counted(finished):
-    faults = json.loads((finished / "metrics/eda.json").read_text())["exact_duplicates"]
+    faults = json.loads((finished / "metrics/eda.json").read_text())["duplicates"]
     images = {row["fault"]: row["images"] for row in faults}
     assert images["train images that are in test"] == 3
     assert images["repeated in train"] >= 4
+    assert images["train images that are near copies of test images"] >= 4
+    assert images["near copies in train"] >= 8
 
 
 def test_every_trial_is_a_row_of_a_table(finished):

@@ -30,7 +30,8 @@ UNTUNED = {f"stages/train/{model}.py" for model in TINY_MODELS if model != TINY_
     "study/models/resnet/build.py"
 }
 SPARED = {
-    "download": {"study/data/download.py"},  # of URLs alone
+    # Of URLs alone, and of folders alone.
+    "download": {"study/data/download.py", "study/data/folder.py", "study/data/images.py", "data/images"},
     "tune": UNTUNED | {f"metrics/validation/{model}.json" for model in TINY_MODELS},
     "best": UNTUNED,
 }
@@ -62,6 +63,13 @@ def test_a_changed_module_makes_stale_the_stages_that_run_it_and_no_other(reposi
     assert {module: {name for name, deps in stale.items() if module in deps} for module in modules} == {
         module: {name for name, files in declared.code().items() if module in files} for module in modules
     }
+
+
+def test_an_image_in_the_folder_of_images_makes_download_stale_and_no_other(repository):
+    image = repository / PARAMS["data"]["folder"] / "train/cat/0.png"
+    image.parent.mkdir(parents=True)
+    image.write_text("an image")
+    assert changed_deps(repository) == {"download": {PARAMS["data"]["folder"]: "modified"}}
 
 
 def owner(path: tuple[str, ...]) -> tuple[str, ...]:

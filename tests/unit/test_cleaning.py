@@ -67,13 +67,13 @@ def test_a_class_that_cleaning_empties_is_named_with_what_was_dropped_of_it(draw
 
 def test_validation_has_its_fraction_of_each_class_and_learning_has_the_rest():
     images = different_images(60, 20)
-    learning, validation = cleaning.split(images, np.arange(80), names(images), 0.1, seed=0)
+    learning, validation = cleaning.split(images, np.arange(80), np.arange(80), names(images), 0.1, seed=0)
     assert [np.bincount(part.labels).tolist() for part in (learning, validation)] == [[54, 18], [6, 2]]
 
 
 def test_no_image_is_both_learned_from_and_validated_with():
     images = different_images(30, 30)
-    parts = cleaning.split(images, np.arange(10, 50), names(images), 0.25, seed=0)
+    parts = cleaning.split(images, np.arange(10, 50), np.arange(40), names(images), 0.25, seed=0)
     found = sorted(image.tobytes() for part in parts for image in part.images)
     assert found == sorted(image.tobytes() for image in images.images[10:50])
 
@@ -94,7 +94,7 @@ def test_a_fraction_that_leaves_a_class_too_few_images_is_refused_with_those_tha
     images = different_images(*per_class)
     start = f"params.yaml: prepare.validation_fraction is {fraction}, which leaves a class {fault}; allowed with the "
     with pytest.raises(UserError, match=f"^{re.escape(start + allowed)}"):
-        cleaning.split(images, np.arange(len(images)), names(images), fraction, seed=0)
+        cleaning.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
 
 
 @pytest.mark.parametrize("per_class", [(4, 4), (4, 5), (300, 4), (9, 5, 4, 4), (9, 6, 100), (5, 5, 5, 50), (301, 7, 8)])
@@ -102,9 +102,61 @@ def test_a_fraction_that_leaves_a_class_too_few_images_is_refused_with_those_tha
 def test_the_fractions_that_are_named_as_allowed_are_so(per_class, end):
     images = different_images(*per_class)
     with pytest.raises(UserError) as error:
-        cleaning.split(images, np.arange(len(images)), names(images), 0.999, seed=0)
+        cleaning.split(images, *2 * [np.arange(len(images))], names(images), 0.999, seed=0)
     lowest, highest = re.search(r": ([\d.]+) to ([\d.]+)$", str(error.value)).groups()
     fraction = float({"lowest": lowest, "highest": highest}[end])
-    parts = cleaning.split(images, np.arange(len(images)), names(images), fraction, seed=0)
+    parts = cleaning.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
     for part, least in zip(parts, (1, 2), strict=True):
         assert np.bincount(part.labels, minlength=len(per_class)).min() >= least
+
+
+def drawn(rows: list[int], labels: list[int], mirrored: int = 0) -> Split:
+    """Images of 8 coarse pixels a side by number, the last `mirrored` of them mirrored."""
+    coarse = np.random.default_rng(1).integers(0, 256, (10, 8, 8, 3)).astype(np.uint8)
+    images = coarse.repeat(4, axis=1).repeat(4, axis=2)[rows]
+    images[len(rows) - mirrored :] = images[len(rows) - mirrored :, :, ::-1].copy()
+    return Split(images, np.array(labels, np.uint8))
+
+
+def test_near_copies_are_kept_unless_they_are_to_be_dropped():
+    train, test = drawn([0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9], [0, 1] * 5 + [0], mirrored=2), drawn([9], [0])
+    assert cleaning.clean_rows(train, test, ["a", "b"]).tolist() == list(range(11))
+
+
+def test_near_copies_of_test_images_and_of_earlier_ones_are_dropped_and_counted(capsys):
+    train, test = drawn([0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9], [0, 1] * 5 + [0], mirrored=2), drawn([9], [0])
+    assert cleaning.clean_rows(train, test, ["a", "b"], drop_near=True).tolist() == list(range(9))
+    assert "1 near copies of test images, 1 near copies of other training images\n" in capsys.readouterr().out
+
+
+def test_near_copies_are_one_group_and_are_counted(capsys):
+    train = drawn([0, 1, 2, 0, 1, 0], [0, 1, 0, 0, 1, 0], mirrored=3)
+    assert cleaning.groups_of(train, np.arange(6)).tolist() == [0, 1, 2, 0, 1, 0]
+    assert capsys.readouterr().out.startswith("5 training images are near copies of each other, in 2 groups; ")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_is_learned_from_or_validated_with_as_a_whole(seed):
+    images, groups = different_images(40, 40), np.arange(80) // 4
+    rows = np.arange(80)
+    parts = cleaning.split(images, rows, groups, names(images), 0.25, seed)
+    number = {image.tobytes(): group for image, group in zip(images.images, groups, strict=True)}
+    sides = [{number[image.tobytes()] for image in part.images} for part in parts]
+    assert not sides[0] & sides[1]
+    assert sum(map(len, parts)) == 80
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_of_more_than_half_of_a_class_is_learned_from(seed):
+    images = different_images(20, 20)
+    groups = np.r_[np.zeros(11, int), np.arange(11, 40)]
+    _, validation = cleaning.split(images, np.arange(40), groups, names(images), 0.4, seed)
+    assert not {image.tobytes() for image in images.images[:11]} & {image.tobytes() for image in validation.images}
+
+
+def test_a_class_of_too_few_groups_is_named():
+    images, groups = different_images(9, 9), np.r_[np.arange(9) // 3, np.arange(9, 18)]
+    with pytest.raises(
+        UserError, match=r"raw\.npz: the 9 cleaned training images of class class0 form 3 small groups of"
+    ):
+        cleaning.split(images, np.arange(18), groups, names(images), 0.25, seed=0)

@@ -14,6 +14,7 @@ from matplotlib.text import Text
 from samples import ranked
 
 from study.data.arrays import Split
+from study.data.near_duplicates import Pairs
 from study.review import eda_figures, evaluation, figures, model_figures, ranking_figure, search_figures
 
 NAMES = ["accuracy", "macro avg", "$_$"]
@@ -31,6 +32,7 @@ def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
 
 
 MODELS = [ranked("best", 0.8, mean_interval=(0.7, 0.9)), *(ranked(f"cnn{number}", 0.8) for number in range(2))]
+PAIRS = Pairs(np.array([[0, 3], [0, 1]]), np.zeros((0, 2), int), np.array([[8, 2]]))
 CURVES = {model.name: [(0.0, 0.1), (0.5, 0.9), (1.0, 1.0)] for model in MODELS}
 FIGURES = {
     "label counts": lambda: eda_figures.label_counts(SPLITS, NAMES),
@@ -38,6 +40,7 @@ FIGURES = {
     "samples": lambda: eda_figures.samples("train", SPLIT, NAMES, 0),
     "mean images": lambda: eda_figures.mean_images(SPLIT, NAMES),
     "pixel histograms": lambda: eda_figures.pixel_histograms(dict.fromkeys(SPLITS, np.eye(3, 256))),
+    "near duplicates": lambda: eda_figures.near_duplicates(SPLITS, PAIRS, NAMES, 0),
     "predictions": lambda: evaluation.prediction_grid("model", SPLIT, LABELS, NAMES),
     "ranking": lambda: ranking_figure.ranking(MODELS),
     "learning curves": lambda: model_figures.learning_curves(MODELS),
@@ -107,12 +110,25 @@ def noise(count: int) -> np.ndarray:
 GRIDS = {
     "predictions": lambda split: evaluation.prediction_grid("model", split, split.labels, NAMES),
     "samples": lambda split: eda_figures.samples("train", split, NAMES, 0),
+    "near duplicates": lambda split: eda_figures.near_duplicates(
+        {"train": split, "test": split}, Pairs(*3 * [np.arange(98).reshape(-1, 2)]), NAMES, 0
+    ),
 }
 
 
 @pytest.mark.parametrize("draw", GRIDS.values(), ids=GRIDS)
 def test_a_grid_of_images_takes_less_than_200_kb(draw, tmp_path):
     assert len(png(draw(Split(noise(99), np.arange(99, dtype=np.uint8) % 3)), tmp_path / "a.png")) < 200_000
+
+
+def test_a_pair_of_near_duplicates_stands_under_its_splits_and_its_labels():
+    figure = eda_figures.near_duplicates(SPLITS, PAIRS, NAMES, 0)
+    titles = {text.get_text() for text in figure.axes[0].texts}
+    assert titles == {"train · train\naccuracy", "train · train\naccuracy · macro avg", "train · test\n$_$"}
+
+
+def test_without_near_duplicates_there_is_no_figure_of_them():
+    assert eda_figures.near_duplicates(SPLITS, Pairs(*3 * [np.zeros((0, 2), int)]), NAMES, 0) is None
 
 
 def test_more_models_than_colours_have_lines_of_their_own():

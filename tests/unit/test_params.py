@@ -101,7 +101,7 @@ FAULTS = {
     "source unknown": (
         "data.source",
         "mnist",
-        "data.source is 'mnist'; allowed: it should be 'synthetic', 'cifar10' or 'npz'",
+        "data.source is 'mnist'; allowed: it should be 'synthetic', 'cifar10', 'npz' or 'folder'",
     ),
     "source in another script": ("data.source", "合成", "data.source is '合成'"),
     "source empty": ("data.source", None, "data.source is None"),
@@ -123,6 +123,19 @@ FAULTS = {
     "path with a token behind #": ("data.path", "https://host/a#access_token=hidden", "no secret 'access_token'"),
     "path with a password in a list": ("data.path", ["https://me:hidden@host/a"], "data.path is ['https://…@host/a']"),
     "path as a number": ("data.path", 3, "data.path is 3"),
+    "folder empty": ("data.folder", None, "data.folder is None"),
+    "folder without a name": ("data.folder", "", "data.folder is ''"),
+    "images of a folder too small": (
+        "data.image_size",
+        21,
+        "data.image_size is 21; allowed: it should be greater than or equal to 22",
+    ),
+    "another fit": ("data.fit", "crop", "data.fit is 'crop'; allowed: it should be 'stretch' or 'pad'"),
+    "another way with near duplicates": (
+        "prepare.near_duplicates",
+        "keep",
+        "prepare.near_duplicates is 'keep'; allowed: it should be 'group', 'drop' or 'ignore'",
+    ),
     "hash too short": ("data.sha256", "ABC", "data.sha256 is 'ABC'"),
     "no data": ("data", REMOVED, "data is missing"),
     "data as a list": ("data", [], "data is []"),
@@ -137,12 +150,22 @@ FAULTS = {
     "too many leaks": (
         "data.synthetic.leaks",
         1495,
-        "data.synthetic.train_images is 1000; allowed: at least 60 + duplicates + leaks, 1567, ",
+        "duplicates + leaks + near_duplicates + near_leaks, 1579, so that cleaning empties no class",
     ),
     "too many duplicates": (
         "data.synthetic.duplicates",
         800,
-        "data.synthetic.duplicates is 800; allowed: at most half of train_images without leaks",
+        "data.synthetic.duplicates is 800; allowed: at most the 180 training images that are no planted faults",
+    ),
+    "too many near duplicates": (
+        "data.synthetic.near_duplicates",
+        800,
+        "data.synthetic.near_duplicates is 800; allowed: at most the 176 training images that are no planted faults",
+    ),
+    "too many near leaks": (
+        "data.synthetic.near_leaks",
+        1001,
+        "data.synthetic.train_images is 1000; allowed: at least",
     ),
     "duplicates misspelt": ("data.synthetic.duplicate", 3, "did you mean duplicates?"),
     "noise that is no number": ("data.synthetic.noise", float("nan"), "data.synthetic.noise is nan"),

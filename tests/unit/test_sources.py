@@ -16,7 +16,6 @@ from yarl import URL
 
 from study import files
 from study.data import download, sources
-from study.params.schema import Data
 from study.runtime import UserError
 
 
@@ -274,8 +273,8 @@ def test_cifar10_without_a_network_says_what_to_do(archive, server, impatient, m
 
 @pytest.mark.parametrize("source", ["synthetic", "cifar10", "npz"])
 def test_arrays_of_every_source_are_checked(params, archive, cifar10, source):
-    path, sha256 = archive
+    changes = {"path": str(archive[0]), "sha256": archive[1]}
     small = params.data.synthetic.model_copy(update={"train_images": 100, "test_images": 20})
-    images = sources.get(Data(seed=0, source=source, path=str(path), sha256=sha256, synthetic=small))
+    images = sources.get(params.data.model_copy(update=changes | {"source": source, "synthetic": small}))
     assert images["y_train"].ndim == 1
     assert sorted(images) == ["class_names", "x_test", "x_train", "y_test", "y_train"]

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from study.data import arrays, cleaning, duplicates, synthetic
+from study.data import arrays, cleaning, duplicates, near_duplicates, synthetic
 from study.data.arrays import Split
 from study.params.schema import Synthetic
 
 
 def draw(seed: int) -> dict[str, np.ndarray]:
-    return synthetic.draw(train_images=100, test_images=50, noise=10.0, duplicates=6, leaks=4, seed=seed)
+    near = {"near_duplicates": 8, "near_leaks": 5}
+    return synthetic.draw(train_images=100, test_images=50, noise=10.0, duplicates=6, leaks=4, **near, seed=seed)
 
 
 def test_the_same_seed_draws_the_same_images():
@@ -41,10 +42,26 @@ def test_drawn_images_have_the_planted_faults_and_no_other(fault, count):
     assert duplicates.faults(*splits)[fault].sum() == count
 
 
+def test_drawn_images_have_the_planted_near_copies_and_no_other():
+    drawn = draw(1)
+    splits = [Split(drawn[f"x_{name}"], drawn[f"y_{name}"]) for name in ("train", "test")]
+    assert list(near_duplicates.pairs(*splits).faults(splits[0]).values()) == [8, 0, 5, 0]
+
+
+def test_near_copies_are_by_turns_mirrored_and_encoded_anew():
+    drawn = draw(1)
+    rows = synthetic.planted(100, leaks=4, near_leaks=5, near_duplicates=8, duplicates=6)["near_duplicates"]
+    copies, own = drawn["x_train"][rows], drawn["x_train"][: 100 - 23]
+    is_mirrored = [(copy[:, ::-1] == own).all(axis=(1, 2, 3)).any() for copy in copies]
+    assert is_mirrored == [True, False] * 4
+
+
+NONE = {"duplicates": 0, "leaks": 0, "near_duplicates": 0, "near_leaks": 0}
 PLANTED = {
-    "duplicates": {"train_images": 100, "test_images": 20, "duplicates": 40, "leaks": 0},
-    "leaks": {"train_images": 120, "test_images": 60, "duplicates": 0, "leaks": 60},
-    "both": {"train_images": 140, "test_images": 60, "duplicates": 40, "leaks": 40},
+    "duplicates": NONE | {"train_images": 100, "test_images": 20, "duplicates": 40},
+    "leaks": NONE | {"train_images": 120, "test_images": 60, "leaks": 60},
+    "both": NONE | {"train_images": 140, "test_images": 60, "duplicates": 40, "leaks": 40},
+    "near copies": NONE | {"train_images": 140, "test_images": 60, "near_duplicates": 40, "near_leaks": 40},
 }
 
 
@@ -53,5 +70,5 @@ PLANTED = {
 def test_cleaning_empties_no_class_however_many_faults_are_planted(planted, seed):
     drawn = synthetic.draw(**Synthetic(noise=10.0, **planted).model_dump(), seed=seed)
     train, test = (Split(drawn[f"x_{name}"], drawn[f"y_{name}"]) for name in ("train", "test"))
-    rows = cleaning.clean_rows(train, test, synthetic.CLASS_NAMES)
+    rows = cleaning.clean_rows(train, test, synthetic.CLASS_NAMES, drop_near=planted["near_duplicates"] > 0)
     assert np.bincount(train.labels[rows], minlength=10).min() >= cleaning.LEAST

@@ -17,7 +17,7 @@ EDA = {
     "classes": ["a", "b", "c"],
     "train": {"images_shape": [40, 8, 8, 3], "label_counts": COUNTS},
     "test": {"images_shape": [12, 8, 8, 3], "label_counts": COUNTS},
-    "exact_duplicates": [{"fault": "repeated in train", "images": 3}, {"fault": "repeated in test", "images": 0}],
+    "duplicates": [{"fault": "repeated in train", "images": 3}, {"fault": "repeated in test", "images": 0}],
 }
 TRIALS = [["model", "trial", "dropout"], ["cnn2", "0", "0.1"], ["cnn2", "1", ""]]
 OWN, LENT = Noise(1e-6, 8.0, True, "", ("cnn2",)), Noise(1e-6, 8.0, True, "cnn2", ("cnn2",))
