@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import numpy as np
 import yaml
 from pydantic import Field, TypeAdapter, ValidationError
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from study.params import reader
-from study.params.schema import BEST
+from study.params.schema import BEST, CONTROL
 from study.review.revisions import ChangedFile, Revision
 from study.review.words import printable
 from study.runtime import UserError
@@ -218,13 +218,15 @@ def rows(before: Records, after: Records) -> list[Row]:
 
 
 def _scored(files: Records) -> dict[str, Scored]:
-    """The models of params.yaml and the tuned winner, by name."""
+    """The models of params.yaml, the tuned winner and its control, by name."""
     blocks = _params(files).get("models")
     if not isinstance(blocks, dict) or not all(isinstance(block, dict) for block in blocks.values()):
         raise files.fault(PARAMS, "models holds no blocks")
     families = {name: str(block.get("family")) for name, block in blocks.items()}
-    base = _tuned(files)
-    families[BEST] = families.get(base, "")
+    search = _record(files, TUNED, _Search)
+    base = search["model"]
+    tuned = (BEST, CONTROL) if "control" in search else (BEST,)
+    families |= dict.fromkeys(tuned, families.get(base, ""))
     records = {name: _record(files, f"metrics/test/{name}.json", Recorded) for name in families}
     spreads = {name: record["spread"][0] if record["spread"] else None for name, record in records.items()}
     hashes = _hashes(files)
@@ -233,7 +235,7 @@ def _scored(files: Records) -> dict[str, Scored]:
             name,
             record,
             *_images(files, f"metrics/images/{name}.csv"),
-            Training(len(record["repeats"]), seeds.noise(name, families, spreads, base if name == BEST else None)),
+            Training(len(record["repeats"]), seeds.noise(name, families, spreads, base if name in tuned else None)),
             hashes.get(f"models/{name}.keras", {}),
         )
         for name, record in records.items()
@@ -241,12 +243,10 @@ def _scored(files: Records) -> dict[str, Scored]:
 
 
 class _Search(TypedDict):
+    """The model that was tuned; commits from before there was a control lack its block."""
+
     model: str
-
-
-def _tuned(files: Records) -> str:
-    """The model that was tuned."""
-    return _record(files, TUNED, _Search)["model"]
+    control: NotRequired[dict]
 
 
 def _record(files: Records, path: str, kind: type) -> Any:
