@@ -34,7 +34,7 @@ class Estimate:
     def finish(self, parts: int = 1) -> str:
         """Count finished parts; the time left, as `duration`."""
         self.finished += parts
-        return duration((time.monotonic() - self.started) / self.finished * (self.parts - self.finished))
+        return duration((time.monotonic() - self.started) / self.finished * max(0, self.parts - self.finished))
 
 
 def duration(seconds: float) -> str:

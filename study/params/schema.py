@@ -118,14 +118,16 @@ class Tune(Section):
         lengths = self.epochs and self.epochs_of_rungs(self.epochs)
         if lengths and len(set(lengths)) < self.rungs:
             raise ValueError(
-                f"rungs is {self.rungs}, of {', '.join(map(str, lengths))} epochs; allowed: rungs of different lengths; "
-                "raise epochs, or lower rungs or reduction_factor"
+                f"rungs is {self.rungs}, of {', '.join(map(str, lengths))} epochs; allowed: rungs of different "
+                "lengths; raise epochs, or lower rungs or reduction_factor"
             )
         return self
 
     def epochs_of_rungs(self, own: int) -> list[int]:
-        """Epochs of each rung for a block of `own` epochs, which none exceeds: the last has `epochs`, each one before it
-        the next's divided by `reduction_factor`."""
+        """Epochs of each rung for a block of `own` epochs, which none exceeds.
+
+        The last has `epochs`; each one before it the next's, divided by `reduction_factor`.
+        """
         last = self.epochs or own
         shares = [self.reduction_factor**rung for rung in reversed(range(self.rungs))]
         return [min(own, -(-last // share)) for share in shares]

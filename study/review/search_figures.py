@@ -45,7 +45,7 @@ def importance(study: optuna.Study, seed: int) -> Figure:
 
     These scores alone can be compared, and all trials have one but for those that diverged.
     """
-    scored = _in_first_rung(study)
+    scored = in_first_rung(study)
     if len(scored.trials) < 2:
         return _sentence("fewer than two trials with a score: no importance of a param")
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
@@ -60,7 +60,7 @@ def importance(study: optuna.Study, seed: int) -> Figure:
         return _sentence("the trials' scores do not differ: no importance of a param")
 
 
-def _in_first_rung(study: optuna.Study) -> optuna.Study:
+def in_first_rung(study: optuna.Study) -> optuna.Study:
     """A study of the same trials, complete with their scores in the first rung: Optuna asks for complete ones."""
     copied = optuna.create_study(direction="maximize")
     for trial in study.trials:

@@ -79,12 +79,13 @@ def search(
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # else it prints each trial
     values = getattr(tune.space, block.family)
     study = optuna.create_study(study_name=model, direction="maximize")
-    journal.begin(model)
+    journal.begin(study)
     given = grid(values) if tune.sampler == "grid" else [space.nearest(block, values)]
     for each in given:
         study.enqueue_trial(each)
     sizes = [len(given)] if tune.sampler == "grid" else sizes_of_rounds(tune)
-    estimate = Estimate(sum(epochs_of_round(size, tune, block) for size in sizes))
+    lengths = tune.epochs_of_rungs(override(block, given[0], "tune").epochs)
+    estimate = Estimate(sum(epochs_of_round(size, lengths, tune.reduction_factor) for size in sizes))
     for number, size in enumerate(sizes):
         study.sampler = sampler(seed_of(seed, number), tune)
         contenders = [ask(study, block, tune, values) for _ in range(size)]
@@ -116,12 +117,12 @@ def sizes_of_rounds(tune: Tune) -> list[int]:
     return [min(tune.round_size, tune.trials - asked) for asked in range(0, tune.trials, tune.round_size)]
 
 
-def epochs_of_round(trials: int, tune: Tune, block: Block) -> int:
-    """Epochs of a round in which no training stops early, and trials have the block's own `epochs`."""
+def epochs_of_round(trials: int, lengths: list[int], reduction_factor: int) -> int:
+    """Epochs of a round with rungs of these lengths, if no training stops early."""
     count = 0
-    for epochs in tune.epochs_of_rungs(block.epochs):
+    for epochs in lengths:
         count += trials * epochs
-        trials = places(trials, tune.reduction_factor)
+        trials = places(trials, reduction_factor)
     return count
 
 
@@ -161,9 +162,7 @@ def rung_of(
     return train_rung
 
 
-def halve(
-    contenders: list[Contender], reduction_factor: int, train_rung: Callable[[list[Contender]], None]
-) -> None:
+def halve(contenders: list[Contender], reduction_factor: int, train_rung: Callable[[list[Contender]], None]) -> None:
     """Train all contenders for the first rung, those promoted for the next, and so on."""
     for _ in contenders[0].lengths:
         train_rung(contenders)
