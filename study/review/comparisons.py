@@ -199,18 +199,15 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     for name, record in tests.items():
         if [row["class"] for row in record["class_roc_auc"]] != class_names:
             raise UserError(f"metrics/test/{name}.json: has other classes than metrics/eda.json; {files.RESTORE}")
-    families = {name: block.family for name, block in models.items()} | dict.fromkeys(
-        (BEST, CONTROL), models[base].family
-    )
+    families = {name: block.family for name, block in models.items()}
+    families |= dict.fromkeys((BEST, CONTROL), models[base].family)
     spreads = {name: record["spread"][0] if record["spread"] else None for name, record in tests.items()}
     ranked = {
         name: _ranked(
             name,
             record,
             class_names,
-            Training(
-                len(record["repeats"]), seeds.noise(name, families, spreads, base if name in (BEST, CONTROL) else None)
-            ),
+            Training(len(record["repeats"]), seeds.noise(name, families, spreads, None if name in models else base)),
         )
         for name, record in tests.items()
     }
@@ -219,10 +216,8 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
         if not model.images.same_split(ranking[0].images):
             both = f"{image_scores.path(model.name)} and {image_scores.path(ranking[0].name)}"
             raise UserError(f"{both}: are scores of different test splits; run `dvc repro`")
-    tuned_blocks = {BEST: tuned["block"], CONTROL: tuned["control"], base: models[base]}
-    same = [
-        {one, other} for one, other in itertools.combinations(tuned_blocks, 2) if _are_one(tuned_blocks, one, other)
-    ]
+    blocks = {BEST: tuned["block"], CONTROL: tuned["control"], base: models[base]}
+    same = [set(names) for names in itertools.combinations(blocks, 2) if _are_one(*map(blocks.get, names))]
     return Comparison(
         ranking=ranking,
         pairs=compare_pairs(ranking, same),
@@ -231,9 +226,9 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     )
 
 
-def _are_one(blocks: dict[str, Model], one: str, other: str) -> bool:
+def _are_one(one: Model, other: Model) -> bool:
     """Whether two blocks are the same training, however often it is repeated."""
-    return blocks[one].model_copy(update={"repeats": blocks[other].repeats}) == blocks[other]
+    return one.model_copy(update={"repeats": other.repeats}) == other
 
 
 def _ranked(name: str, test: FinalScores, class_names: list[str], training: Training) -> Ranked:

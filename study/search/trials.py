@@ -62,8 +62,11 @@ def completed(study: optuna.Study) -> list[FrozenTrial]:
 
 
 def write_table(studies: Mapping[str, optuna.Study], path: str) -> None:
-    """A row per trial: COLUMNS, then params. `rung` is the last one with a score, from 0, and the score is of this rung;
-    both are empty where no training ended with a finite loss. `epochs_run` counts all rungs."""
+    """A row per trial: COLUMNS, then params.
+
+    `rung` is the last one with a score, from 0, and the score is of this rung; both are empty where no training ended
+    with a finite loss. `epochs_run` counts all rungs.
+    """
     keys = sorted({key for study in studies.values() for trial in study.trials for key in trial.params})
     rows = []
     for model, study in studies.items():

@@ -20,8 +20,8 @@ class BestSoFar(TypedDict):
 class Winner(TypedDict):
     """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`.
 
-    `epochs` are those of all trainings of the search. `control` is the block of `model` as it was, but for as many epochs
-    as the winner's: what it scores shows what more epochs gain by themselves.
+    `epochs` are those of all trainings of the search. `control` is the block of `model` as it was, but for as many
+    epochs as the winner's: what it scores shows what more epochs gain by themselves.
     """
 
     model: str

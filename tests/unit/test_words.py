@@ -153,8 +153,8 @@ CONCLUSIONS = {
         "many epochs, 14. On validation, by which it was chosen, it changed the score by +0.0200.\n"
     ),
     "what further epochs gained": (
-        "- The epochs of the winner, 14, changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained again, "
-        "by +0.0400 [+0.0200, +0.0800] (no difference shown†), without any search: control against cnn2.\n"
+        "- The epochs of the winner, 14, changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained "
+        "again, by +0.0400 [+0.0200, +0.0800] (no difference shown†), without any search: control against cnn2.\n"
     ),
     "what both gained": (
         "- Both together changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained again, by +0.0400 "
