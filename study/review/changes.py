@@ -282,7 +282,7 @@ def _images(files: Records, path: str) -> tuple[np.ndarray, ...]:
 
 
 def _hashes(files: Records) -> dict[str, dict[str, str]]:
-    """By the file of a model: the hashes of the test split and of all weights that its stage wrote, by their paths."""
+    """By the file of a model: the hashes of the test split, of that file and of its repeats, by their paths."""
     if LOCK not in files.contents:
         return {}
     try:
@@ -292,11 +292,16 @@ def _hashes(files: Records) -> dict[str, dict[str, str]]:
         raise files.fault(LOCK, "is no record of DVC's") from None
     split = {path: md5 for written in outs for path, md5 in written.items() if path == TEST_SPLIT}
     return {
-        model: split | {path: md5 for path, md5 in written.items() if path.startswith("models/")}
+        model: split | {path: md5 for path, md5 in written.items() if path in (model, repeats_of(model))}
         for written in outs
         for model in written
         if split and model.startswith("models/") and model.endswith(".keras")
     }
+
+
+def repeats_of(model: str) -> str:
+    """The path of a model's repeats, by that of the model."""
+    return model.replace("models/", "models/repeats/").replace(".keras", ".npz")
 
 
 def _check_test_splits(before: Records, old: dict[str, Scored], after: Records, new: dict[str, Scored]) -> None:
