@@ -28,10 +28,11 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process took: seconds on the clock, and the most memory resident, in 10⁶ bytes."""
+    """What one process took: seconds on the clock, the most memory resident in 10⁶ bytes, and seconds of processors."""
 
     seconds: float
     peak_mb: float
+    cpu_seconds: float
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def run(folder: Path, *module: str) -> Usage:
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         sys.exit(child.returncode if child.returncode > 0 else 1)
-    return Usage(time.perf_counter() - start, used.ru_maxrss * MAXRSS_UNIT / 1e6)
+    return Usage(time.perf_counter() - start, used.ru_maxrss * MAXRSS_UNIT / 1e6, used.ru_utime + used.ru_stime)
 
 
 def apart(function: Callable, *arguments) -> None:

@@ -1,22 +1,23 @@
 """tune: search better params for the models that are best on validation.
 
 Reads data/prepared.npz, metrics/validation/*.json and the params `seed`, `threads`, `models` and `tune`; writes
-metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to plots/tune, figures of the search.
+metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to plots/tune, figures of the search. Shows
+the search as it runs in checkpoints/optuna.journal.
 """
 
 from study import files, runtime
-from study.data import arrays
 from study.params.load import load
 from study.review import figures, search_figures
-from study.search import trials, winner
+from study.search import rounds, trials, winner
+from study.search.journal import Journal
 
 
 def main() -> None:
     params = load("seed", "threads", "models", "tune")
     runtime.use_threads(params.threads)
-    prepared = arrays.read_prepared()
+    journal = Journal()
     studies = {
-        model: trials.search(model, params.models[model], params.tune, prepared, params.seed)
+        model: rounds.search(model, params.models[model], params.tune, params.seed, journal)
         for model in trials.candidates(params.models, params.tune)
     }
     record = trials.outcome(studies, params.models, params.tune)

@@ -33,10 +33,10 @@ class Estimate:
     def __init__(self, parts: int):
         self.started, self.parts, self.finished = time.monotonic(), parts, 0
 
-    def finish_one(self) -> str:
-        """Count a finished part; the time left, as `duration`."""
-        self.finished += 1
-        return duration((time.monotonic() - self.started) / self.finished * (self.parts - self.finished))
+    def finish(self, parts: int = 1) -> str:
+        """Count finished parts; the time left, as `duration`."""
+        self.finished += parts
+        return duration((time.monotonic() - self.started) / self.finished * max(0, self.parts - self.finished))
 
 
 def duration(seconds: float) -> str:

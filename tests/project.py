@@ -94,7 +94,7 @@ def small(params: dict) -> dict:
     block |= {"repeats": 2, "epochs": 6, "batch_size": 16, "early_stopping_patience": 2}
     block["schedule"] |= {"patience": 1}
     params["models"] = {SMALL_MODEL: block}
-    params["tune"] |= {"trials": 3, "epochs": 3, "startup_trials": 1, "models": 1}
+    params["tune"] |= {"trials": 3, "round_size": 2, "epochs": 4, "rungs": 2, "reduction_factor": 2, "models": 1}
     params["tune"]["space"]["cnn"]["epochs"] = [6]
     return params
 
@@ -107,7 +107,7 @@ def tiny(params: dict) -> dict:
     for block in params["models"].values():
         block |= {"repeats": 1, "epochs": 1, "batch_size": 64}
     params["models"][TINY_TUNED]["repeats"] = 2
-    params["tune"] |= {"trials": 2, "epochs": 1, "startup_trials": 1, "models": [TINY_TUNED]}
+    params["tune"] |= {"trials": 2, "epochs": 1, "rungs": 1, "models": [TINY_TUNED]}
     params["tune"]["space"]["cnn"] = {"dropout": {"low": 0.0, "high": 0.5, "log": False}}
     return params
 
@@ -156,8 +156,8 @@ def changed(status: list, section: str) -> dict[str, str]:
 
 
 def epochs(printed: str, stage: str = "") -> list[str]:
-    """The epochs that a run finished, as `train@cnn2 repeat 0 3` or `tune trial 0 3`: each prints its line once it is
-    saved.
+    """The epochs that a run finished, as `train@cnn2 repeat 0 3` or `tune trial 0 of cnn2, epochs: 4, 3`: each prints
+    its line once it is saved.
 
     `stage` is the one that runs as the text begins; DVC names those that follow. The end of a repeat prints its seed.
     """
@@ -168,8 +168,8 @@ def epochs(printed: str, stage: str = "") -> list[str]:
         elif re.match(r"\w+, seed \d+: ", line):
             repeat += 1
             trial = f"repeat {repeat} "
-        elif next_trial := re.match(r"trial \d+ of ", line):
-            trial = next_trial[0].removesuffix("of ")
+        elif next_trial := re.match(r"trial \d+ of \w+, epochs: \d+", line):
+            trial = f"{next_trial[0]}, "
         elif epoch := re.match(r"epoch (\d+)/\d+: ", line):
             finished.append(f"{stage} {trial}{epoch[1]}")
     return finished

@@ -12,6 +12,7 @@ from study.models.schema import Block, Count, CountOrZero, Section
 from study.params import messages
 
 BEST = "best"  # the tuned winner's name
+CONTROL = "control"  # the name of the block that was tuned, trained for as many epochs as the winner
 # Names in the query of a URL under which services expect what must stay secret.
 SECRETS = re.compile(
     r"(?i)token|secret|passw|pwd|credential|signature|^sig$|^auth$|authorization|api.?key|access.?key|^key$|jwt|session"
@@ -118,11 +119,31 @@ class Tune(Section):
     ]
     sampler: Literal["tpe", "grid"]
     trials: Count
+    round_size: Count
     epochs: Count | None
-    startup_trials: CountOrZero
+    rungs: Annotated[int, Field(ge=1, le=20)]
+    reduction_factor: Annotated[int, Field(ge=2, le=100)]
     repeats: Annotated[int, Field(ge=1, le=100)]
-    pruner: Literal["median", "hyperband", "none"]
     space: Spaces
+
+    @model_validator(mode="after")
+    def _rungs_differ(self) -> "Tune":
+        lengths = self.epochs and self.epochs_of_rungs(self.epochs)
+        if lengths and len(set(lengths)) < self.rungs:
+            raise ValueError(
+                f"rungs is {self.rungs}, of {', '.join(map(str, lengths))} epochs; allowed: rungs of different "
+                "lengths; raise epochs, or lower rungs or reduction_factor"
+            )
+        return self
+
+    def epochs_of_rungs(self, own: int) -> list[int]:
+        """Epochs of each rung for a block of `own` epochs, which none exceeds.
+
+        The last has `epochs`; each one before it the next's, divided by `reduction_factor`.
+        """
+        last = self.epochs or own
+        shares = [self.reduction_factor**rung for rung in reversed(range(self.rungs))]
+        return [min(own, -(-last // share)) for share in shares]
 
 
 class Params(Section):
@@ -142,8 +163,8 @@ class Params(Section):
                 raise ValueError(
                     f"models.{messages.shown(name)} is a name of {len(name)} characters; allowed: 64 or less"
                 )
-            if name.lower() == BEST:
-                raise ValueError(f"models.{name} is the name of the tuned winner; choose another")
+            if name.lower() in (BEST, CONTROL):
+                raise ValueError(f"models.{name} is the name of what the stage best trains; choose another")
             if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
                 raise ValueError(f"models.{name} is no name; allowed: letters A to Z, digits and _, a letter first")
         if len({name.lower() for name in self.models}) < len(self.models):

@@ -16,7 +16,7 @@ import yaml
 
 from study import files
 from study.params import load
-from study.params.schema import BEST
+from study.params.schema import BEST, CONTROL
 from study.runtime import UserError
 
 PACKAGES = ("stages", "study")
@@ -27,7 +27,7 @@ UNSEEN = {
     "study.models.scripts": SCRIPTS,
     "study.review.words": "study/review/templates/*.md.j2",
 }
-# Files that a stage reads, one per model of params.yaml. Those of `best` are the author's lines.
+# Files that a stage reads, one per model of params.yaml. Those of `best` and `control` are the author's lines.
 PER_MODEL = {
     "tune": ("metrics/validation/{model}.json",),
     "report": ("metrics/validation/{model}.json", "metrics/test/{model}.json", "metrics/images/{model}.csv"),
@@ -186,7 +186,7 @@ def _entries(node: yaml.Node | None) -> dict[str, yaml.Node]:
 def _is_generated(line: str, patterns: tuple[str, ...]) -> bool:
     """Whether `updated` writes this line of a list: code, or a file of a model by one of the patterns."""
     line = line.strip()
-    own = rf"(?!{BEST}\.)\w+"
+    own = rf"(?!(?:{BEST}|{CONTROL})\.)\w+"
     return line.startswith(("- stages/", "- study/")) or any(
         re.fullmatch("- " + re.escape(pattern).replace(r"\{model\}", own), line) for pattern in patterns
     )

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 import numpy as np
 import yaml
@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from study.params import reader
-from study.params.schema import BEST
+from study.params.schema import BEST, CONTROL
 from study.review.revisions import ChangedFile, Revision
 from study.review.words import printable
 from study.runtime import UserError
@@ -226,10 +226,12 @@ def families(files: Records) -> dict[str, str]:
 
 
 def _scored(files: Records) -> dict[str, Scored]:
-    """The models of params.yaml and the tuned winner, by name."""
+    """The models of params.yaml, the tuned winner and its control, by name."""
     models = families(files)
-    base = _tuned(files)
-    models[BEST] = models.get(base, "")
+    search = _record(files, TUNED, _Search)
+    base = search["model"]
+    tuned = (BEST, CONTROL) if "control" in search else (BEST,)
+    models |= dict.fromkeys(tuned, models.get(base, ""))
     records = {name: _record(files, f"metrics/test/{name}.json", Recorded) for name in models}
     spreads = {name: record["spread"][0] if record["spread"] else None for name, record in records.items()}
     hashes = _hashes(files)
@@ -238,7 +240,7 @@ def _scored(files: Records) -> dict[str, Scored]:
             name,
             record,
             *_images(files, f"metrics/images/{name}.csv"),
-            Training(len(record["repeats"]), seeds.noise(name, models, spreads, base if name == BEST else None)),
+            Training(len(record["repeats"]), seeds.noise(name, models, spreads, base if name in tuned else None)),
             hashes.get(f"models/{name}.keras", {}),
         )
         for name, record in records.items()
@@ -246,12 +248,10 @@ def _scored(files: Records) -> dict[str, Scored]:
 
 
 class _Search(TypedDict):
+    """The model that was tuned; commits from before there was a control lack its block."""
+
     model: str
-
-
-def _tuned(files: Records) -> str:
-    """The model that was tuned."""
-    return _record(files, TUNED, _Search)["model"]
+    control: NotRequired[dict]
 
 
 def _record(files: Records, path: str, kind: type) -> Any:
@@ -287,7 +287,7 @@ def _images(files: Records, path: str) -> tuple[np.ndarray, ...]:
 
 
 def _hashes(files: Records) -> dict[str, dict[str, str]]:
-    """By the file of a model: the hashes of the test split and of all weights that its stage wrote, by their paths."""
+    """By the file of a model: the hashes of the test split, of that file and of its repeats, by their paths."""
     if LOCK not in files.contents:
         return {}
     try:
@@ -297,11 +297,16 @@ def _hashes(files: Records) -> dict[str, dict[str, str]]:
         raise files.fault(LOCK, "is no record of DVC's") from None
     split = {path: md5 for written in outs for path, md5 in written.items() if path == TEST_SPLIT}
     return {
-        model: split | {path: md5 for path, md5 in written.items() if path.startswith("models/")}
+        model: split | {path: md5 for path, md5 in written.items() if path in (model, repeats_of(model))}
         for written in outs
         for model in written
         if split and model.startswith("models/") and model.endswith(".keras")
     }
+
+
+def repeats_of(model: str) -> str:
+    """The path of a model's repeats, by that of the model."""
+    return model.replace("models/", "models/repeats/").replace(".keras", ".npz")
 
 
 def _check_test_splits(before: Records, old: dict[str, Scored], after: Records, new: dict[str, Scored]) -> None:

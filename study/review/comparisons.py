@@ -10,7 +10,7 @@ from sklearn.metrics import classification_report
 from typing_extensions import TypedDict
 
 from study import files
-from study.params.schema import BEST, Model
+from study.params.schema import BEST, CONTROL, Model
 from study.runtime import UserError
 from study.scoring import calibration, differences, image_scores, intervals, seeds
 from study.scoring.calibration import Bin, CalibrationError
@@ -147,8 +147,7 @@ class Comparison:
     ranking: list[Ranked]
     pairs: list[Pair]  # the one stands above the other in the ranking
     tuned: winner.Winner
-    tuning_on_validation: float
-    own_block_won: bool  # the search kept the model's own block: best is that model once more, and no pair with it
+    search_on_validation: float  # what the search gained there
 
     @property
     def first_by_mean(self) -> Ranked:
@@ -157,8 +156,21 @@ class Comparison:
 
     @property
     def tuning(self) -> Pair | None:
-        """Best against the model whose block was tuned."""
+        """Best against the model whose block was tuned: what the search and the further epochs gained together.
+
+        None where the two are one training, as in each of the two below.
+        """
         return self.pair(BEST, self.tuned["model"])
+
+    @property
+    def search(self) -> Pair | None:
+        """Best against the control, which has as many epochs: what the search gained."""
+        return self.pair(BEST, CONTROL)
+
+    @property
+    def further_epochs(self) -> Pair | None:
+        """The control against the model whose block was tuned: what the epochs of the winner gained by themselves."""
+        return self.pair(CONTROL, self.tuned["model"])
 
     def from_(self, name: str) -> list[Pair]:
         """A model against each other one, in the order of the ranking."""
@@ -183,18 +195,19 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     base = tuned["model"]
     if base not in models:
         raise UserError(f"{winner.FILE}: {base} is no model of params.yaml; {files.RESTORE}")
-    tests = {name: files.read_json(f"metrics/test/{name}.json", FinalScores) for name in (*models, BEST)}
+    tests = {name: files.read_json(f"metrics/test/{name}.json", FinalScores) for name in (*models, BEST, CONTROL)}
     for name, record in tests.items():
         if [row["class"] for row in record["class_roc_auc"]] != class_names:
             raise UserError(f"metrics/test/{name}.json: has other classes than metrics/eda.json; {files.RESTORE}")
-    families = {name: block.family for name, block in models.items()} | {BEST: models[base].family}
+    families = {name: block.family for name, block in models.items()}
+    families |= dict.fromkeys((BEST, CONTROL), models[base].family)
     spreads = {name: record["spread"][0] if record["spread"] else None for name, record in tests.items()}
     ranked = {
         name: _ranked(
             name,
             record,
             class_names,
-            Training(len(record["repeats"]), seeds.noise(name, families, spreads, base if name == BEST else None)),
+            Training(len(record["repeats"]), seeds.noise(name, families, spreads, None if name in models else base)),
         )
         for name, record in tests.items()
     }
@@ -203,14 +216,19 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
         if not model.images.same_split(ranking[0].images):
             both = f"{image_scores.path(model.name)} and {image_scores.path(ranking[0].name)}"
             raise UserError(f"{both}: are scores of different test splits; run `dvc repro`")
-    own_block_won = tuned["block"].model_copy(update={"repeats": models[base].repeats}) == models[base]
+    blocks = {BEST: tuned["block"], CONTROL: tuned["control"], base: models[base]}
+    same = [set(names) for names in itertools.combinations(blocks, 2) if _are_one(*map(blocks.get, names))]
     return Comparison(
         ranking=ranking,
-        pairs=compare_pairs(ranking, {BEST, base} if own_block_won else set()),
+        pairs=compare_pairs(ranking, same),
         tuned=tuned,
-        tuning_on_validation=ranked[BEST].validation["roc_auc"] - ranked[base].validation["roc_auc"],
-        own_block_won=own_block_won,
+        search_on_validation=ranked[BEST].validation["roc_auc"] - ranked[CONTROL].validation["roc_auc"],
     )
+
+
+def _are_one(one: Model, other: Model) -> bool:
+    """Whether two blocks are the same training, however often it is repeated."""
+    return one.model_copy(update={"repeats": other.repeats}) == other
 
 
 def _ranked(name: str, test: FinalScores, class_names: list[str], training: Training) -> Ranked:
@@ -225,9 +243,9 @@ def _ranked(name: str, test: FinalScores, class_names: list[str], training: Trai
     return Ranked(name, test, validation, images, training, interval)
 
 
-def compare_pairs(ranking: list[Ranked], same: set[str]) -> list[Pair]:
+def compare_pairs(ranking: list[Ranked], same: list[set[str]]) -> list[Pair]:
     """Each model against all below it; two that are the `same` model are no pair."""
-    pairs = [(one, other) for one, other in itertools.combinations(ranking, 2) if {one.name, other.name} != same]
+    pairs = [(one, other) for one, other in itertools.combinations(ranking, 2) if {one.name, other.name} not in same]
     shipped = [_shipped(*pair) for pair in pairs]
     retrained = [_retrained(*pair) for pair in pairs]
     columns = (pairs, shipped, differences.verdicts(shipped), retrained, differences.verdicts(retrained))

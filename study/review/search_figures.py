@@ -1,43 +1,75 @@
-"""Figures of a search, drawn by Optuna."""
+"""Figures of a search."""
 
+import itertools
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 
 import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from optuna.trial import TrialState
 
 from study.review import figures
 
 
-@contextmanager
-def _drawing() -> Iterator[None]:
-    figures.use_style()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        yield
+def history(studies: Mapping[str, optuna.Study]) -> Figure:
+    """Validation ROC-AUC of each trial in each of its rungs, and the best so far of those that went through all."""
+    trials = [trial for study in studies.values() for trial in study.trials]
+    scores = [sorted(trial.intermediate_values.items()) for trial in trials]
+    best = [(place, trial.value) for place, trial in enumerate(trials) if trial.state == TrialState.COMPLETE]
+    areas = itertools.accumulate((area for _, area in best), max)
+    figure, axis = figures.subplots(figsize=(7, 4.2))
+    for rung in range(max(map(len, scores))):
+        reached = [(place, *rungs[rung]) for place, rungs in enumerate(scores) if len(rungs) > rung]
+        places, epochs, values = zip(*reached, strict=True)
+        colour = figures.COLOURS[rung % len(figures.COLOURS)]
+        axis.plot(places, values, "o", color=colour, label=f"rung {rung}: {_epochs(epochs)}")
+    axis.step([place for place, _ in best], list(areas), where="post", color=figures.INK, label="best so far")
+    for end in list(itertools.accumulate(len(study.trials) for study in studies.values()))[:-1]:
+        axis.axvline(end - 0.5, color=figures.INK, linestyle=":")
+    axis.set(xlabel=f"trials of {', then of '.join(studies)}", ylabel="validation ROC-AUC")
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid()
+    axis.legend()
+    return figure
 
 
-def history(studies: dict[str, optuna.Study]) -> Figure:
-    """Validation ROC-AUC of each trial, and the best so far."""
-    with _drawing():
-        axes = optuna.visualization.matplotlib.plot_optimization_history(
-            list(studies.values()), target_name="validation ROC-AUC"
-        )
-    return _restyled(axes)
+def _epochs(lengths: Sequence[int]) -> str:
+    low, high = min(lengths), max(lengths)
+    return f"{low} epochs" if low == high else f"{low} to {high} epochs"
 
 
 def importance(study: optuna.Study, seed: int) -> Figure:
-    """Share of the trials' variance that each param explains (fANOVA); a sentence where there is none to explain."""
-    if len(study.get_trials(states=[optuna.trial.TrialState.COMPLETE])) < 2:
-        return _sentence("fewer than two complete trials: no importance of a param")
+    """Share of the variance of the scores in the first rung that each param explains (fANOVA).
+
+    A sentence where there is none to explain. These scores alone can be compared, and all trials have one but for those
+    that diverged.
+    """
+    scored = in_first_rung(study)
+    if len(scored.trials) < 2:
+        return _sentence("fewer than two trials with a score: no importance of a param")
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
     try:
-        with _drawing():
-            return _restyled(optuna.visualization.matplotlib.plot_param_importances(study, evaluator=evaluator))
+        figures.use_style()
+        with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+            axes = optuna.visualization.matplotlib.plot_param_importances(
+                scored, evaluator=evaluator, target_name="validation ROC-AUC in the first rung"
+            )
+            return _restyled(axes)
     except (RuntimeError, ValueError):
         return _sentence("the trials' scores do not differ: no importance of a param")
+
+
+def in_first_rung(study: optuna.Study) -> optuna.Study:
+    """A study of the same trials, complete with their scores in the first rung: Optuna asks for complete ones."""
+    copied = optuna.create_study(direction="maximize")
+    for trial in study.trials:
+        if trial.intermediate_values:
+            score = trial.intermediate_values[min(trial.intermediate_values)]
+            copied.add_trial(
+                optuna.trial.create_trial(params=trial.params, distributions=trial.distributions, value=score)
+            )
+    return copied
 
 
 def _restyled(axes: Axes) -> Figure:

@@ -11,14 +11,18 @@ FILE = "metrics/tune.json"
 
 
 class BestSoFar(TypedDict):
-    """The best validation ROC-AUC up to a trial, of all trials in order."""
+    """The best validation ROC-AUC in the last rung up to a trial, of all trials in order."""
 
     trial: int
     validation_roc_auc: float
 
 
 class Winner(TypedDict):
-    """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`."""
+    """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`.
+
+    `epochs` are those of all trainings of the search. `control` is the block of `model` as it was, but for as many
+    epochs as the winner's: what it scores shows what more epochs gain by themselves.
+    """
 
     model: str
     trials: int
@@ -27,6 +31,7 @@ class Winner(TypedDict):
     validation_roc_auc: float
     values: dict[str, Any]
     block: Model
+    control: Model
     best_so_far: list[BestSoFar]
 
 

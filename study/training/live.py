@@ -59,7 +59,7 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
         scores = ", ".join(f"{key} {value:.4g}" for key, value in logs.items())
         self.bar.clear()
-        left = self.estimate.finish_one()
+        left = self.estimate.finish()
         print(f"epoch {epoch + 1}/{self.params['epochs']}: {scores}; at most {left} left", flush=True)
 
     def on_train_end(self, logs: Row | None = None) -> None:

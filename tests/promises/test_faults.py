@@ -450,7 +450,7 @@ def test_what_is_edited_during_a_training_is_not_recorded_as_what_made_the_model
 def test_what_a_training_does_not_use_may_be_edited_meanwhile(prepared, server):
     def change(_) -> None:
         params = prepared / "params.yaml"
-        params.write_text(params.read_text().replace("startup_trials: 1", "startup_trials: 2  # edited"))
+        params.write_text(params.read_text().replace("round_size: 2", "round_size: 1  # edited"))
         (prepared / "study/review/words.py").write_text("edited")
 
     status, _, errors = run_and(change, prepared, "dvc", "repro", f"train@{MODEL}", at="epoch 1/", **server.environment)

@@ -90,8 +90,8 @@ def resnet_block(params) -> Resnet:
 
 @pytest.fixture
 def tuned(params) -> dict:
-    """The record of a search that cnn2 won with another dropout, free to change."""
-    values = {"dropout": 0.3}
+    """The record of a search that cnn2 won with another dropout and more epochs, free to change."""
+    values = {"dropout": 0.3, "epochs": 14}
     block = override(params.models["cnn2"], values, "test")
     return {
         "model": "cnn2",
@@ -101,6 +101,7 @@ def tuned(params) -> dict:
         "validation_roc_auc": 0.9,
         "values": values,
         "block": block.model_dump(),
+        "control": override(params.models["cnn2"], {"epochs": 14}, "test").model_dump(),
         "best_so_far": [{"trial": trial, "validation_roc_auc": 0.9} for trial in range(5)],
     }
 

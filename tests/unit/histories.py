@@ -14,6 +14,7 @@ from study.scoring.image_scores import ImageScores, image_scores
 
 CLASSES = ["a", "b", "c"]
 SKILLS = {"cnn2": 1.0, "resnet50": 1.0, "best": 1.4}
+TUNED = ("best", "control")  # what the stage best trains
 IMAGES = 150
 SPREAD = {"raw_variance": 4e-5, "sampling_variance": 1e-5, "degrees_of_freedom": 8}
 PARAMS = {
@@ -54,16 +55,18 @@ def write(
 ) -> None:
     """What a run leaves: params.yaml, dvc.lock and the metrics, of models with these skills, `best` among them.
 
-    All but `best` have three repeats, of the same scores, unless all are trained `once`.
+    Older commits have no `control`. All but these two have three repeats, of the same scores, unless all are trained
+    `once`.
     """
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     stages = {"prepare": {"outs": [{"path": "data/test.npz", "md5": f"{images} images"}]}}
-    files.write_json(folder / "metrics/tune.json", {"model": "cnn2"})
+    control = {"control": {}} if "control" in skills else {}
+    files.write_json(folder / "metrics/tune.json", {"model": "cnn2"} | control)
     for name, skill in skills.items():
         of_images, scores = scored(skill, images)
         interval = {"roc_auc_low": scores["roc_auc"] - 0.05, "roc_auc_high": scores["roc_auc"] + 0.05}
-        repeats = [{"seed": seed} | scores for seed in range(1 if once or name == "best" else 3)]
+        repeats = [{"seed": seed} | scores for seed in range(1 if once or name in TUNED else 3)]
         record = scores | interval | {"repeats": repeats, "spread": [SPREAD] if len(repeats) > 1 else []}
         files.write_json(folder / f"metrics/test/{name}.json", record)
         rows = zip(
@@ -76,8 +79,8 @@ def write(
         )
         header = ["image", "actual", "predicted", "shortfall", "mean_shortfall"]
         files.write_csv(folder / f"metrics/images/{name}.csv", header, rows)
-        outs = [{"path": f"models/{name}.keras", "md5": f"skill {skill}"}]
-        stages[f"train@{name}"] = {"outs": outs}
+        stage = stages.setdefault("best" if name in TUNED else f"train@{name}", {"outs": []})
+        stage["outs"].append({"path": f"models/{name}.keras", "md5": f"skill {skill}"})
     (folder / "dvc.lock").write_text(json.dumps({"stages": stages}), encoding="utf-8")
 
 
@@ -142,6 +145,8 @@ VARIANTS: dict[str, Callable[[Path], None]] = {
     ),
     "once": lambda folder: write(folder, once=True),
     "once_changed": lambda folder: write(folder, SKILLS | {"cnn2": 1.6}, once=True),
+    "control": lambda folder: write(folder, SKILLS | {"control": 1.2}),
+    "control_changed": lambda folder: write(folder, SKILLS | {"control": 1.6}),
     "lent": lambda folder: write(folder, SKILLS | {"best": 1.6}),
     "another_split": lambda folder: write(folder, images=90),
     "other_labels": lambda folder: write(folder, names=["a", "c", "b"]),

@@ -32,6 +32,9 @@ VERDICTS = {
     "gone": ("resnet50", "base", "models", "gone"),
     "unknown": ("cnn2", "once", "once_changed", "unknown for want of repeats"),
     "better by borrowed noise": ("best", "base", "lent", "better"),
+    "a control, which the base had not": ("control", "base", "control", "new"),
+    "a control": ("control", "control", "control_changed", "better"),
+    "same bytes beside a control of others": ("best", "control", "control_changed", "same bytes"),
     "an experiment": ("cnn2", "base", "lone-exp", "better"),
 }
 
@@ -67,6 +70,11 @@ def test_the_means_over_repeats_answer_whether_the_change_holds_if_trained_again
 def test_a_model_that_was_trained_once_borrows_the_noise_of_the_model_it_tunes(here):
     lent = row("best", "base", "lent")
     assert [(training.repeats, training.noise.borrowed) for training in lent.trainings] == [(1, "cnn2")] * 2
+
+
+def test_a_control_borrows_the_noise_of_the_model_that_is_tuned(here):
+    changed = row("control", "control", "control_changed")
+    assert [(training.repeats, training.noise.borrowed) for training in changed.trainings] == [(1, "cnn2")] * 2
 
 
 def test_same_bytes_need_no_answer(here):

@@ -146,7 +146,7 @@ def test_confidence_that_does_not_match_accuracy_is_found(accuracy, found):
 
 @pytest.fixture
 def all_checks(tuned, params) -> list[checks.Check]:
-    comparison = Comparison([ranked("best", 0.9), ranked("cnn2", 0.8)], [], tuned, 0.02, own_block_won=False)
+    comparison = Comparison([ranked("best", 0.9), ranked("cnn2", 0.8)], [], tuned, 0.02)
     counts = {"label_counts": dict.fromkeys("abc", 20)}
     eda = {"classes": ["a", "b", "c"], "train": counts, "test": counts}
     return checks.checks(comparison, eda, params.models["cnn2"], {"dropout": DROPOUT})

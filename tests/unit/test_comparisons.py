@@ -1,5 +1,6 @@
 """Models are ranked and compared by what stages recorded of them."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from sklearn.metrics import precision_recall_fscore_support, roc_curve
 from benchmarks import bootstrap
 from study import files
 from study.review import comparisons
-from study.review.comparisons import Comparison, Pair, Ranked
+from study.review.comparisons import Pair, Ranked
 from study.runtime import UserError
 from study.scoring import differences, image_scores
 from study.scoring.differences import Answer
@@ -24,7 +25,7 @@ from study.search import winner
 CLASSES = 3
 NONE = "no difference shown"
 NAMES = ["a", "b", "c"]
-TEST_ROC_AUC = {"cnn2": 0.80, "resnet50": 0.90, "best": 0.85}
+TEST_ROC_AUC = {"cnn2": 0.80, "resnet50": 0.90, "best": 0.85, "control": 0.82}
 LABELS, PROBABILITIES = sample(0, 150, CLASSES)
 
 
@@ -54,7 +55,10 @@ def recorded(tmp_path, monkeypatch, tuned) -> Path:
     monkeypatch.chdir(tmp_path)
     files.write_json(winner.FILE, tuned)
     for name in TEST_ROC_AUC:
-        files.write_json(f"metrics/validation/{name}.json", validation(0.87 if name == "best" else 0.82))
+        files.write_json(
+            f"metrics/validation/{name}.json",
+            validation(0.87 if name == "best" else 0.84 if name == "control" else 0.82),
+        )
     for name, area in TEST_ROC_AUC.items():
         files.write_json(f"metrics/test/{name}.json", record(area))
         image_scores.write(name, scored(LABELS, probabilities_of(name)), NAMES)
@@ -63,7 +67,7 @@ def recorded(tmp_path, monkeypatch, tuned) -> Path:
 
 def test_models_are_ranked_by_their_test_roc_auc(recorded, models):
     ranking = comparisons.compare(models, NAMES).ranking
-    assert [model.name for model in ranking] == ["resnet50", "best", "cnn2"]
+    assert [model.name for model in ranking] == ["resnet50", "best", "control", "cnn2"]
 
 
 def test_a_ranked_model_has_its_recorded_scores(recorded, models):
@@ -73,7 +77,7 @@ def test_a_ranked_model_has_its_recorded_scores(recorded, models):
 
 def test_every_model_is_compared_with_all_below_it(recorded, models):
     pairs = comparisons.compare(models, NAMES).pairs
-    expected = [("resnet50", "best"), ("resnet50", "cnn2"), ("best", "cnn2")]
+    expected = list(itertools.combinations(["resnet50", "best", "control", "cnn2"], 2))
     assert [(pair.one, pair.other) for pair in pairs] == expected
 
 
@@ -110,9 +114,9 @@ def test_the_difference_of_models_trained_again_counts_the_seeds(repeats, models
     assert noisier.retrained.high - noisier.retrained.low > 2 * (found.retrained.high - found.retrained.low)
 
 
-def test_best_borrows_the_noise_of_the_model_that_was_tuned(repeats, models):
+def test_best_and_its_control_borrow_the_noise_of_the_model_that_was_tuned(repeats, models):
     noise = {model.name: model.training.noise.borrowed for model in comparisons.compare(models, NAMES).ranking}
-    assert noise == {"resnet50": "all models", "best": "cnn2", "cnn2": ""}
+    assert noise == {"resnet50": "all models", "best": "cnn2", "control": "cnn2", "cnn2": ""}
 
 
 def test_the_verdict_on_models_trained_again_is_unknown_where_none_was_repeated(recorded, models):
@@ -134,9 +138,17 @@ def test_a_turned_pair_has_the_opposite_of_everything():
     assert found.turned == turned
 
 
-def test_tuning_is_the_difference_between_the_winner_and_its_model(recorded, models):
-    tuning = comparisons.compare(models, NAMES).tuning
-    assert (tuning.one, tuning.other, tuning.shipped.value) == ("best", "cnn2", pytest.approx(0.05))
+GAINS = {
+    "search": ("best", "control", 0.03),
+    "further_epochs": ("control", "cnn2", 0.02),
+    "tuning": ("best", "cnn2", 0.05),
+}
+
+
+@pytest.mark.parametrize(("gain", "expected"), GAINS.items(), ids=GAINS)
+def test_what_the_search_and_its_epochs_gained_are_differences_of_their_own(recorded, models, gain, expected):
+    pair = getattr(comparisons.compare(models, NAMES), gain)
+    assert (pair.one, pair.other, pytest.approx(pair.shipped.value)) == expected
 
 
 def test_a_tuned_model_below_its_own_has_a_negative_difference(recorded, models):
@@ -164,34 +176,28 @@ def test_the_interval_of_a_mean_is_unknown_where_no_model_was_repeated(recorded,
     assert {model.mean_interval for model in comparisons.compare(models, NAMES).ranking} == {None}
 
 
-def test_what_tuning_gained_on_validation_is_that_of_the_recorded_scores(recorded, models):
-    assert comparisons.compare(models, NAMES).tuning_on_validation == pytest.approx(0.05)
+def test_what_the_search_gained_on_validation_is_that_of_the_recorded_scores(recorded, models):
+    assert comparisons.compare(models, NAMES).search_on_validation == pytest.approx(0.03)
 
 
-def test_a_winner_with_other_params_is_another_model(recorded, models):
-    assert not comparisons.compare(models, NAMES).own_block_won
+ONE_MODEL = {
+    "the search kept the block, for more epochs": ({"epochs": 14}, 14, {"search"}),
+    "the winner has other params, for no more epochs": ({"dropout": 0.3}, 10, {"further_epochs"}),
+    "the search kept the block and its epochs": ({}, 10, {"search", "further_epochs", "tuning"}),
+    "the winner has other params and more epochs": ({"dropout": 0.3, "epochs": 14}, 14, set()),
+}
 
 
-@pytest.fixture
-def own(recorded, models, tuned) -> Comparison:
-    """The search kept cnn2's own block, which it trains once."""
-    files.write_json(winner.FILE, tuned | {"block": models["cnn2"].model_dump() | {"repeats": 1}})
-    assert models["cnn2"].repeats > 1
-    return comparisons.compare(models, NAMES)
-
-
-def test_a_winner_with_the_models_own_params_is_that_model_however_often_it_is_trained(own):
-    assert own.own_block_won
-
-
-def test_a_model_is_not_compared_with_itself(own):
-    assert [(pair.one, pair.other) for pair in own.pairs] == [("resnet50", "best"), ("resnet50", "cnn2")]
-    assert own.tuning is None
-
-
-def test_one_model_that_kept_its_own_block_leaves_nothing_to_compare(own, models):
-    comparison = comparisons.compare({"cnn2": models["cnn2"]}, NAMES)
-    assert (comparison.pairs, comparison.tuning) == ([], None)
+@pytest.mark.parametrize(("values", "epochs", "none"), ONE_MODEL.values(), ids=ONE_MODEL)
+def test_blocks_of_one_training_are_no_pair_however_often_they_are_trained(
+    recorded, models, tuned, values, epochs, none
+):
+    own = models["cnn2"].model_dump() | {"repeats": 1}
+    files.write_json(winner.FILE, tuned | {"block": own | values, "control": own | {"epochs": epochs}})
+    assert (models["cnn2"].repeats, models["cnn2"].epochs) == (3, 10)
+    comparison = comparisons.compare(models, NAMES)
+    assert {gain for gain in GAINS if getattr(comparison, gain) is None} == none
+    assert len(comparison.pairs) == 6 - len(none)
 
 
 def test_classes_other_than_those_of_the_data_are_refused(recorded, models):
@@ -211,7 +217,14 @@ def test_a_tuned_model_that_params_lack_is_named(recorded, models):
         comparisons.compare({"resnet50": models["resnet50"]}, NAMES)
 
 
-FILES = ["tune.json", "validation/best.json", "validation/cnn2.json", "test/best.json", "images/resnet50.csv"]
+FILES = [
+    "tune.json",
+    "validation/best.json",
+    "test/control.json",
+    "validation/cnn2.json",
+    "test/best.json",
+    "images/resnet50.csv",
+]
 
 
 @pytest.mark.parametrize("name", FILES)

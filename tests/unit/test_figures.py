@@ -24,10 +24,18 @@ SPLITS = {"train": SPLIT, "test": SPLIT}
 
 
 def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
-    """A search for the value of one param."""
+    """A search for the value of one param, of which every second trial reaches the second rung."""
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)
     found = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
-    found.optimize(lambda trial: score(trial.suggest_float("dropout", 0.0, 0.5)), n_trials=trials)
+    for _ in range(trials):
+        trial = found.ask()
+        value = score(trial.suggest_float("dropout", 0.0, 0.5))
+        trial.report(value, 2)
+        if trial.number % 2:
+            found.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        else:
+            trial.report(value + 0.01, 5)
+            found.tell(trial, value + 0.01)
     return found
 
 
@@ -209,9 +217,24 @@ def test_a_search_whose_trials_score_the_same_has_a_sentence_in_place_of_its_imp
     assert "no importance of a param" in figure.axes[0].texts[0].get_text()
 
 
-def test_a_search_with_one_complete_trial_has_a_sentence_in_place_of_its_importance():
+def test_a_search_with_one_trial_has_a_sentence_in_place_of_its_importance():
     figure = search_figures.importance(study(1), 0)
     assert "no importance of a param" in figure.axes[0].texts[0].get_text()
+
+
+def test_the_history_of_a_search_has_a_point_per_trial_and_rung_and_the_best_so_far():
+    searches = {"cnn2": study(4), "cnn3": study(2)}
+    first, second, best, end = search_figures.history(searches).axes[0].lines
+    assert (first.get_label(), second.get_label()) == ("rung 0: 2 epochs", "rung 1: 5 epochs")
+    assert (list(first.get_xdata()), list(second.get_xdata())) == ([0, 1, 2, 3, 4, 5], [0, 2, 4])
+    assert list(best.get_ydata()) == sorted(best.get_ydata())
+    assert list(end.get_xdata()) == [3.5, 3.5]
+
+
+def test_the_importance_counts_all_trials_of_the_first_rung():
+    pruned = study(4)
+    assert len(pruned.get_trials(states=[optuna.trial.TrialState.COMPLETE])) == 2
+    assert len(search_figures.in_first_rung(pruned).trials) == 4
 
 
 def test_images_of_a_grid_stand_under_their_titles():

@@ -270,8 +270,15 @@ FAULTS = {
     "tuned models as an empty list": ("tune.models", [], "tune.models is an empty list"),
     "no trial": ("tune.trials", 0, "tune.trials is 0"),
     "trials of fewer than no epoch": ("tune.epochs", -1, "tune.epochs is -1"),
-    "startup trials empty": ("tune.startup_trials", None, "tune.startup_trials is None"),
-    "pruner unknown": ("tune.pruner", "best", "'median', 'hyperband' or 'none'"),
+    "round of no trial": ("tune.round_size", 0, "tune.round_size is 0"),
+    "no rung": ("tune.rungs", 0, "tune.rungs is 0"),
+    "everybody promoted": ("tune.reduction_factor", 1, "tune.reduction_factor is 1"),
+    "rungs of one length": (
+        "tune.epochs",
+        1,
+        "tune.rungs is 2, of 1, 1 epochs; allowed: rungs of different lengths; raise epochs, or lower rungs or "
+        "reduction_factor",
+    ),
     "sampler unknown": ("tune.sampler", "random", "tune.sampler is 'random'; allowed: it should be 'tpe' or 'grid'"),
     "grid of a range": (
         "tune.sampler",
@@ -312,7 +319,7 @@ FAULTS = {
     "range turned round": (
         "tune.space.cnn.learning_rate.low",
         1.0,
-        "tune.space.cnn.learning_rate.low is 1.0; allowed: below high, 0.008, ",
+        "tune.space.cnn.learning_rate.low is 1.0; allowed: below high, 0.016, ",
     ),
     "logarithm of 0": ("tune.space.cnn.learning_rate.low", 0.0, "above 0 where log is true"),
     "range of what is no number": (
@@ -430,10 +437,10 @@ def test_a_model_is_not_named_by_a_path(raw_params, name):
         load.parse(raw_params)
 
 
-@pytest.mark.parametrize("name", ["best", "Best"])
-def test_the_name_of_the_winner_is_taken(raw_params, name):
+@pytest.mark.parametrize("name", ["best", "Best", "control"])
+def test_the_names_of_what_best_trains_are_taken(raw_params, name):
     raw_params["models"][name] = raw_params["models"]["cnn2"]
-    with pytest.raises(UserError, match=rf"models\.{name} is the name of the tuned winner"):
+    with pytest.raises(UserError, match=rf"models\.{name} is the name of what the stage best trains"):
         load.parse(raw_params)
 
 

@@ -27,7 +27,7 @@ def test_the_time_left_is_that_of_the_unfinished_parts(clock, finished, left):
     estimate = progress.Estimate(10)
     for _ in range(finished):
         clock.now += 16
-        text = estimate.finish_one()
+        text = estimate.finish()
     assert text == left
 
 

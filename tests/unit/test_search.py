@@ -1,21 +1,28 @@
-"""The search starts from the model's own block, whatever its space, and a killed one goes on as if it never was."""
+"""The search starts from the model's own block, spends by successive halving, and is the same however it is run."""
 
+import itertools
+import json
 from types import SimpleNamespace
 
 import optuna
 import pytest
 from networks import TINY, Killed
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from sklearn.metrics import roc_auc_score
 
-from study import files
+from study import files, inputs
+from study.data import arrays
 from study.models import scripts
 from study.models.architecture import Architecture, BlockError
 from study.models.cnn.schema import Cnn
 from study.params.schema import Range, Spaces, override
 from study.runtime import UserError
 from study.scoring.predict import predict
-from study.search import space, trials
+from study.search import rounds, space, training, trials
+from study.search.journal import Journal
+from study.search.rounds import Contender
 from study.training import fit
 from study.training.checkpoint import Checkpoint
 from study.training.fit import DivergedError
@@ -74,52 +81,74 @@ def score(dropout: float) -> float:
 
 
 class Search:
-    """Searches with trainings that take no time: their scores by epoch depend on the params alone."""
+    """Searches with trainings that take no time: their scores depend on params and epochs alone."""
 
     def __init__(self, params):
-        self.trained: list[float] = []
+        self.trained: list[tuple[float, int]] = []  # dropout and epochs
         self.block = params.models["cnn2_dropout"]
-        self.tune = params.tune
+        changes = {"trials": 8, "round_size": 4, "epochs": 4, "rungs": 2, "reduction_factor": 2}
+        self.tune = params.tune.model_copy(update=changes)
+        self.executor = None
 
     def fit(self, architecture, run, on_epoch):
         dropout = run.block.dropout
-        self.trained.append(dropout)
-        for epoch in range(1, 5):
+        self.trained.append((dropout, run.epochs))
+        for epoch in range(1, run.epochs + 1):
             on_epoch({"epoch": epoch, "val_roc_auc": score(dropout) - 0.01 / epoch})
         return dropout, []
 
     def study(self, **changes) -> optuna.Study:
-        data = SimpleNamespace(validation=SimpleNamespace(labels=None, images=None))
-        return trials.search("cnn2_dropout", self.block, self.tune.model_copy(update=changes), data, seed=1)
+        tune = self.tune.model_copy(update=changes)
+        return rounds.search("cnn2_dropout", self.block, tune, 1, Journal(), self.executor)
 
-    def trials(self, **changes) -> list[tuple]:
-        """State, params, value and value by epoch of each trial."""
-        found = self.study(**changes).trials
-        return [(trial.state, trial.params, trial.values, trial.intermediate_values) for trial in found]
+    def table(self, **changes) -> list[dict[str, str]]:
+        """The rows of metrics/trials.csv."""
+        path = files.CHECKPOINTS.with_name("trials.csv")
+        trials.write_table({"cnn2_dropout": self.study(**changes)}, path)
+        header, *rows = files.read_csv(path)
+        return [dict(zip(header, row, strict=True)) for row in rows]
 
-    def states(self, **changes) -> set[TrialState]:
-        return {trial.state for trial in self.study(**changes).trials}
+    def record(self, **changes) -> tuple[str, str]:
+        """The text of metrics/trials.csv and of metrics/tune.json."""
+        tune = self.tune.model_copy(update=changes)
+        studies = {"cnn2_dropout": self.study(**changes)}
+        table, winner = (files.CHECKPOINTS.with_name(name) for name in ("trials.csv", "tune.json"))
+        trials.write_table(studies, table)
+        files.write_json(winner, trials.outcome(studies, {"cnn2_dropout": self.block}, tune))
+        return table.read_text(), winner.read_text()
 
 
 @pytest.fixture
 def search(params, checkpoints, prepared_file, monkeypatch) -> Search:
-    tuned = params.tune.model_copy(update={"trials": 8, "startup_trials": 3, "epochs": 4})
-    search = Search(params.model_copy(update={"tune": tuned}))
-    monkeypatch.setattr(trials, "fit", search.fit)
-    monkeypatch.setattr(trials, "predict", lambda dropout, images: dropout)
-    monkeypatch.setattr(trials, "point", lambda labels, dropout: {"roc_auc": score(dropout)})
+    search = Search(params)
+    data = SimpleNamespace(validation=SimpleNamespace(labels=None, images=None))
+    monkeypatch.setattr(arrays, "read_prepared", lambda: data)
+    monkeypatch.setattr(training, "fit", search.fit)
+    monkeypatch.setattr(training, "predict", lambda dropout, images: dropout)
+    monkeypatch.setattr(training, "point", lambda labels, dropout: {"roc_auc": score(dropout)})
+    monkeypatch.setattr(inputs, "code", dict)  # hashed for each training
     return search
 
 
-each_pruner = pytest.mark.parametrize("pruner", ["median", "hyperband", "none"])
+each_search = pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="rounds of four"),
+        pytest.param({"round_size": 1, "rungs": 1}, id="one after the other, trained once"),
+        pytest.param({"round_size": 3, "rungs": 3}, id="rounds of unequal size, three rungs"),
+        pytest.param(
+            {"sampler": "grid", "space": Spaces(cnn={"dropout": [0.1, 0.2, 0.3, 0.4, 0.5]}, resnet={})}, id="grid"
+        ),
+    ],
+)
 
 
-def kill_fifth_trial(search: Search, monkeypatch, **changes) -> None:
-    """Run a search that is killed when its fifth trial is trained and not yet kept."""
+def kill(search: Search, monkeypatch, training_number: int, **changes) -> None:
+    """Run a search that is killed when this training of all that were run is done and not yet kept."""
     finish = Checkpoint.finish
 
     def killed(self, result):
-        if len(search.trained) == 5:
+        if len(search.trained) == training_number:
             raise Killed
         finish(self, result)
 
@@ -128,44 +157,196 @@ def kill_fifth_trial(search: Search, monkeypatch, **changes) -> None:
         search.study(**changes)
 
 
-@each_pruner
-def test_a_killed_search_ends_with_the_same_trials(search, checkpoints, monkeypatch, pruner):
-    kill_fifth_trial(search, monkeypatch, pruner=pruner)
-    went_on = search.trials(pruner=pruner)
-    monkeypatch.setattr(files, "CHECKPOINTS", checkpoints / "of another")
-    assert went_on == search.trials(pruner=pruner)
-    assert len(went_on) == 8
+@each_search
+def test_a_search_killed_in_a_training_ends_with_the_same_record(search, tmp_path, monkeypatch, changes):
+    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "never killed" / "checkpoints")
+    expected = search.record(**changes)
+    count = len(search.trained)
+    search.trained = []
+    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "killed" / "checkpoints")
+    for killed in (1, 3 + 1, count + 2):  # in the first training, the third, and the last
+        kill(search, monkeypatch, killed, **changes)
+    assert search.record(**changes) == expected
+    assert len(search.trained) == count + 3  # those three twice, and no other
 
 
-@each_pruner
-def test_a_killed_search_trains_no_finished_trial_again(search, monkeypatch, pruner):
-    kill_fifth_trial(search, monkeypatch, pruner=pruner)
-    search.study(pruner=pruner)
-    assert len(search.trained) == 5 + 4  # the fifth twice
+class Backwards:
+    """An executor whose last task ends first."""
+
+    def map(self, function, tasks):
+        return reversed([function(task) for task in reversed(tasks)])
 
 
-def test_another_search_takes_no_trial_of_a_killed_one(search):
-    assert TrialState.PRUNED in search.states(pruner="median")
-    assert search.states(pruner="none") == {TrialState.COMPLETE}
+@each_search
+def test_the_order_in_which_trainings_end_changes_no_record(search, tmp_path, monkeypatch, changes):
+    expected = search.record(**changes)
+    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "another" / "checkpoints")
+    search.executor = Backwards()
+    assert search.record(**changes) == expected
 
 
-def test_a_trial_that_has_run_all_its_epochs_is_not_pruned(search, monkeypatch):
-    class AfterFour(optuna.pruners.BasePruner):
-        def prune(self, study, trial):
-            return trial.last_step == 4
+class ByWire:
+    """An executor that sends tasks and results as text."""
 
-    monkeypatch.setitem(trials.PRUNERS, "median", AfterFour)
-    assert search.states(pruner="median") == {TrialState.COMPLETE}
+    def map(self, function, tasks):
+        return [json.loads(json.dumps(function(json.loads(json.dumps(task))))) for task in tasks]
+
+
+def test_tasks_and_results_are_plain_data(search, tmp_path, monkeypatch):
+    expected = search.record()
+    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "another" / "checkpoints")
+    search.executor = ByWire()
+    assert search.record() == expected
+
+
+def proposals(search: Search, **changes) -> list[dict]:
+    return [trial.params for trial in search.study(**changes).trials]
+
+
+def test_what_a_round_asks_depends_on_the_rounds_that_were_told(search, monkeypatch):
+    first = proposals(search)
+    monkeypatch.setattr(training, "point", lambda labels, dropout: {"roc_auc": 1 - score(dropout)})
+    monkeypatch.setattr(files, "CHECKPOINTS", files.CHECKPOINTS / "another")
+    second = proposals(search)
+    assert first[:4] == second[:4]
+    assert first[4:] != second[4:]
+
+
+def test_what_a_round_asks_does_not_depend_on_how_many_rounds_follow(search):
+    assert proposals(search, trials=8) == proposals(search, trials=12)[:8]
+
+
+def test_all_trials_of_a_round_are_asked_before_any_is_trained(search, capsys):
+    search.study()
+    lines = [line.split()[0] for line in capsys.readouterr().out.splitlines() if ", " in line]
+    order = [kind for kind, _ in itertools.groupby(lines)]
+    assert order == ["round", "trial", "round", "trial"]
+
+
+def test_trials_of_one_round_keep_away_from_each_other(search):
+    asked = proposals(search, trials=12)
+    for start in (4, 8):
+        assert len({tuple(params.values()) for params in asked[start : start + 4]}) == 4
+
+
+def contenders(*scores: float | None) -> list[Contender]:
+    return [
+        Contender(SimpleNamespace(number=number), None, [1], [{"roc_auc": score, "history": []}])
+        for number, score in enumerate(scores)
+    ]
+
+
+PROMOTED = {
+    "a third of six": ([0.1, 0.6, 0.2, 0.5, 0.3, 0.4], 3, [1, 3]),
+    "a third of four, rounded up": ([0.1, 0.2, 0.3, 0.4], 3, [2, 3]),
+    "one of fewer than the factor": ([0.1, 0.3], 3, [1]),
+    "one of one": ([0.1], 2, [0]),
+    "the lower number of two equal scores": ([0.1, 0.4, 0.4], 3, [1]),
+    "the lowest numbers where all are equal": ([0.5] * 5, 2, [0, 1, 2]),
+    "none that diverged": ([None, 0.1, None, None], 2, [1]),
+    "nobody where all diverged": ([None, None], 2, []),
+}
+
+
+@pytest.mark.parametrize(("scores", "factor", "expected"), PROMOTED.values(), ids=PROMOTED)
+def test_the_best_share_of_a_rung_is_promoted_in_the_order_of_numbers(scores, factor, expected):
+    assert [each.number for each in rounds.promoted(contenders(*scores), factor)] == expected
+
+
+RUNGS = {
+    "two": ({"epochs": 5, "rungs": 2, "reduction_factor": 3}, 14, [2, 5]),
+    "three": ({"epochs": 9, "rungs": 3, "reduction_factor": 3}, 14, [1, 3, 9]),
+    "one": ({"epochs": 5, "rungs": 1}, 14, [5]),
+    "at least one epoch": ({"epochs": 3, "rungs": 2, "reduction_factor": 10}, 14, [1, 3]),
+    "no more than the block's own": ({"epochs": 27, "rungs": 3, "reduction_factor": 3}, 5, [3, 5, 5]),
+    "the block's own": ({"epochs": None, "rungs": 2, "reduction_factor": 2}, 10, [5, 10]),
+}
+
+
+@pytest.mark.parametrize(("changes", "own", "expected"), RUNGS.values(), ids=RUNGS)
+def test_each_rung_trains_a_share_of_the_next(params, changes, own, expected):
+    assert params.tune.model_copy(update=changes).epochs_of_rungs(own) == expected
+
+
+def test_promoted_trials_are_trained_for_a_whole_rung_again(search):
+    search.study(trials=4)
+    assert [epochs for _, epochs in search.trained] == [2, 2, 2, 2, 4, 4]
+
+
+def test_rungs_of_one_length_are_one_training(search):
+    search.block = override(search.block, {"epochs": 2}, "test")
+    rows = search.table(trials=4, space=Spaces(cnn={"dropout": [0.1, 0.2, 0.3]}, resnet={}))
+    assert [epochs for _, epochs in search.trained] == [2, 2, 2, 2]
+    assert [row["epochs_run"] for row in rows] == ["2"] * 4
+    assert [row["state"] for row in rows].count("complete") == 2
+
+
+def test_a_trial_has_the_score_of_its_last_rung_and_the_epochs_of_all(search, monkeypatch):
+    def fit(architecture, run, on_epoch):
+        search.fit(architecture, run, on_epoch)
+        return score(run.block.dropout) + run.epochs / 100, []
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(training, "point", lambda labels, area: {"roc_auc": area})
+    by_state = {"complete": ("1", "6", 0.04), "pruned": ("0", "2", 0.02)}
+    rows = search.table()
+    assert [row["state"] for row in rows].count("complete") == 4
+    for row in rows:
+        rung, epochs, gained = by_state[row["state"]]
+        expected = score(float(row["dropout"])) + gained
+        assert (row["rung"], row["epochs_run"]) == (rung, epochs)
+        assert float(row["validation_roc_auc"]) == pytest.approx(expected, abs=2e-6)
+
+
+def test_the_table_has_the_round_of_each_trial(search):
+    assert [row["round"] for row in search.table(trials=6)] == ["0", "0", "0", "0", "1", "1"]
+
+
+def test_only_a_trial_of_the_last_rung_wins(search, monkeypatch):
+    """Here a longer training scores less."""
+
+    def fit(architecture, run, on_epoch):
+        search.fit(architecture, run, on_epoch)
+        return score(run.block.dropout) - run.epochs / 2, []
+
+    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(training, "point", lambda labels, area: {"roc_auc": area})
+    rows = search.table()
+    winner = trials.outcome({"cnn2_dropout": search.study()}, {"cnn2_dropout": search.block}, search.tune)
+    complete = [float(row["validation_roc_auc"]) for row in rows if row["state"] == "complete"]
+    assert winner["validation_roc_auc"] == max(complete)
+    assert winner["best_so_far"][-1]["validation_roc_auc"] == max(complete)
+    assert winner["epochs"] == sum(int(row["epochs_run"]) for row in rows)
+
+
+def test_the_control_is_the_models_own_block_for_the_epochs_of_the_winner(search):
+    space = Spaces(cnn={"epochs": [14], "dropout": [0.3]}, resnet={})
+    studies = {"cnn2_dropout": search.study(space=space, trials=1)}
+    control = trials.outcome(studies, {"cnn2_dropout": search.block}, search.tune)["control"]
+    assert control == search.block.model_dump() | {"epochs": 14, "repeats": search.tune.repeats}
+
+
+def test_a_search_goes_on_with_the_trainings_of_a_shorter_one(search):
+    search.study(trials=4)
+    search.trained = []
+    search.study(trials=8)
+    assert len(search.trained) == 6
 
 
 def test_a_fault_in_a_trial_is_not_also_shown_as_a_traceback(search, monkeypatch, capfd):
     def broken(architecture, run, on_epoch):
         raise UserError("one line")
 
-    monkeypatch.setattr(trials, "fit", broken)
+    monkeypatch.setattr(training, "fit", broken)
     with pytest.raises(UserError, match="one line"):
         search.study()
     assert capfd.readouterr().err == ""
+
+
+def test_a_search_shows_nothing_on_stderr(search, capfd, recwarn):
+    search.study()
+    assert capfd.readouterr().err == ""
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_the_first_trial_is_the_models_own_block(search):
@@ -175,31 +356,34 @@ def test_the_first_trial_is_the_models_own_block(search):
     assert first.params == {"dropout": 0.15}
 
 
-def test_a_trial_runs_for_no_more_epochs_than_its_block(search, monkeypatch):
-    epochs = []
-    monkeypatch.setattr(trials, "fit", lambda architecture, run, on_epoch: (epochs.append(run.epochs) or 0.1, []))
-    search.study(space=Spaces(cnn={"epochs": [2, 30]}, resnet={}), epochs=4, sampler="grid")
-    assert sorted(epochs) == [2, 4]
+def test_the_committed_space_holds_the_shapes_and_rates_of_the_committed_networks(params):
+    for block in params.models.values():
+        values = getattr(params.tune.space, block.family)
+        own = {key: value for key, value in space.nearest(block, values).items() if key != "epochs"}
+        assert own == {key: getattr(block, key) for key in own}
 
 
-def test_a_grid_takes_each_combination_once(search):
+def test_a_grid_takes_each_combination_once_in_one_round(search):
     cnn = {"dropout": [0.1, 0.3], "learning_rate": [0.001, 0.01, 0.1]}
-    found = search.trials(sampler="grid", space=Spaces(cnn=cnn, resnet={}), pruner="none", trials=1)
-    assert sorted((params["dropout"], params["learning_rate"]) for _, params, *_ in found) == [
+    rows = search.table(sampler="grid", space=Spaces(cnn=cnn, resnet={}), trials=1, round_size=1)
+    assert [(float(row["dropout"]), float(row["learning_rate"])) for row in rows] == [
         (dropout, rate) for dropout in cnn["dropout"] for rate in cnn["learning_rate"]
     ]
+    assert {row["round"] for row in rows} == {"0"}
+    assert [row["state"] for row in rows].count("complete") == 3
 
 
-def test_the_columns_of_the_table_have_names_of_their_own(tmp_path):
-    study = optuna.create_study()
-    study.optimize(lambda trial: trial.report(0.5, 1) or trial.suggest_categorical("epochs", [30]), n_trials=1)
-    trials.write_table({"cnn2": study}, tmp_path / "trials.csv")
-    header, row = files.read_csv(tmp_path / "trials.csv")
+def test_the_columns_of_the_table_have_names_of_their_own(search):
+    keys = ["epochs", "dropout"]
+    study = search.study(space=Spaces(cnn={key: [getattr(search.block, key)] for key in keys}, resnet={}), trials=1)
+    path = files.CHECKPOINTS.with_name("trials.csv")
+    trials.write_table({"cnn2": study}, path)
+    header, row = files.read_csv(path)
     assert len(set(header)) == len(header) == len(row)
 
 
 @pytest.fixture
-def diverging(search, monkeypatch, tmp_path) -> list[dict[str, str]]:
+def diverging(search, monkeypatch) -> list[dict[str, str]]:
     """The table of a search of which trainings with more dropout diverge before their first epoch."""
 
     def fit(architecture, run, on_epoch):
@@ -207,33 +391,108 @@ def diverging(search, monkeypatch, tmp_path) -> list[dict[str, str]]:
             raise DivergedError("the loss of the head is not finite")
         return search.fit(architecture, run, on_epoch)
 
-    monkeypatch.setattr(trials, "fit", fit)
-    trials.write_table({"cnn2_dropout": search.study(pruner="none")}, tmp_path / "trials.csv")
-    header, *rows = files.read_csv(tmp_path / "trials.csv")
-    return [dict(zip(header, row, strict=True)) for row in rows]
+    monkeypatch.setattr(training, "fit", fit)
+    return search.table()
 
 
 def test_a_training_that_diverges_is_a_trial_without_epochs_and_score(diverging):
     found = {
-        (row["state"], row["epochs_run"], row["validation_roc_auc"]) for row in diverging if float(row["dropout"]) > 0.1
+        (row["state"], row["epochs_run"], row["rung"], row["validation_roc_auc"])
+        for row in diverging
+        if float(row["dropout"]) > 0.1
     }
-    assert found == {("pruned", "0", "")}
+    assert found == {("pruned", "0", "", "")}
 
 
 def test_a_search_goes_on_after_a_training_that_diverged(diverging):
-    states = {row["state"] for row in diverging if float(row["dropout"]) <= 0.1}
-    assert states == {"complete"}
+    assert {row["rung"] for row in diverging if float(row["dropout"]) <= 0.1} == {"0", "1"}
 
 
-def test_the_time_left_is_shown_after_each_trial(search, capsys):
-    search.study(pruner="none")
+def test_a_trial_that_diverges_in_a_later_rung_keeps_its_earlier_score_and_cannot_win(search, monkeypatch):
+    def fit(architecture, run, on_epoch):
+        trained = search.fit(architecture, run, on_epoch)
+        if run.epochs == 4:
+            raise DivergedError("the loss is not finite")
+        return trained
+
+    monkeypatch.setattr(training, "fit", fit)
+    rows = search.table(trials=4)
+    assert [(row["state"], row["rung"]) for row in rows] == [("pruned", "0")] * 4
+    assert sorted(row["epochs_run"] for row in rows) == ["2", "2", "6", "6"]
+    with pytest.raises(UserError, match=r"^params\.yaml: tune: no trial was trained to its end with a finite loss"):
+        search.record(trials=4)
+
+
+def test_the_time_left_is_shown_after_each_training(search, capsys):
+    search.study()
     lines = [line for line in capsys.readouterr().out.splitlines() if " left" in line]
-    assert [line.split(";")[0] for line in lines] == [f"{number}/8 trials" for number in range(1, 9)]
+    assert len(lines) == len(search.trained)
+    assert lines[-1].endswith("about 0 s of the search left")
 
 
 def test_a_trial_is_scored_by_what_its_trained_model_predicts(search):
-    best = max(trial.value for trial in search.study(pruner="none").trials)
-    assert best == max(map(score, search.trained))
+    best = max(trial.value for trial in search.study().trials)
+    assert best == max(score(dropout) for dropout, _ in search.trained)
+
+
+def journal_of(path) -> optuna.Study:
+    """What optuna-dashboard sees."""
+    return optuna.load_study(study_name="cnn2_dropout", storage=JournalStorage(JournalFileBackend(str(path))))
+
+
+def test_the_journal_shows_the_search_once_it_is_done(search, checkpoints):
+    found = search.study()
+    shown = journal_of(checkpoints / "optuna.journal")
+    for one, other in zip(found.trials, shown.trials, strict=True):
+        for name in ("number", "state", "params", "distributions", "value", "intermediate_values"):
+            assert getattr(one, name) == getattr(other, name)
+
+
+def test_the_journal_shows_what_runs_and_what_was_trained(search, checkpoints, monkeypatch):
+    kill(search, monkeypatch, 6 + 3)  # the third training of the second round
+    shown = journal_of(checkpoints / "optuna.journal").trials
+    states = [trial.state for trial in shown]
+    assert sorted(states[:4]) == [TrialState.COMPLETE] * 2 + [TrialState.PRUNED] * 2
+    assert states[4:] == [TrialState.RUNNING] * 4
+    assert [list(trial.intermediate_values) for trial in shown[4:]] == [[2], [2], [], []]
+    assert all(trial.params for trial in shown)
+
+
+def test_the_journal_is_begun_anew_and_never_read(search, checkpoints):
+    expected = search.record()
+    (checkpoints / "optuna.journal").write_text("not a journal")
+    (checkpoints / "optuna.journal.lock").symlink_to("left by a kill")
+    assert search.record() == expected
+    assert len(journal_of(checkpoints / "optuna.journal").trials) == 8
+
+
+def no_folder(path, monkeypatch) -> None:
+    path.mkdir(parents=True)
+
+
+def no_space(path, monkeypatch) -> None:
+    def full(self, logs):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+
+
+@pytest.mark.parametrize("fault", [no_folder, no_space], ids=["a folder in its place", "a full disk"])
+def test_a_journal_that_cannot_be_written_costs_one_line_and_no_search(
+    search, checkpoints, monkeypatch, capfd, tmp_path, fault
+):
+    expected = search.record()
+    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "another" / "checkpoints")
+    path = files.CHECKPOINTS / "optuna.journal"
+    fault(path, monkeypatch)
+    capfd.readouterr()
+    assert search.record() == expected
+    printed = capfd.readouterr()
+    assert printed.err == ""
+    assert [line for line in printed.out.splitlines() if line.startswith("note: ")] == [
+        line for line in printed.out.splitlines() if str(path) in line
+    ]
+    assert printed.out.count(f"note: {path} shows the search no further: ") == 1
 
 
 def test_the_code_of_a_model_belongs_to_the_key_of_its_trials(search, monkeypatch):
@@ -244,7 +503,7 @@ def test_the_code_of_a_model_belongs_to_the_key_of_its_trials(search, monkeypatc
         raise Killed
 
     monkeypatch.setattr(scripts, "architecture", order.append)
-    monkeypatch.setattr(trials, "start", started)
+    monkeypatch.setattr(training, "start", started)
     with pytest.raises(Killed):
         search.study()
     assert order == ["cnn2_dropout", "start"]
@@ -252,10 +511,11 @@ def test_the_code_of_a_model_belongs_to_the_key_of_its_trials(search, monkeypatc
 
 def test_a_real_training_is_scored_on_validation(params, prepared, prepared_file, checkpoints, monkeypatch):
     monkeypatch.setattr(scripts, "architecture", lambda model: TINY)
+    monkeypatch.setattr(arrays, "read_prepared", lambda: prepared)
     block = override(params.models["cnn2"], {"epochs": 1, "batch_size": 8}, "test")
     spaces = Spaces(cnn={"dropout": [0.1]}, resnet={})
-    tuned = params.tune.model_copy(update={"trials": 1, "space": spaces, "epochs": 1})
-    trial = trials.search("cnn2", block, tuned, prepared, seed=1).trials[0]
+    tuned = params.tune.model_copy(update={"trials": 1, "space": spaces, "epochs": 1, "rungs": 1})
+    trial = rounds.search("cnn2", block, tuned, 1, Journal()).trials[0]
     run = fit.start("another", override(block, trial.params, "test"), 1, prepared)
     model, _ = fit.fit(TINY, run)
     labels, probabilities = prepared.validation.labels, predict(model, prepared.validation.images)
@@ -269,6 +529,7 @@ def test_the_fault_of_a_network_names_the_trial_and_the_model(
         raise BlockError("is none.h5, which is no file", "weights")
 
     monkeypatch.setattr(scripts, "architecture", lambda model: Architecture(Cnn, unfit))
-    tuned = params.tune.model_copy(update={"trials": 1, "epochs": 1})
+    monkeypatch.setattr(arrays, "read_prepared", lambda: prepared)
+    tuned = params.tune.model_copy(update={"trials": 1})
     with pytest.raises(UserError, match=r"^params\.yaml: trial 0 of tune: models\.cnn2\.weights is none\.h5"):
-        trials.search("cnn2", params.models["cnn2"], tuned, prepared, seed=1)
+        rounds.search("cnn2", params.models["cnn2"], tuned, 1, Journal())

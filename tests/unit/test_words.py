@@ -34,11 +34,24 @@ def comparison(tuned) -> Comparison:
     interval = (0.84, 0.88)
     ranking = [
         ranked("best", 0.9, training=Training(1, LENT), mean_interval=(0.85, 0.95)),
+        ranked("control", 0.87, training=Training(1, LENT), mean_interval=interval),
         ranked("cnn2", 0.85, training=Training(3, OWN), mean_interval=interval),
         ranked("resnet50", 0.8),
     ]
-    pairs = [pair("best", "cnn2"), pair("best", "resnet50", verdict=None), pair("cnn2", "resnet50", NONE, NONE)]
-    return Comparison(ranking, pairs, tuned, 0.02, own_block_won=False)
+    pairs = [
+        pair("best", "control", NONE, "worse"),
+        pair("best", "cnn2"),
+        pair("best", "resnet50", verdict=None),
+        pair("control", "cnn2", verdict=NONE),
+        pair("control", "resnet50", verdict=None),
+        pair("cnn2", "resnet50", NONE, NONE),
+    ]
+    return Comparison(ranking, pairs, tuned, 0.02)
+
+
+def without(comparison: Comparison, *same: set[str]) -> Comparison:
+    """The comparison where these models are one, and so no pair."""
+    return replace(comparison, pairs=[pair for pair in comparison.pairs if {pair.one, pair.other} not in same])
 
 
 @pytest.fixture
@@ -53,11 +66,13 @@ def written(params):
 
 
 def test_the_ranking_has_a_row_per_model(comparison):
-    assert words.render("ranking", comparison=comparison).splitlines()[2:5] == [
+    assert words.render("ranking", comparison=comparison).splitlines()[2:6] == [
         "| 1 | best (cnn2, tuned) | 0.9000 | 0.8500 – 0.9500 | 0.9000 (1) | 0.8500 – 0.9500 | 0.0010† "
         "| 0.500 | 0.9100 |",
-        "| 2 | cnn2 | 0.8500 | 0.8000 – 0.9000 | 0.8500 (3) | 0.8400 – 0.8800 | 0.0010 | 0.500 | 0.8600 |",
-        "| 3 | resnet50 | 0.8000 | 0.7500 – 0.8500 | 0.8000 (1) | – | – | 0.500 | 0.8100 |",
+        "| 2 | control (cnn2, 14 epochs) | 0.8700 | 0.8200 – 0.9200 | 0.8700 (1) | 0.8400 – 0.8800 | 0.0010† "
+        "| 0.500 | 0.8800 |",
+        "| 3 | cnn2 | 0.8500 | 0.8000 – 0.9000 | 0.8500 (3) | 0.8400 – 0.8800 | 0.0010 | 0.500 | 0.8600 |",
+        "| 4 | resnet50 | 0.8000 | 0.7500 – 0.8500 | 0.8000 (1) | – | – | 0.500 | 0.8100 |",
     ]
 
 
@@ -129,11 +144,21 @@ CONCLUSIONS = {
     ),
     "whom these models beat": "- These models: best is better than cnn2, resnet50.",
     "whom the first would beat again": "- Trained again: best is better than cnn2†.",
+    "whom it would lose to again": "- Trained again: best is worse than control†.",
     "what is unknown": "- Trained again: best cannot be compared, for want of repeats, with resnet50.",
-    "how many pairs differ": "- Of 3 pairs of models, 2 differ as they are, and 1 if trained again. Claim no order",
-    "what tuning changed": (
-        "- Tuning cnn2 changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained again, by +0.0400 "
-        "[+0.0200, +0.0800] (better†). On validation, by which it was chosen, it changed the score by +0.0200."
+    "how many pairs differ": "- Of 6 pairs of models, 4 differ as they are, and 2 if trained again. Claim no order",
+    "what the search gained": (
+        "- The search changed these models by +0.0500 [+0.0200, +0.0800] (no difference shown) and, trained again, by "
+        "+0.0400 [+0.0200, +0.0800] (worse†): best against control, which is cnn2 with its own block, trained for as "
+        "many epochs, 14. On validation, by which it was chosen, it changed the score by +0.0200.\n"
+    ),
+    "what further epochs gained": (
+        "- The epochs of the winner, 14, changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained "
+        "again, by +0.0400 [+0.0200, +0.0800] (no difference shown†), without any search: control against cnn2.\n"
+    ),
+    "what both gained": (
+        "- Both together changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained again, by +0.0400 "
+        "[+0.0200, +0.0800] (better†): best against cnn2.\n"
     ),
 }
 
@@ -165,8 +190,9 @@ def test_the_conclusion_is_one_list(comparison, written):
 
 def test_the_matrix_has_two_signs_per_pair(comparison, written):
     assert (
-        "| | | 1 | 2 | 3 |\n|---|---|---|---|---|\n"
-        "| 1 | best |  | + +† | + ? |\n| 2 | cnn2 | − −† |  | = = |\n| 3 | resnet50 | − ? | = = |  |\n"
+        "| | | 1 | 2 | 3 | 4 |\n|---|---|---|---|---|---|\n"
+        "| 1 | best |  | = −† | + +† | + ? |\n| 2 | control | = +† |  | + =† | + ? |\n"
+        "| 3 | cnn2 | − −† | − =† |  | = = |\n| 4 | resnet50 | − ? | − ? | = = |  |\n"
     ) in written(comparison)
 
 
@@ -174,12 +200,26 @@ def test_the_report_says_from_whom_noise_is_borrowed(comparison, written):
     assert "- † best was trained once and borrows from cnn2.\n" in written(comparison)
 
 
-def test_the_report_says_that_tuning_gained_nothing_where_the_models_own_block_won(comparison, written):
-    text = written(replace(comparison, own_block_won=True, pairs=comparison.pairs[1:]))
+def test_the_report_says_that_the_search_gained_nothing_where_the_models_own_block_won(comparison, written):
+    text = written(without(comparison, {"best", "control"}))
     assert (
-        "- Tuning gained nothing: no trial beat cnn2's own block on validation, so that best and cnn2 are one model.\n"
+        "- The search gained nothing: no trial beat cnn2's own block on validation, so that best and control are one "
+        "model.\n"
     ) in text
-    assert "better than cnn2" not in text
+    assert "The search changed" not in text
+    assert "control against cnn2.\n" in text
+
+
+def test_the_report_says_that_no_epochs_were_added_where_the_winner_has_as_many(comparison, written):
+    text = written(without(comparison, {"control", "cnn2"}))
+    assert "- The winner has as many epochs as cnn2, 14, so that control and cnn2 are one model.\n" in text
+    assert "without any search" not in text
+    assert "best against control" in text
+
+
+def test_a_search_that_changed_nothing_at_all_has_no_gain(comparison, written):
+    text = written(without(comparison, {"best", "control"}, {"control", "cnn2"}, {"best", "cnn2"}))
+    assert "changed these models" not in text
 
 
 def test_checks_that_found_something_are_shown_with_what_to_do(comparison, written):

@@ -1,0 +1,199 @@
+"""The search: rounds of trials of one model's block, each round by successive halving.
+
+All trials of a round are asked before any of them has a score, and told once all have ended, in the order of their
+numbers. So what a sampler proposes depends on the rounds before and on the order of asking, never on which training
+ends first. Successive halving: Jamieson and Talwalkar, 2016, arXiv:1502.07943; rungs are Hyperband's, arXiv:1603.06560.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import optuna
+from optuna.trial import TrialState
+
+from study.models.schema import Block
+from study.params.schema import Space, Tune, override
+from study.progress import Estimate
+from study.search import space
+from study.search.journal import Journal
+from study.search.training import Result, Task, train
+from study.training.fit import seed_of
+
+
+class Executor(Protocol):
+    """What the search needs of an executor of concurrent.futures: the results of tasks, in the order of the tasks."""
+
+    def map(self, function, tasks: Iterable[Task], /) -> Iterable[Result]: ...
+
+
+class InThisProcess:
+    """Runs one task after the other, each once its result is asked for."""
+
+    map = staticmethod(map)
+
+
+@dataclass
+class Contender:
+    """A trial of a round, and what it came to in each rung that it was trained in."""
+
+    trial: optuna.Trial
+    block: Block
+    lengths: list[int]  # epochs of each rung
+    results: list[Result] = field(default_factory=list)
+
+    @property
+    def number(self) -> int:
+        return self.trial.number
+
+    @property
+    def score(self) -> float | None:
+        """In the last rung; None if it diverged there."""
+        return self.results[-1]["roc_auc"]
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """By the epochs of the rung."""
+        pairs = zip(self.lengths, self.results, strict=False)
+        return {epochs: result["roc_auc"] for epochs, result in pairs if result["roc_auc"] is not None}
+
+    @property
+    def epochs_run(self) -> int:
+        """In all rungs; rungs of one length, which a block of few epochs may have, are one training."""
+        return sum(len(result["history"]) for result in dict(zip(self.lengths, self.results, strict=False)).values())
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.results) == len(self.lengths) and self.score is not None
+
+
+def search(
+    model: str, block: Block, tune: Tune, seed: int, journal: Journal, executor: Executor | None = None
+) -> optuna.Study:
+    """Maximise the validation ROC-AUC of `block` over its family's space; trial 0 of `tpe` is the block, or next to it.
+
+    A trial that went through all rungs is complete, any other pruned. A killed search, called again, takes the
+    trainings that were finished as they were, and ends with the same study.
+    """
+    optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # else it prints each trial
+    values = getattr(tune.space, block.family)
+    study = optuna.create_study(study_name=model, direction="maximize")
+    journal.begin(study)
+    given = grid(values) if tune.sampler == "grid" else [space.nearest(block, values)]
+    for each in given:
+        study.enqueue_trial(each)
+    sizes = [len(given)] if tune.sampler == "grid" else sizes_of_rounds(tune)
+    lengths = tune.epochs_of_rungs(override(block, given[0], "tune").epochs)
+    estimate = Estimate(sum(epochs_of_round(size, lengths, tune.reduction_factor) for size in sizes))
+    for number, size in enumerate(sizes):
+        study.sampler = sampler(seed_of(seed, number), tune)
+        contenders = [ask(study, block, tune, values) for _ in range(size)]
+        for each in contenders:
+            journal.ask(study.trials[each.number])
+            print(f"round {number} of {model}, trial {each.number}: {each.trial.params}", flush=True)
+        halve(contenders, tune.reduction_factor, rung_of(model, seed, executor or InThisProcess(), journal, estimate))
+        for each in contenders:
+            tell(study, each, number)
+            journal.tell(study.trials[each.number])
+    return study
+
+
+def sampler(seed: int, tune: Tune) -> optuna.samplers.TPESampler:
+    """A sampler of its own for one round, in which trials that run count as bad ones: the others keep away from them.
+
+    The first round is drawn at random: no trial has been told.
+    """
+    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.round_size, constant_liar=True)
+
+
+def grid(values: Space) -> list[dict]:
+    """Every combination of the lists."""
+    return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
+
+
+def sizes_of_rounds(tune: Tune) -> list[int]:
+    """Trials of each round; the last may be smaller."""
+    return [min(tune.round_size, tune.trials - asked) for asked in range(0, tune.trials, tune.round_size)]
+
+
+def epochs_of_round(trials: int, lengths: list[int], reduction_factor: int) -> int:
+    """Epochs of a round with rungs of these lengths, if no training stops early."""
+    count = 0
+    for epochs in lengths:
+        count += trials * epochs
+        trials = places(trials, reduction_factor)
+    return count
+
+
+def ask(study: optuna.Study, block: Block, tune: Tune, values: Space) -> Contender:
+    """A trial with all its params."""
+    trial = study.ask()
+    changed = override(block, space.suggested(trial, values), "tune")
+    return Contender(trial, changed, tune.epochs_of_rungs(changed.epochs))
+
+
+def rung_of(
+    model: str, seed: int, executor: Executor, journal: Journal, estimate: Estimate
+) -> Callable[[list[Contender]], None]:
+    """What trains contenders for their next rung, shows how each ends, and adds the results to them."""
+
+    def train_rung(contenders: list[Contender]) -> None:
+        tasks = [
+            Task(
+                model=model,
+                trial=each.number,
+                block=each.block.model_dump(mode="json"),
+                epochs=each.lengths[len(each.results)],
+                seed=seed,
+            )
+            for each in contenders
+        ]
+        for each, task, result in zip(contenders, tasks, executor.map(train, tasks), strict=True):
+            each.results.append(result)
+            if each.score is None:
+                shown = "its loss is not finite"
+            else:
+                shown = f"validation ROC-AUC {each.score:.4f}"
+                journal.report(each.number, each.score, task["epochs"])
+            left = estimate.finish(task["epochs"])
+            print(f"trial {each.number} of {model}: {shown}; about {left} of the search left", flush=True)
+
+    return train_rung
+
+
+def halve(contenders: list[Contender], reduction_factor: int, train_rung: Callable[[list[Contender]], None]) -> None:
+    """Train all contenders for the first rung, those promoted for the next, and so on."""
+    for _ in contenders[0].lengths:
+        train_rung(contenders)
+        contenders = promoted(contenders, reduction_factor)
+
+
+def promoted(contenders: list[Contender], reduction_factor: int) -> list[Contender]:
+    """The best 1/`reduction_factor` of those in a rung, one at least, in the order of their numbers.
+
+    Of equal scores, that of the lower number goes first. A contender that diverged never goes on.
+    """
+    scored = [each for each in contenders if each.score is not None]
+    ranked = sorted(scored, key=lambda each: (-each.score, each.number))
+    return sorted(ranked[: places(len(contenders), reduction_factor)], key=lambda each: each.number)
+
+
+def places(trials: int, reduction_factor: int) -> int:
+    """In the next rung, for so many trials in one."""
+    return -(-trials // reduction_factor)
+
+
+def tell(study: optuna.Study, contender: Contender, round_number: int) -> None:
+    """Tell the study how a trial ended: complete with its last score, else pruned."""
+    trial = contender.trial
+    for epochs, roc_auc in contender.scores.items():
+        trial.report(roc_auc, epochs)
+    reached = sum(result["roc_auc"] is not None for result in contender.results)
+    attributes = {"round": round_number, "rung": reached - 1, "epochs_run": contender.epochs_run}
+    for key, value in attributes.items():
+        trial.set_user_attr(key, value)
+    if contender.is_complete:
+        study.tell(trial, contender.score)
+    else:
+        study.tell(trial, state=TrialState.PRUNED)
