@@ -90,12 +90,12 @@ def search(
         study.sampler = sampler(seed_of(seed, number), tune)
         contenders = [ask(study, block, tune, values) for _ in range(size)]
         for each in contenders:
-            journal.ask(study.trials[each.number])
+            journal.ask(study.get_trials(deepcopy=False)[each.number])
             print(f"round {number} of {model}, trial {each.number}: {each.trial.params}", flush=True)
         halve(contenders, tune.reduction_factor, rung_of(model, seed, executor or InThisProcess(), journal, estimate))
         for each in contenders:
             tell(study, each, number)
-            journal.tell(study.trials[each.number])
+            journal.tell(study.get_trials(deepcopy=False)[each.number])
     return study
 
 
