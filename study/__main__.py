@@ -1,4 +1,4 @@
-"""Commands on the pipeline as a whole: python -m study compare | review | deps | graph | profile."""
+"""Commands on the pipeline as a whole: python -m study compare | review | share | deps | graph | profile."""
 
 from study import runtime
 
@@ -19,6 +19,10 @@ def main(*arguments: str) -> None:
             from study.review import page
 
             page.main(options.base, options.output)
+        case "share":
+            from study.pipeline import share
+
+            share.main(options.remote)
         case "deps":
             from study.pipeline import deps
 
@@ -49,6 +53,8 @@ def parser() -> argparse.ArgumentParser:
     review = command.add_parser("review", help="write what a reviewer of the workspace reads, as one Markdown page")
     review.add_argument("base", metavar="BASE", help="the commit, branch, tag or experiment to compare with")
     review.add_argument("--output", default="review.md", metavar="FILE", help="the page (review.md)")
+    share = command.add_parser("share", help="send data, models and all finished runs to a remote of DVC")
+    share.add_argument("remote", metavar="REMOTE", nargs="?", help="its name; without it, the default remote")
     deps = command.add_parser("deps", help="write what each stage depends on into dvc.yaml")
     graph = command.add_parser("graph", help="draw the stages of dvc.yaml in README.md")
     for written in (deps, graph):
