@@ -1,4 +1,4 @@
-"""Commands on the whole: python -m study compare | predict | review | plots | deps | graph | profile."""
+"""Commands: python -m study compare | predict | review | plots | share | deps | graph | profile."""
 
 from study import runtime
 
@@ -27,6 +27,10 @@ def main(*arguments: str) -> None:
             from study.review import plots
 
             plots.main(options.base)
+        case "share":
+            from study.pipeline import share
+
+            share.main(options.remote)
         case "deps":
             from study.pipeline import deps
 
@@ -72,6 +76,8 @@ def parser() -> argparse.ArgumentParser:
     review.add_argument("--plots", metavar="PLACE", help="plots: an address to link, or a folder of PNG files to show")
     plots = command.add_parser("plots", help="write DVC's plots as a page that works offline, and as PNG files")
     plots.add_argument("base", metavar="BASE", nargs="?", help="a commit whose plots are shown beside the workspace's")
+    share = command.add_parser("share", help="send data, models and all finished runs to a remote of DVC")
+    share.add_argument("remote", metavar="REMOTE", nargs="?", help="its name; without it, the default remote")
     deps = command.add_parser("deps", help="write what each stage depends on into dvc.yaml")
     graph = command.add_parser("graph", help="draw the stages of dvc.yaml in README.md")
     for written in (deps, graph):

@@ -44,6 +44,17 @@ def small_run(shared, server) -> tuple[Path, str]:
 
 
 @pytest.fixture(scope="session")
+def prepared_run(small_run, shared, server) -> Path:
+    """A clone of the small run's repository, left alone, in which `prepare` has run and no model was trained."""
+
+    def build(folder: Path) -> None:
+        project.before_the_run(small_run[0], folder / "clone")
+        project.shell(folder / "clone", "dvc", "repro", "prepare", **server.environment)
+
+    return project.once(shared / "prepared", build) / "clone"
+
+
+@pytest.fixture(scope="session")
 def tiny_run(shared, server) -> tuple[Path, Path]:
     """A repository with `project.tiny` params, run, committed and left alone; and the folder where
     promises/audit wrote down what its stages opened."""
@@ -60,17 +71,17 @@ def tiny_run(shared, server) -> tuple[Path, Path]:
 
 
 @pytest.fixture(scope="session")
-def recorded_run(shared) -> Path:
+def recorded_run(shared, server) -> Path:
     """A repository with the committed params, left alone, whose dvc.lock has all stages done; each of their outputs
     holds nothing but its name."""
 
     def build(folder: Path) -> None:
         project.copy(folder, lambda params: params)
-        status = json.loads(project.shell(folder, "dvc", "status", "dvc.yaml", "--json").stdout)
+        status = json.loads(project.shell(folder, "dvc", "status", "dvc.yaml", "--json", **server.environment).stdout)
         for out in {out for changes in status.values() for out in project.changed(changes, "outs")}:
             path = folder / out if Path(out).suffix else folder / out / "figure.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(out)
-        project.shell(folder, "dvc", "commit", "--force", "dvc.yaml")
+        project.shell(folder, "dvc", "commit", "--force", "dvc.yaml", **server.environment)
 
     return project.once(shared / "recorded", build)

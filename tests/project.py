@@ -23,8 +23,8 @@ TINY_MODELS = ["cnn2", "cnn2_dropout", "cnn3_dropout", "cnn3_plateau", "resnet50
 TINY_TUNED = "cnn3_plateau"
 OUTPUTS = ("data", "models", "metrics", "plots", "reports", "dvc.lock")
 SECONDS = 500  # no command takes so long
-# What an outer pipeline, or the packages that a test imports, may have set.
-UNSET = ("DVC_", "KERAS_", "MPL", "TF_")
+# What an outer pipeline, the user, or the packages that a test imports may have set.
+UNSET = ("AWS_", "DVC_", "KERAS_", "MPL", "TF_")
 
 
 def environment(**changes: str) -> dict[str, str]:

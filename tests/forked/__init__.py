@@ -1,8 +1,9 @@
-"""Stages in forks of one process that has imported TensorFlow.
+"""Stages and DVC in forks of one process that has imported TensorFlow and DVC.
 
-A new interpreter imports for four seconds before a stage does anything; a fork does not. `Server.python` stands in for
-the interpreter. It takes `-m MODULE ARGUMENTS…`, hands its arguments, folder, environment and streams to the server
-through a Unix socket, and ends as the fork ends. `Server.environment` puts it first in PATH, for `dvc repro`.
+A new interpreter imports for four seconds before a stage does anything, and for one before DVC does; a fork does not.
+`Server.python` stands in for the interpreter, and a file beside it for the command `dvc`. It takes `-m MODULE
+ARGUMENTS…`, hands its arguments, folder, environment and streams to the server through a Unix socket, and ends as the
+fork ends. `Server.environment` puts both first in PATH, for `dvc repro`.
 
 A fork differs from a new interpreter in all that an interpreter or a package reads or prints as it starts: variables
 such as PYTHONHASHSEED, MPLCONFIGDIR or KERAS_HOME, the lines of TensorFlow. Tests of these, of signals and of kills
@@ -35,10 +36,12 @@ class Server:
     def __enter__(self) -> "Server":
         self.python.parent.mkdir()
         if os.environ.get("NEW_INTERPRETERS") or sys.platform != "linux":
-            self._write_python(sys.executable)
+            self._write(self.python, sys.executable)
             return self
         address = self.folder / "socket"
-        self._write_python(sys.executable, "-ISE", HERE / "client.py", address, self.python)
+        client = [sys.executable, "-ISE", HERE / "client.py", address, self.python]
+        self._write(self.python, *client)
+        self._write(self.python.with_name("dvc"), *client, "-m", "dvc")
         with (
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener,
             (self.folder / "log.txt").open("w") as log,
@@ -60,6 +63,6 @@ class Server:
             self.process.stdin.close()
             self.process.wait(60)
 
-    def _write_python(self, *command: str | Path) -> None:
-        self.python.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
-        self.python.chmod(0o755)
+    def _write(self, path: Path, *command: str | Path) -> None:
+        path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')
+        path.chmod(0o755)

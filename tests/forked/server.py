@@ -5,6 +5,7 @@ answer is the exit status of the fork; where a signal ended it, the signal's num
 fork is killed when its client is gone, or when the server's standard input ends.
 """
 
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -23,18 +24,27 @@ from typing import NamedTuple
 
 LONGEST = 1 << 20  # bytes of a message
 STREAMS = 3
-# What stages import, also what they import late, but for the project itself, of which each copy has its own.
+# What stages and DVC import, also what they import late, but for the project itself, of which each copy has its own.
 IMPORTED = [
+    "dvc.cli.parser",
+    "dvc.repo.index",
+    "dvc.repo.reproduce",
+    "dvc.stage.cache",
+    "dvc_data.index.save",
+    "dvc_data.index.update",
     "dvclive",
     "jinja2",
     "keras",
     "matplotlib.backends.backend_agg",
     "matplotlib.figure",
+    "networkx",
     "numpy",
     "optuna.importance",
     "optuna.visualization.matplotlib",
+    "psutil",
     "pydantic",
     "scipy.stats",
+    "scmrepo.git",
     "sklearn.ensemble",
     "sklearn.metrics",
     "sklearn.model_selection",
@@ -42,6 +52,7 @@ IMPORTED = [
     "tqdm",
     "yaml",
 ]
+OPTIONAL = ["dvc_s3", "s3fs"]  # of the extra s3
 SETTINGS = {"KERAS_BACKEND": "tensorflow", "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}  # as study/runtime.py
 
 
@@ -57,6 +68,9 @@ def main(descriptor: int) -> None:
     os.environ |= SETTINGS
     for module in IMPORTED:
         importlib.import_module(module)
+    for module in OPTIONAL:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
     gc.collect()
     gc.freeze()  # pages that no fork touches stay shared
     with socket.socket(fileno=descriptor) as listener:

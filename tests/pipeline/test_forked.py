@@ -53,6 +53,16 @@ def test_a_stage_leaves_the_same_bytes_and_prints_the_same(module, output, small
     assert runs[0] == runs[1]
 
 
+def test_dvc_prints_the_same_and_ends_the_same(small_run, server, tmp_path):
+    folder = shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True)
+    fork, interpreter = (
+        project.shell(folder, "dvc", "status", f"train@{project.SMALL_MODEL}", "none", check=False, **environment)
+        for environment in (server.environment, {})
+    )
+    assert ended(fork) == ended(interpreter)
+    assert fork.returncode > 0
+
+
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_a_program_ends_the_same(program, server, tmp_path):
     (tmp_path / "program.py").write_text(textwrap.dedent(program))

@@ -73,23 +73,23 @@ def test_a_repeat_has_the_weights_of_its_training_alone_in_a_process_of_its_own(
     assert all(np.array_equal(*pair) for pair in zip(model.get_weights(), weights, strict=True))
 
 
-def test_a_second_repro_does_nothing(finished):
-    assert "Data and pipelines are up to date." in shell(finished, "dvc", "repro").stdout
-    assert "up to date" in shell(finished, "dvc", "status", "dvc.yaml").stdout
+def test_a_second_repro_does_nothing(finished, server):
+    assert "Data and pipelines are up to date." in shell(finished, "dvc", "repro").stdout  # as a user starts it
+    assert "up to date" in shell(finished, "dvc", "status", "dvc.yaml", **server.environment).stdout
     assert shell(finished, "git", "status", "--porcelain").stdout == ""
 
 
-def test_metrics_show_has_one_row_per_model_and_split(finished):
-    table = shell(finished, "dvc", "metrics", "show", "--md").stdout.strip().splitlines()
+def test_metrics_show_has_one_row_per_model_and_split(finished, server):
+    table = shell(finished, "dvc", "metrics", "show", "--md", **server.environment).stdout.strip().splitlines()
     header = [cell.strip() for cell in table[0].strip("|").split("|")]
     assert sorted(header) == sorted(["Path", *SCORES, "roc_auc_mean", "roc_auc_seed_sd", "temperature"])
     assert len(table) - 2 == 2 * (len(MODELS) + 1)
 
 
-def test_the_graph_is_the_documented_one(finished):
+def test_the_graph_is_the_documented_one(finished, server):
     edges = {
         tuple(part.strip().strip('";') for part in line.split("->"))
-        for line in shell(finished, "dvc", "dag", "--dot").stdout.splitlines()
+        for line in shell(finished, "dvc", "dag", "--dot", **server.environment).stdout.splitlines()
         if "->" in line
     }
     expected = {("download", "eda"), ("eda", "report"), ("download", "prepare")}
@@ -125,8 +125,8 @@ def test_a_finished_run_leaves_no_state_of_its_trainings(folder, finished):
     assert not (finished / folder).exists()
 
 
-def test_plots_are_drawn_by_dvc(finished, tmp_path):
-    page = shell(finished, "dvc", "plots", "show", "--out", str(tmp_path / "html")).stdout.strip()
+def test_plots_are_drawn_by_dvc(finished, server, tmp_path):
+    page = shell(finished, "dvc", "plots", "show", "--out", str(tmp_path / "html"), **server.environment).stdout.strip()
     html = Path(page.removeprefix("file://")).read_text()
     for part in ("plots_roc_csv", "metrics_images_cnn2_csv", "plots_learning_curves_csv", "plots_ranking_png"):
         assert part in html
@@ -146,6 +146,6 @@ def test_an_experiment_reruns_one_model_and_what_depends_on_it(repository, serve
     printed = shell(repository, "dvc", "exp", "run", *options, **server.environment).stdout
     run = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
     assert sorted(run) == ["evaluate@cnn2_dropout", "report", "train@cnn2_dropout", "tune"]
-    changed = shell(repository, "dvc", "metrics", "diff", "--md").stdout
+    changed = shell(repository, "dvc", "metrics", "diff", "--md", **server.environment).stdout
     assert "cnn2_dropout.json" in changed
     assert "cnn2.json" not in changed

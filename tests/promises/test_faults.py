@@ -94,8 +94,6 @@ NO_SPACE, NO_WRITING = "No space left on device", "Read-only file system"
         pytest.param(["stages.download"], "data", READ_ONLY, ["data/raw.npz", NO_WRITING], id="download, read-only"),
         pytest.param(["stages.eda"], "metrics", FULL, ["metrics/eda.json", NO_SPACE], id="eda, metrics full"),
         pytest.param(["stages.eda"], "plots", FULL, ["plots/eda", NO_SPACE], id="eda, plots full"),
-        pytest.param([TRAIN], "models", FULL, [f"models/{MODEL}.keras", NO_SPACE], id="train, full"),
-        pytest.param([TRAIN], "models", READ_ONLY, [f"models/{MODEL}.keras", NO_WRITING], id="train, read-only"),
         pytest.param(
             ["stages.evaluate", MODEL], "plots/predictions", FULL, ["plots/predictions", NO_SPACE], id="evaluate, full"
         ),
@@ -134,14 +132,21 @@ def test_a_disk_that_takes_no_state_of_a_training_is_named_and_costs_nothing(
 
 
 @needs_mounts
-def test_a_training_that_could_not_be_saved_is_saved_without_training_again(repository, run, run_on):
+def test_a_training_that_could_not_be_saved_costs_nothing_and_is_saved_without_training_again(repository, run, run_on):
     expected = project.outputs(repository)
-    failed, *_ = run_on(FULL, "models", TRAIN)
-    assert failed.returncode == 1
-    assert project.epochs(failed.stdout)
+    trained = []
+    for mount, reason in ((FULL, NO_SPACE), (READ_ONLY, NO_WRITING)):
+        failed, before, after = run_on(mount, "models", TRAIN)
+        assert_one_line(failed, f"models/{MODEL}.keras", reason)
+        assert before
+        assert after == before
+        assert project.outputs(repository) == expected
+        assert not list(repository.rglob("*.partial"))
+        trained.append(project.epochs(failed.stdout))
     again = run("python", "-m", TRAIN)
     assert again.returncode == 0
-    assert project.epochs(again.stdout) == []
+    assert trained[0]
+    assert (trained[1], project.epochs(again.stdout)) == ([], [])
     assert project.outputs(repository) == expected
 
 
@@ -217,7 +222,7 @@ def test_dvc_repro_mends_a_damaged_output_from_its_cache(repository, run):
     assert project.outputs(repository) == expected
 
 
-def damage_cache(repository: Path, path: str, mode: int) -> Path:
+def damage_cache(repository: Path, run: Callable, path: str, mode: int) -> Path:
     """Corrupt DVC's copy of an output, take the output away and let DVC bring it back; the path of the copy."""
     (digest,) = (
         out["md5"] for stage in project.lock(repository).values() for out in stage["outs"] if out["path"] == path
@@ -228,7 +233,7 @@ def damage_cache(repository: Path, path: str, mode: int) -> Path:
     corrupt(cached)
     cached.chmod(mode)
     (repository / path).unlink()
-    project.shell(repository, "dvc", "checkout", path)
+    run("dvc", "checkout", path, check=True)
     assert (repository / path).read_bytes() == cached.read_bytes()
     return cached
 
@@ -236,7 +241,7 @@ def damage_cache(repository: Path, path: str, mode: int) -> Path:
 def test_a_file_damaged_in_dvcs_cache_is_made_anew_once_its_copy_there_is_deleted(repository, run):
     expected = project.outputs(repository)
     path = "data/prepared.npz"
-    cached = damage_cache(repository, path, 0o444)
+    cached = damage_cache(repository, run, path, 0o444)
     assert_one_line(run("python", "-m", TRAIN), path, "dvc repro")
     # DVC never checks a copy that nobody may write to, and puts it even in the place of the file that the stage made.
     assert "up to date" in run("dvc", "status", "dvc.yaml", check=True).stdout
@@ -250,7 +255,7 @@ def test_a_file_damaged_in_dvcs_cache_is_made_anew_once_its_copy_there_is_delete
 
 def test_a_file_damaged_in_a_cache_that_may_be_written_to_is_made_anew_by_force(repository, run):
     expected = project.outputs(repository)
-    damage_cache(repository, "data/prepared.npz", 0o644)
+    damage_cache(repository, run, "data/prepared.npz", 0o644)
     assert_one_line(run("python", "-m", TRAIN), "data/prepared.npz", "dvc repro")
     run("dvc", "repro", "--force", "--single-item", "prepare", check=True)
     run("dvc", "repro", check=True)
@@ -276,7 +281,7 @@ def test_a_stage_that_fails_under_dvc_leaves_its_last_outputs_a_checkout_away(re
     assert "Running stage" not in run("dvc", "repro", check=True).stdout
 
 
-def test_a_download_that_fails_leaves_the_last_data_a_checkout_away(repository):
+def test_a_download_that_fails_leaves_the_last_data_a_checkout_away(repository, run):
     expected = project.outputs(repository)
     params = repository / "params.yaml"
     before = params.read_text()
@@ -285,13 +290,19 @@ def test_a_download_that_fails_leaves_the_last_data_a_checkout_away(repository):
         .replace("path: null", "path: http://127.0.0.1:9/none.npz")
         .replace("sha256: null", f"sha256: {'a' * 64}")
     )
-    failed = project.shell(repository, "dvc", "repro", check=False, KERAS_HOME=str(repository / "keras"))
+    failed = run("dvc", "repro", KERAS_HOME=str(repository / "keras"))
     assert failed.returncode != 0
     assert "error: params.yaml: data.path http://127.0.0.1:9/none.npz cannot be downloaded" in failed.stderr
     assert "Traceback" not in failed.stderr
     params.write_text(before)
-    project.shell(repository, "dvc", "checkout")
+    run("dvc", "checkout", check=True)
     assert project.outputs(repository) == expected
+
+
+@pytest.fixture
+def prepared(prepared_run, tmp_path) -> Path:
+    """A clone of the small run's repository whose data are prepared and whose models are yet to be trained."""
+    return Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
 
 
 def interrupt(folder: Path, *command: str, at: str, nth: int = 1) -> tuple[int, str, str]:
@@ -352,16 +363,14 @@ def test_ctrl_c_ends_with_one_line_and_130_and_training_goes_on_later(repository
     assert project.outputs(repository) == expected
 
 
-def test_ctrl_c_during_dvc_repro_shows_the_stages_line_and_the_next_dvc_repro_goes_on(small_run, server, tmp_path):
+def test_ctrl_c_during_dvc_repro_shows_the_stages_line_and_the_next_dvc_repro_goes_on(prepared, small_run, server):
     name, (finished, printed_by_all) = f"train@{MODEL}", small_run
-    clone = project.before_the_run(finished, tmp_path / "clone")
-    project.shell(clone, "dvc", "repro", "prepare", **server.environment)
-    status, printed, errors = interrupt(clone, "dvc", "repro", name, at="epoch 2/")
+    status, printed, errors = interrupt(prepared, "dvc", "repro", name, at="epoch 2/")
     assert status != 0
     assert "Traceback" not in printed + errors
     assert STOPPED in errors.splitlines()
-    again = project.shell(clone, "dvc", "repro", name, **server.environment)
-    assert project.lock(clone)[name] == project.lock(finished)[name]
+    again = project.shell(prepared, "dvc", "repro", name, **server.environment)
+    assert project.lock(prepared)[name] == project.lock(finished)[name]
     needed = [epoch for epoch in project.epochs(printed_by_all) if epoch.startswith(f"{name} ")]
     project.assert_trained_once(needed, [project.epochs(printed), project.epochs(again.stdout)])
 
@@ -384,14 +393,6 @@ def test_ctrl_c_during_dvc_repro_shows_the_stages_line_and_the_next_dvc_repro_go
 )
 def test_an_unfit_environment_of_keras_is_named(repository, run, environment, part):
     assert_one_line(run(sys.executable, "-m", TRAIN, **environment), part)
-
-
-@pytest.fixture
-def prepared(small_run, server, tmp_path) -> Path:
-    """A clone of the small run's repository whose data are prepared and whose models are yet to be trained."""
-    clone = project.before_the_run(small_run[0], tmp_path / "clone")
-    project.shell(clone, "dvc", "repro", "prepare", **server.environment)
-    return clone
 
 
 def test_a_training_ends_with_the_dvc_that_runs_it_and_the_next_dvc_repro_goes_on(prepared, small_run, server):

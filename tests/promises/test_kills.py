@@ -8,6 +8,7 @@ import collections
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -113,13 +114,12 @@ def test_a_run_killed_at_any_instant_ends_with_the_same_bytes(kills, small_run, 
 
 
 @pytest.mark.parametrize("name", CUT_BY_DVC)
-def test_a_file_that_dvc_left_cut_is_named_and_can_be_deleted(name, small_run, server, tmp_path):
-    clone = project.before_the_run(small_run[0], tmp_path / "clone")
-    project.shell(clone, "dvc", "repro", "download", **server.environment)
+def test_a_file_that_dvc_left_cut_is_named_and_can_be_deleted(name, prepared_run, server, tmp_path):
+    clone = Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
     whole = project.outputs(clone)
     (clone / name).write_text("")
-    failed = project.shell(clone, "dvc", "repro", "download", check=False)
+    failed = project.shell(clone, "dvc", "repro", "prepare", check=False, **server.environment)
     assert failed.returncode > 0
     assert delete_what_dvc_cut(clone, failed.stderr)
-    project.shell(clone, "dvc", "repro", "download", **server.environment)
+    project.shell(clone, "dvc", "repro", "prepare", **server.environment)
     assert project.outputs(clone) == whole

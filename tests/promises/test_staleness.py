@@ -1,6 +1,7 @@
 """Staleness is honest: a stage is stale exactly when something has changed that can change its outputs."""
 
 import ast
+import contextlib
 import functools
 import json
 import re
@@ -13,6 +14,7 @@ from pathlib import Path, PurePath
 import declared
 import project
 import pytest
+from dvc.repo import Repo
 from project import SMALL_MODEL, TINY_MODELS, TINY_TUNED
 from ruamel.yaml import YAML
 
@@ -44,9 +46,9 @@ def repository(recorded_run, tmp_path) -> Path:
 
 
 def changed_deps(repository: Path) -> dict[str, dict]:
-    """By stage, the deps that DVC calls changed; those of params.yaml are its sections."""
-    status = json.loads(project.shell(repository, "dvc", "status", "dvc.yaml", "--json").stdout)
-    return {name: project.changed(changes, "deps") for name, changes in status.items()}
+    """By stage, the deps that DVC calls changed in `dvc status`; those of params.yaml are its sections."""
+    with contextlib.chdir(repository), Repo() as repo:
+        return {name: project.changed(changes, "deps") for name, changes in repo.status(["dvc.yaml"]).items()}
 
 
 def test_without_a_change_no_stage_is_stale(repository):
@@ -128,7 +130,8 @@ def test_what_systems_and_editors_leave_beside_outputs_makes_no_stage_stale(repo
         for folder in ("plots/eda", "plots/tune", "reports/classification"):
             (repository / folder / name).parent.mkdir(exist_ok=True)
             (repository / folder / name).write_text("undeclared")
-    assert json.loads(project.shell(repository, "dvc", "status", "dvc.yaml", "--json").stdout) == {}
+    with contextlib.chdir(repository), Repo() as repo:
+        assert repo.status(["dvc.yaml"]) == {}
 
 
 def test_git_ignores_what_systems_and_editors_leave_and_scratch_folders_that_are_links(repository):
@@ -164,10 +167,10 @@ def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_
         assert project.outputs(repository) == outputs
 
 
-def test_a_clone_without_data_and_models_is_up_to_date_where_missing_files_are_allowed(small_run, tmp_path):
+def test_a_clone_without_data_and_models_is_up_to_date_where_missing_files_are_allowed(small_run, server, tmp_path):
     clone = tmp_path / "clone"
     project.shell(tmp_path, "git", "clone", "--quiet", small_run[0], clone)
-    printed = project.shell(clone, "dvc", "repro", "--allow-missing").stdout
+    printed = project.shell(clone, "dvc", "repro", "--allow-missing", **server.environment).stdout
     assert printed.splitlines()[-1] == "Data and pipelines are up to date."
     assert project.shell(clone, "git", "status", "--porcelain").stdout == ""
 
