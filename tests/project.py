@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from study.params.schema import TRAINED_BY_BEST
 from study.pipeline import deps
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +22,7 @@ RECORD = {"metrics", "plots", "reports", "dvc.lock"}
 SMALL_MODEL = "cnn3_plateau"
 TINY_MODELS = ["cnn2", "cnn2_dropout", "cnn3_dropout", "cnn3_plateau", "resnet50"]
 TINY_TUNED = "cnn3_plateau"
+TINY_SCORED = [*TINY_MODELS, *TRAINED_BY_BEST]  # all models that the tiny run scores
 OUTPUTS = ("data", "models", "metrics", "plots", "reports", "dvc.lock")
 SECONDS = 500  # no command takes so long
 # What an outer pipeline, the user, or the packages that a test imports may have set.

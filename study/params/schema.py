@@ -13,6 +13,7 @@ from study.params import messages
 
 BEST = "best"  # the tuned winner's name
 CONTROL = "control"  # the name of the block that was tuned, trained for as many epochs as the winner
+TRAINED_BY_BEST = (BEST, CONTROL)  # the models of a run that params.yaml does not name
 # Names in the query of a URL under which services expect what must stay secret.
 SECRETS = re.compile(
     r"(?i)token|secret|passw|pwd|credential|signature|^sig$|^auth$|authorization|api.?key|access.?key|^key$|jwt|session"
@@ -163,7 +164,7 @@ class Params(Section):
                 raise ValueError(
                     f"models.{messages.shown(name)} is a name of {len(name)} characters; allowed: 64 or less"
                 )
-            if name.lower() in (BEST, CONTROL):
+            if name.lower() in TRAINED_BY_BEST:
                 raise ValueError(f"models.{name} is the name of what the stage best trains; choose another")
             if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name):
                 raise ValueError(f"models.{name} is no name; allowed: letters A to Z, digits and _, a letter first")

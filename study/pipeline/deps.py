@@ -16,7 +16,7 @@ import yaml
 
 from study import files
 from study.params import load
-from study.params.schema import BEST, CONTROL
+from study.params.schema import TRAINED_BY_BEST
 from study.runtime import UserError
 
 PACKAGES = ("stages", "study")
@@ -186,7 +186,7 @@ def _entries(node: yaml.Node | None) -> dict[str, yaml.Node]:
 def _is_generated(line: str, patterns: tuple[str, ...]) -> bool:
     """Whether `updated` writes this line of a list: code, or a file of a model by one of the patterns."""
     line = line.strip()
-    own = rf"(?!(?:{BEST}|{CONTROL})\.)\w+"
+    own = rf"(?!(?:{'|'.join(TRAINED_BY_BEST)})\.)\w+"
     return line.startswith(("- stages/", "- study/")) or any(
         re.fullmatch("- " + re.escape(pattern).replace(r"\{model\}", own), line) for pattern in patterns
     )

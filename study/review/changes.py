@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from study.params import reader
-from study.params.schema import BEST, CONTROL
+from study.params.schema import BEST, TRAINED_BY_BEST
 from study.review.revisions import ChangedFile, Revision
 from study.review.words import printable
 from study.runtime import UserError
@@ -230,7 +230,7 @@ def _scored(files: Records) -> dict[str, Scored]:
     models = families(files)
     search = _record(files, TUNED, _Search)
     base = search["model"]
-    tuned = (BEST, CONTROL) if "control" in search else (BEST,)
+    tuned = TRAINED_BY_BEST if "control" in search else (BEST,)
     models |= dict.fromkeys(tuned, models.get(base, ""))
     records = {name: _record(files, f"metrics/test/{name}.json", Recorded) for name in models}
     spreads = {name: record["spread"][0] if record["spread"] else None for name, record in records.items()}

@@ -10,7 +10,7 @@ from sklearn.metrics import classification_report
 from typing_extensions import TypedDict
 
 from study import files
-from study.params.schema import BEST, CONTROL, Model
+from study.params.schema import BEST, CONTROL, TRAINED_BY_BEST, Model
 from study.runtime import UserError
 from study.scoring import calibration, differences, image_scores, intervals, seeds
 from study.scoring.calibration import Bin, CalibrationError
@@ -195,12 +195,12 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     base = tuned["model"]
     if base not in models:
         raise UserError(f"{winner.FILE}: {base} is no model of params.yaml; {files.RESTORE}")
-    tests = {name: files.read_json(f"metrics/test/{name}.json", FinalScores) for name in (*models, BEST, CONTROL)}
+    tests = {name: files.read_json(f"metrics/test/{name}.json", FinalScores) for name in (*models, *TRAINED_BY_BEST)}
     for name, record in tests.items():
         if [row["class"] for row in record["class_roc_auc"]] != class_names:
             raise UserError(f"metrics/test/{name}.json: has other classes than metrics/eda.json; {files.RESTORE}")
     families = {name: block.family for name, block in models.items()}
-    families |= dict.fromkeys((BEST, CONTROL), models[base].family)
+    families |= dict.fromkeys(TRAINED_BY_BEST, models[base].family)
     spreads = {name: record["spread"][0] if record["spread"] else None for name, record in tests.items()}
     ranked = {
         name: _ranked(

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from study import files
-from study.params.schema import BEST
+from study.params.schema import TRAINED_BY_BEST
 from study.review import changes, revisions, verdicts, words
 from study.review.revisions import Revision
 from study.runtime import UserError
@@ -111,7 +111,7 @@ def links(base: Revision, head: Revision, folder: Path) -> list[Link]:
 def dropped(head: Revision) -> set[str]:
     """The figures of models that params.yaml does not have."""
     try:
-        models = {*changes.families(changes.Records(head, head.read(changes.PARAMS))), BEST}
+        models = {*changes.families(changes.Records(head, head.read(changes.PARAMS))), *TRAINED_BY_BEST}
     except UserError:  # the page says why there is no verdict
         return set()
     return {path for path in head.paths(OF_MODELS) if Path(path).stem not in models}

@@ -1,14 +1,19 @@
 """The rules of the pipeline that a machine can check, each derived from the code and compared with dvc.yaml."""
 
 import ast
+import json
 import re
 
 import declared
 import project
 import pytest
 from project import ROOT
+from ruamel.yaml import YAML
+
+from study.params.schema import TRAINED_BY_BEST
 
 PARAMS = project.params()
+GRAPH = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCRIPTS = sorted(path for path in (ROOT / "stages/train").glob("*.py") if path.stem != "__init__")
 SOURCES = sorted(path for folder in ("stages", "study", "benchmarks", ".ci") for path in (ROOT / folder).rglob("*.py"))
@@ -59,6 +64,15 @@ def test_the_report_prints_what_changed_since_head_and_writes_it_nowhere():
     (printed,) = declared.calls(ROOT / "stages/report.py", "print")[1:]
     assert ast.unparse(printed) == "print(verdicts.against_head(), end='')"
     assert len(declared.calls(ROOT / "stages/report.py", "verdicts.against_head")) == 1
+
+
+@pytest.mark.parametrize("section", ["outs", "metrics", "plots"])
+def test_best_declares_of_each_of_its_models_what_train_and_evaluate_declare_of_theirs(section):
+    """So each model has the same files, and its plots have the same template, axes and title."""
+    of_a_model = [entry for stage in ("train", "evaluate") for entry in GRAPH[stage]["do"].get(section, [])]
+    assert GRAPH["best"][section] == [
+        json.loads(json.dumps(entry).replace("${key}", model)) for model in TRAINED_BY_BEST for entry in of_a_model
+    ]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from study.__main__ import main
-from study.params.schema import BEST
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -25,7 +24,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-MODELS = [*project.TINY_MODELS, BEST]
+MODELS = project.TINY_SCORED
 DROPPED = "resnet101"
 UNTESTED = "THE PAGE OF PLOTS IS NOT TESTED"
 SEEN_PIXELS = 6  # width of a point that one can see
@@ -52,12 +51,10 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def browser() -> str:
     """The path of one."""
-    pytest.importorskip(
-        "vl_convert", reason="THE PAGE OF PLOTS IS NOT TESTED: `make extras` is to install its packages"
-    )
+    pytest.importorskip("vl_convert", reason=f"{UNTESTED}: `make extras` is to install its packages")
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
-        pytest.skip(f"THE PAGE OF PLOTS IS NOT TESTED: install one of {', '.join(BROWSERS)}")
+        pytest.skip(f"{UNTESTED}: install one of {', '.join(BROWSERS)}")
     return path
 
 
@@ -67,7 +64,7 @@ def repository(browser, tiny_run, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("plots") / "repository"
     project.shell(tiny_run[0], "git", "clone", "--quiet", ".", str(folder))
     for left in ("metrics/images/{}.csv", "plots/predictions/{}.png"):
-        shutil.copy(folder / left.format(BEST), folder / left.format(DROPPED))
+        shutil.copy(folder / left.format(MODELS[0]), folder / left.format(DROPPED))
     with contextlib.chdir(folder):
         main("plots")
     return folder

@@ -10,11 +10,11 @@ import numpy as np
 from samples import pictures
 
 from study import files
+from study.params.schema import TRAINED_BY_BEST
 from study.scoring.image_scores import ImageScores, image_scores
 
 CLASSES = ["a", "b", "c"]
 SKILLS = {"cnn2": 1.0, "resnet50": 1.0, "best": 1.4}
-TUNED = ("best", "control")  # what the stage best trains
 IMAGES = 150
 SPREAD = {"raw_variance": 4e-5, "sampling_variance": 1e-5, "degrees_of_freedom": 8}
 PARAMS = {
@@ -66,7 +66,7 @@ def write(
     for name, skill in skills.items():
         of_images, scores = scored(skill, images)
         interval = {"roc_auc_low": scores["roc_auc"] - 0.05, "roc_auc_high": scores["roc_auc"] + 0.05}
-        repeats = [{"seed": seed} | scores for seed in range(1 if once or name in TUNED else 3)]
+        repeats = [{"seed": seed} | scores for seed in range(1 if once or name in TRAINED_BY_BEST else 3)]
         record = scores | interval | {"repeats": repeats, "spread": [SPREAD] if len(repeats) > 1 else []}
         files.write_json(folder / f"metrics/test/{name}.json", record)
         rows = zip(
@@ -79,7 +79,7 @@ def write(
         )
         header = ["image", "actual", "predicted", "shortfall", "mean_shortfall"]
         files.write_csv(folder / f"metrics/images/{name}.csv", header, rows)
-        stage = stages.setdefault("best" if name in TUNED else f"train@{name}", {"outs": []})
+        stage = stages.setdefault("best" if name in TRAINED_BY_BEST else f"train@{name}", {"outs": []})
         stage["outs"].append({"path": f"models/{name}.keras", "md5": f"skill {skill}"})
     (folder / "dvc.lock").write_text(json.dumps({"stages": stages}), encoding="utf-8")
 

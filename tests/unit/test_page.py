@@ -8,6 +8,7 @@ from histories import commit, git
 
 from study import files
 from study.__main__ import main
+from study.params.schema import TRAINED_BY_BEST
 from study.review import page, revisions
 from study.runtime import UserError
 
@@ -88,10 +89,10 @@ def test_links_are_relative_to_the_page(here):
 
 
 def test_what_a_dropped_model_left_has_no_link(here):
-    for name in ("cnn2", "best", "dropped"):
+    for name in ("cnn2", *TRAINED_BY_BEST, "dropped"):
         files.write_text(here / f"plots/predictions/{name}.png", "content")
     commit(here, "predictions")
-    assert re.findall(r"^- \[plots/predictions/(.*)\.png\]", written(), re.MULTILINE) == ["best", "cnn2"]
+    assert re.findall(r"^- \[plots/predictions/(.*)\.png\]", written(), re.MULTILINE) == ["best", "cnn2", "control"]
 
 
 def test_uploaded_plots_are_a_link(here):
