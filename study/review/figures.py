@@ -16,7 +16,10 @@ from study.data.arrays import Split
 DOTS_PER_INCH = 160
 # Figures have no background of their own. These colours stand out from white and from GitHub's dark page.
 INK = "#808080"  # text and axes
-COLOURS = ("#3b8fd6", "#dc7820", "#2fa35b", "#d9534f", "#9673c9", "#b0803f", "#d76fae", "#8a9a2b", "#1f9fb0")
+COLOURS = (
+    *("#3b8fd6", "#dc7820", "#2fa35b", "#d9534f", "#9673c9", "#b0803f", "#d76fae", "#8a9a2b"),
+    *("#1f9fb0", "#4242fc", "#d800fc", "#4e6660", "#b40c90", "#901ede", "#007800", "#964e00"),
+)
 RIGHT, WRONG = COLOURS[2], COLOURS[3]
 LINES = cycler(linestyle=("-", "--", "-.")) * cycler(color=COLOURS)  # of more curves than there are colours
 INKED = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color", "grid.color")

@@ -1,14 +1,14 @@
 """The files of the report, from the records of a run: pages, tables for DVC's plots, and figures."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
 from study.data.summary import Eda
-from study.params.schema import Params
+from study.params.schema import TRAINED_BY_BEST, Params
 from study.review import checks, comparisons, model_figures, ranking_figure, words
-from study.review.comparisons import Comparison, Epoch
+from study.review.comparisons import Comparison, Epoch, Ranked
 
 MOST_CLASSES = 20  # of a confusion matrix that a page can show
 Table = tuple[list[str], list[Sequence]]
@@ -26,9 +26,10 @@ class Report:
 def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Params) -> Report:
     """`trials` are the rows of metrics/trials.csv; of params, `models` and `tune` are read."""
     ranking, class_names = comparison.ranking, eda["classes"]
-    curves = {model.name: comparisons.roc_curve(model) for model in ranking}
+    coloured = in_order_of_colours(ranking, params.models)
+    curves = {model.name: comparisons.roc_curve(model) for model in coloured}
     rates = [(name, f"{fpr:.2f}", f"{tpr:.6f}") for name, curve in curves.items() for fpr, tpr in curve]
-    epochs = [(model.name, *row.values()) for model in ranking for row in model.validation["history"]]
+    epochs = [(model.name, *row.values()) for model in coloured for row in model.validation["history"]]
     block = params.models[comparison.tuned["model"]]
     table = words.render("ranking", comparison=comparison)
     text = words.render(
@@ -49,14 +50,20 @@ def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Pa
         },
         {
             "plots/ranking.png": ranking_figure.ranking(ranking),
-            "plots/learning_curves.png": model_figures.learning_curves(ranking),
+            "plots/learning_curves.png": model_figures.learning_curves(coloured),
             "plots/roc.png": model_figures.roc(curves),
             "plots/calibration.png": model_figures.reliability(ranking),
         },
     )
 
 
-def classification(model: comparisons.Ranked, class_names: list[str]) -> str:
+def in_order_of_colours(models: Sequence[Ranked], blocks: Iterable[str]) -> list[Ranked]:
+    """The order by which plots give colours: it stays when the ranking changes, and when a model is added last."""
+    order = [*TRAINED_BY_BEST, *blocks]
+    return sorted(models, key=lambda model: order.index(model.name))
+
+
+def classification(model: Ranked, class_names: list[str]) -> str:
     """The page of one model."""
     classes = len(class_names)
     return words.render(

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from study.__main__ import main
+from study.review import figures
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [
@@ -38,6 +39,7 @@ LOOK = """() => Object.fromEntries([...document.body.children].map(plot => {
         titles: texts('.role-title'),
         marks: all('.role-mark path').filter(each => box(each).width + box(each).height > 0).length,
         points: all('.mark-symbol.role-mark path').map(each => [each.getAttribute('fill'), box(each).width]),
+        lines: all('.mark-line.role-mark path').map(each => each.getAttribute('stroke')),
         values: texts('.mark-text.role-mark'),
         columns: texts('[aria-label^="X-axis"] .role-axis-label'),
         rows: texts('[aria-label^="Y-axis"] .role-axis-label'),
@@ -114,8 +116,12 @@ def test_the_page_has_every_model_and_nothing_of_a_dropped_one(page):
 def test_a_model_of_one_epoch_is_a_point_of_its_own_colour_among_the_learning_curves(page):
     """All models of the run have one epoch."""
     colours, widths = zip(*page["plots"]["plots_learning_curves_csv"]["points"], strict=True)
-    assert len(set(colours)) == len(colours) == len(MODELS)
+    assert colours == figures.COLOURS[: len(MODELS)]
     assert min(widths) > SEEN_PIXELS
+
+
+def test_each_model_is_a_roc_curve_of_the_colour_that_its_learning_curve_has(page):
+    assert tuple(page["plots"]["plots_roc_csv"]["lines"]) == figures.COLOURS[: len(MODELS)]
 
 
 @pytest.mark.parametrize("name", MODELS)

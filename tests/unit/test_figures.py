@@ -1,6 +1,7 @@
 """Figures have the same bytes for the same content, whatever the user's settings and the names in them."""
 
 import itertools
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from project import ROOT
 from samples import ranked
 
 from study.data.arrays import Split
@@ -108,6 +110,15 @@ def test_texts_axes_and_lines_of_a_figure_stand_out_from_a_light_and_a_dark_page
 @pytest.mark.parametrize("colour", figures.COLOURS)
 def test_a_colour_stands_out_from_a_light_and_a_dark_page(colour):
     assert min(contrast(colour, page) for page in PAGES) >= LEAST
+
+
+TEMPLATES = [path for path in (ROOT / ".dvc/plots").glob("*.json") if '"field": "model"' in path.read_text()]
+
+
+@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.stem)
+def test_a_plot_of_all_models_gives_them_the_colours_of_the_figures(path):
+    colour = json.loads(path.read_text(encoding="utf-8"))["encoding"]["color"]
+    assert (colour["sort"], tuple(colour["scale"]["range"])) == (None, figures.COLOURS)
 
 
 def noise(count: int) -> np.ndarray:

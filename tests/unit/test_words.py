@@ -183,6 +183,19 @@ def test_the_highest_mean_may_have_no_interval(comparison, written):
     assert "**best**, trained once: 0.9000, with an interval that is unknown for want of repeats.\n" in text
 
 
+def test_a_model_keeps_its_place_in_the_plots_of_all_models_whatever_its_rank(comparison, params):
+    """Their colours are given by place."""
+    models = {name: params.models[name] for name in ("resnet50", "cnn2")}
+    some = params.model_copy(update={"models": models})
+    for ranking in (comparison.ranking, comparison.ranking[::-1]):
+        written = report.report(replace(comparison, ranking=ranking), EDA, TRIALS, some)
+        for _, rows in written.tables.values():
+            assert list(dict.fromkeys(row[0] for row in rows)) == ["best", "control", "resnet50", "cnn2"]
+        for name in ("learning_curves", "roc"):
+            labels = written.figures[f"plots/{name}.png"].axes[0].get_legend_handles_labels()[1]
+            assert labels == ["best", "control", "resnet50", "cnn2"]
+
+
 def test_the_conclusion_is_one_list(comparison, written):
     (conclusion,) = re.findall("## Conclusion\n\n(.*?)\n\n## ", written(comparison), re.DOTALL)
     assert [line for line in conclusion.splitlines() if not line.startswith("- ")] == []
