@@ -141,5 +141,20 @@ def test_every_other_param_is_described():
         assert {place[:length] for length in range(least, len(place) + 1)} & described, ".".join(place)
 
 
+PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("[!n]*.md")]  # docs/numbers.md has formulas
+PROVIDED = {"dvc", "git", "make", "python"}  # by the lock, and by what README says that you need
+OF_THE_SHELL = {"curl", "source"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_a_page_says_how_to_install_a_program_that_the_lock_lacks(page):
+    text = page.read_text(encoding="utf-8")
+    programs = set(
+        re.findall(r"(?:`|^    )([a-z][\w.-]+) [^`\n]+", re.sub("```.*?```", "", text, flags=re.DOTALL), re.M)
+    )
+    others = programs - PROVIDED - OF_THE_SHELL - {"pip"}
+    assert [program for program in others if not re.search(rf"install \[?{program}\b", text)] == []
+
+
 def test_the_readme_shows_the_committed_ranking():
     assert (ROOT / "reports/ranking.md").read_text(encoding="utf-8") in README
