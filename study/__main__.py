@@ -1,4 +1,4 @@
-"""Commands: python -m study compare | predict | review | plots | share | deps | graph | profile."""
+"""Commands beside the pipeline: compare runs, ask a model, share results, keep dvc.yaml up to date."""
 
 from study import runtime
 

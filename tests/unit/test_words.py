@@ -196,6 +196,20 @@ def test_a_model_keeps_its_place_in_the_plots_of_all_models_whatever_its_rank(co
             assert labels == ["best", "control", "resnet50", "cnn2"]
 
 
+NEAR_COPIES = {
+    "group": "It kept near copies of each other together, in learning or in validation.",
+    "drop": "It dropped near copies as well: those of test images, and all but one of each group.",
+    "ignore": "It did not look for near copies.",
+}
+
+
+@pytest.mark.parametrize(("chosen", "sentence"), NEAR_COPIES.items(), ids=NEAR_COPIES)
+def test_the_report_says_what_became_of_copies(comparison, written, params, chosen, sentence):
+    prepare = params.prepare.model_copy(update={"near_duplicates": chosen})
+    text = written(comparison, params=params.model_copy(update={"prepare": prepare}))
+    assert f"In training, `prepare` dropped exact copies. {sentence} Found in the raw images:\n" in text
+
+
 def test_the_conclusion_is_one_list(comparison, written):
     (conclusion,) = re.findall("## Conclusion\n\n(.*?)\n\n## ", written(comparison), re.DOTALL)
     assert [line for line in conclusion.splitlines() if not line.startswith("- ")] == []
