@@ -47,7 +47,7 @@ class Prepared:
     train: Split
     validation: Split
     class_names: list[str]
-    fit: str = "stretch"  # how the images got their size (`images.Fit`), and others are to get it
+    fit: str = "stretch"  # how the images got their size (`params.fit`), and others are to get it
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

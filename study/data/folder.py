@@ -13,6 +13,7 @@ import numpy as np
 
 from study import files, inputs, runtime
 from study.data import arrays, images
+from study.params.fit import Fit
 from study.runtime import UserError
 
 SPLITS = ("train", "test")
@@ -22,7 +23,7 @@ NAMED = 3  # broken files that the error itself names; all are printed
 LEFT_BEHIND = (".*", "Thumbs.db", "desktop.ini", "*~", "#*#", "*.bak", "*.orig", "*.partial", "__MACOSX")
 
 
-def read(folder: Path, side: int, fit: images.Fit) -> dict[str, np.ndarray]:
+def read(folder: Path, side: int, fit: Fit) -> dict[str, np.ndarray]:
     """x_train, x_test (N, side, side, 3) uint8, y_train, y_test (N,) int, class_names (C,) str.
 
     Raises UserError where the folder is not as described, and for files that are no images, which it prints.
@@ -51,7 +52,7 @@ def read(folder: Path, side: int, fit: images.Fit) -> dict[str, np.ndarray]:
     return found
 
 
-def _image(path: Path, side: int, fit: images.Fit) -> np.ndarray:
+def _image(path: Path, side: int, fit: Fit) -> np.ndarray:
     if path.suffix.lower() not in images.SUFFIXES:
         raise images.ImageError(f"has another ending than {', '.join(images.SUFFIXES)}")
     files.remember(path)

@@ -8,16 +8,14 @@ over all pixels. An image of the right size keeps its pixels.
 import contextlib
 import io
 from pathlib import Path
-from typing import BinaryIO, Literal, get_args
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 (Pillow loads others)
 
+from study.params.fit import Fit
 from study.runtime import first_line, lack_of_memory
 
-# How an image gets the shape that models want: `stretch` changes its proportions, `pad` keeps them and adds black bars.
-Fit = Literal["stretch", "pad"]
-FITS: tuple[str, ...] = get_args(Fit)
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of their files, in lower case
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 268 MB in RGB

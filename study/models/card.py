@@ -4,7 +4,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from study.data import arrays, images
+from study.data import arrays
+from study.params.fit import FITS, Fit
 
 
 @dataclass(frozen=True)
@@ -13,7 +14,7 @@ class Card:
 
     class_names: list[str]  # of the outputs, in order
     temperature: float  # that calibrates the probabilities: `probabilities.calibrated`
-    fit: images.Fit  # how an image gets the input's size
+    fit: Fit  # how an image gets the input's size
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -31,6 +32,6 @@ def checked(content: Any, classes: int) -> Card:
         raise ValueError(f"it names {len(names)} classes and gives {classes} probabilities")
     if not isinstance(temperature, float) or not 0 < temperature < math.inf:
         raise ValueError("its temperature must be a number above 0")
-    if fit not in images.FITS:
-        raise ValueError(f"its fit must be {' or '.join(images.FITS)}")
+    if fit not in FITS:
+        raise ValueError(f"its fit must be {' or '.join(FITS)}")
     return Card(names, temperature, fit)

@@ -5,12 +5,15 @@ Repeat 0 is the model itself, in models/MODEL.keras; the others have its network
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
 from study import files
 from study.runtime import UserError
+
+if TYPE_CHECKING:  # who asks for a path needs no Keras
+    import keras
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ def read(model: str) -> Repeats:
     return Repeats(seeds, weights)
 
 
-def each(name: str, model: keras.Model, repeats: Repeats) -> Iterator[keras.Model]:
+def each(name: str, model: "keras.Model", repeats: Repeats) -> Iterator["keras.Model"]:
     """The model, then the model with the weights of each repeat. Raises UserError where these do not fit it."""
     yield model
     for weights in repeats.weights:

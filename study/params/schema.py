@@ -10,6 +10,7 @@ from study.models.cnn.schema import Cnn
 from study.models.resnet.schema import Resnet
 from study.models.schema import Block, Count, CountOrZero, Section
 from study.params import messages
+from study.params.fit import Fit
 
 BEST = "best"  # the tuned winner's name
 CONTROL = "control"  # the name of the block that was tuned, trained for as many epochs as the winner
@@ -62,7 +63,7 @@ class Data(Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     folder: Annotated[str, Field(min_length=1)]
     image_size: Annotated[int, Field(ge=22, le=1024)]
-    fit: Literal["stretch", "pad"]
+    fit: Fit
     synthetic: Synthetic
 
     @model_validator(mode="after")

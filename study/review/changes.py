@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, NotRequired
 
 import numpy as np
@@ -11,6 +12,7 @@ import yaml
 from pydantic import Field, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
+from study.models import repeats_file
 from study.params import reader
 from study.params.schema import BEST, TRAINED_BY_BEST
 from study.review.revisions import ChangedFile, Revision
@@ -297,16 +299,11 @@ def _hashes(files: Records) -> dict[str, dict[str, str]]:
         raise files.fault(LOCK, "is no record of DVC's") from None
     split = {path: md5 for written in outs for path, md5 in written.items() if path == TEST_SPLIT}
     return {
-        model: split | {path: md5 for path, md5 in written.items() if path in (model, repeats_of(model))}
+        model: split | {path: written[path] for path in (model, repeats_file.path(Path(model).stem)) if path in written}
         for written in outs
         for model in written
         if split and model.startswith("models/") and model.endswith(".keras")
     }
-
-
-def repeats_of(model: str) -> str:
-    """The path of a model's repeats, by that of the model."""
-    return model.replace("models/", "models/repeats/").replace(".keras", ".npz")
 
 
 def _check_test_splits(before: Records, old: dict[str, Scored], after: Records, new: dict[str, Scored]) -> None:

@@ -1,5 +1,6 @@
 """Two revisions are compared by what they record: params, code, and a verdict per model."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import pytest
 from histories import git, scored
 from project import ROOT, environment
 
+from study.models import repeats_file
 from study.review import changes, revisions, verdicts
 from study.review.changes import ChangedParam, Comparison, Row
 from study.runtime import UserError
@@ -42,6 +44,17 @@ VERDICTS = {
 @pytest.mark.parametrize(("model", "base", "head", "verdict"), VERDICTS.values(), ids=VERDICTS)
 def test_each_model_has_a_verdict(here, model, base, head, verdict):
     assert row(model, base, head).verdict == verdict
+
+
+def test_other_repeats_are_not_the_same_bytes(copy_of_history):
+    lock = json.loads((copy_of_history / "dvc.lock").read_text())
+    lock["stages"]["train@cnn2"]["outs"].append({"path": repeats_file.path("cnn2"), "md5": "others"})
+    (copy_of_history / "dvc.lock").write_text(json.dumps(lock))
+    assert {row.model: row.verdict for row in compare("base").rows} == {
+        "cnn2": "no difference shown",
+        "resnet50": "same bytes",
+        "best": "same bytes",
+    }
 
 
 def test_the_change_is_that_of_the_shipped_models(here):

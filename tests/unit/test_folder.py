@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from PIL import Image
 
 from study import files, inputs, runtime
 from study.data import arrays, folder, images, sources
-from study.params.schema import Data
+from study.params.fit import FITS
 from study.runtime import UserError
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
@@ -56,15 +55,11 @@ def test_an_image_that_is_no_square_is_stretched_or_padded(own, fit, corner):
     assert read(own, fit=fit)["x_train"][0, 0, 0].tolist() == corner
 
 
-@pytest.mark.parametrize("fit", images.FITS)
+@pytest.mark.parametrize("fit", FITS)
 def test_the_fit_goes_with_the_images_to_those_who_train(own, params, fit):
     changes = {"source": "folder", "folder": str(own), "image_size": 22, "fit": fit}
     files.write_npz(arrays.RAW, **sources.get(params.data.model_copy(update=changes)))
     assert arrays.read_raw()[3] == fit
-
-
-def test_the_fits_of_params_are_those_of_images():
-    assert get_args(Data.model_fields["fit"].annotation) == images.FITS
 
 
 def test_images_stand_in_the_order_of_code_points_whatever_the_disk_gives(own, monkeypatch):

@@ -9,6 +9,7 @@ from PIL import Image
 
 from study.data import images
 from study.data.images import ImageError
+from study.params.fit import FITS, Fit
 
 SIZE = (32, 32)
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
@@ -25,11 +26,11 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     return file.getvalue()
 
 
-def decoded(content: bytes, fit: images.Fit = "stretch") -> np.ndarray:
+def decoded(content: bytes, fit: Fit = "stretch") -> np.ndarray:
     return images.decode(content, SIZE, fit)
 
 
-@pytest.mark.parametrize("fit", images.FITS)
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})], ids=["png", "webp"])
 def test_an_image_of_the_size_keeps_its_pixels(kind, options, fit):
     np.testing.assert_array_equal(decoded(encoded(PICTURE, kind, **options), fit), PIXELS)
