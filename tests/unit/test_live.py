@@ -1,12 +1,14 @@
 """What a running training shows: a line per epoch with the time left, and metrics that are gone at its end."""
 
 import io
-import json
+import re
 import shutil
 import sys
 
+import dvc.api
 import pytest
-import yaml
+import samples
+from dvc.repo import Repo
 from histories import commit, git
 from project import ROOT
 
@@ -72,17 +74,22 @@ def test_a_row_is_shown_as_metrics_of_its_model(folder):
 
 
 def test_dvc_shows_the_metrics_of_a_running_training(folder):
-    """DVC looks into no folder that git ignores, and takes no dvc.yaml that git ignores."""
+    """In the columns that docs/experiments.md names. DVC looks into no folder that git ignores, and takes no dvc.yaml
+    that git ignores."""
     git(folder, "init", "--quiet")
-    shutil.copy(ROOT / ".gitignore", folder)
-    commit(folder, "first")
+    with Repo.init(str(folder)):
+        shutil.copy(ROOT / ".gitignore", folder)
+        commit(folder, "first")
+    row = samples.epoch()
     with live.metrics("cnn2") as log:
-        log(ROW)
+        log(row)
         assert git(folder, "ls-files", "--others", "--exclude-standard", "dvclive") == "dvclive/dvc.yaml"
-        record = yaml.safe_load((folder / "dvclive/dvc.yaml").read_text())
-        shown = json.loads((folder / "dvclive" / record["metrics"][0]).read_text())
-    assert record["metrics"] == ["metrics.json"]
-    assert shown == {"cnn2": {"loss": 0.5, "val_roc_auc": 0.75}, "step": 0}
+        workspace = dvc.api.exp_show()[0]
+    shown = {name: value for name, value in workspace.items() if isinstance(value, float | int)}
+    assert shown == {f"cnn2.{key}": value for key, value in row.items() if key != "epoch"} | {"step": 0}
+    text = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
+    documented = set(re.findall(r"`(<model>\.\w+|step)`", text.partition("## A training that runs")[2]))
+    assert documented == {name.replace("cnn2", "<model>") for name in shown}
 
 
 def test_nothing_of_the_metrics_is_left_after_a_training(folder):
