@@ -137,6 +137,11 @@ def ask(study: optuna.Study, block: Block, tune: Tune, values: Space) -> Contend
     trial = study.ask()
     changed = override(block, space.suggested(trial, values), "tune")
     lengths = tune.epochs_of_rungs(changed.epochs)
+    if tune.epochs is None and len(set(lengths)) < tune.rungs:
+        raise UserError(
+            f"params.yaml: tune.rungs is {tune.rungs}, of {', '.join(map(str, lengths))} epochs for "
+            f"{study.study_name}; allowed: rungs of different lengths; lower rungs or reduction_factor"
+        )
     if changed.schedule.name == "cosine" and lengths[0] < changed.schedule.warmup_fraction * lengths[-1]:
         raise UserError(
             f"params.yaml: tune: the first rung has {lengths[0]} of {lengths[-1]} epochs, less than the warm-up of "

@@ -143,6 +143,9 @@ each_search = pytest.mark.parametrize(
 )
 
 
+PLATEAU = {"name": "plateau", "patience": 2, "factor": 0.2, "minimum_learning_rate": 1e-5}
+
+
 def kill(search: Search, monkeypatch, training_number: int, **changes) -> None:
     """Run a search that is killed when this training of all that were run is done and not yet kept."""
 
@@ -282,7 +285,14 @@ def test_a_rung_that_ends_within_the_warm_up_is_refused(search):
         search.study(epochs=9, rungs=3, reduction_factor=3)
 
 
-def test_rungs_of_one_length_are_one_training(search):
+def test_rungs_of_one_length_are_refused(search):
+    search.block = override(search.block, {"epochs": 2, "schedule": PLATEAU}, "test")
+    message = r"^params\.yaml: tune\.rungs is 3, of 1, 1, 2 epochs for cnn2_dropout; allowed: rungs of"
+    with pytest.raises(UserError, match=message):
+        search.study(epochs=None, rungs=3, space=Spaces(cnn={"dropout": [0.1]}, resnet={}))
+
+
+def test_rungs_that_a_block_of_few_epochs_cuts_to_one_length_are_one_training(search):
     search.block = override(search.block, {"epochs": 2}, "test")
     rows = search.table(trials=4, space=Spaces(cnn={"dropout": [0.1, 0.2, 0.3]}, resnet={}))
     assert [epochs for _, epochs in search.trained] == [2, 2, 2, 2]
