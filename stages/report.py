@@ -1,6 +1,6 @@
 """report: what a reviewer reads, once every choice is made; nothing reads what it writes.
 
-Reads metrics, all of them tracked by git, and the params `models` and `tune`; writes reports/report.md,
+Reads metrics, all of them tracked by git, and the params `models`, `prepare` and `tune`; writes reports/report.md,
 reports/ranking.md, reports/classification/*.md, figures of all models to plots (ranking, learning_curves, roc and
 calibration .png) and, with a column that names the model, plots/roc.csv and plots/learning_curves.csv. Prints, and
 writes nowhere, what changed since HEAD.
@@ -14,7 +14,7 @@ from study.review.report import report
 
 
 def main() -> None:
-    params = load("models", "tune")
+    params = load("models", "prepare", "tune")
     eda = files.read_json("metrics/eda.json", Eda)
     comparison = comparisons.compare(params.models, eda["classes"])
     written = report(comparison, eda, files.read_csv("metrics/trials.csv"), params)

@@ -1,4 +1,4 @@
-"""Commands: python -m study compare | predict | review | plots | share | deps | graph | profile."""
+"""Commands: compare and review results, ask a model what images show, draw plots, share runs, and renew dvc.yaml."""
 
 from study import runtime
 

@@ -24,7 +24,7 @@ class Report:
 
 
 def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Params) -> Report:
-    """`trials` are the rows of metrics/trials.csv; of params, `models` and `tune` are read."""
+    """`trials` are the rows of metrics/trials.csv; of params, `models`, `tune` and `prepare` are read."""
     ranking, class_names = comparison.ranking, eda["classes"]
     curves = {model.name: comparisons.roc_curve(model) for model in ranking}
     rates = [(name, f"{fpr:.2f}", f"{tpr:.6f}") for name, curve in curves.items() for fpr, tpr in curve]
@@ -37,6 +37,7 @@ def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Pa
         table=table,
         trials=trials,
         eda=eda,
+        near_duplicates=params.prepare.near_duplicates,
         mistakes=comparisons.mistakes(ranking[0], class_names),
         checks=checks.checks(comparison, eda, block, getattr(params.tune.space, block.family)),
     )
