@@ -56,8 +56,7 @@ def _near(train: Split, test: Split, rows: np.ndarray) -> tuple[np.ndarray, np.n
     is_near = near_duplicates.matches(looks, near_duplicates.looks(test.images)) >= 0
     near_test[rows[is_near]] = True
     others = rows[~is_near]
-    groups = near_duplicates.groups(len(others), near_duplicates.links(looks[~is_near]))
-    _, first = np.unique(groups, return_index=True)
+    _, first = np.unique(near_duplicates.groups(looks[~is_near]).numbers, return_index=True)
     near_train[np.delete(others, first)] = True
     return near_test, near_train
 
@@ -65,7 +64,7 @@ def _near(train: Split, test: Split, rows: np.ndarray) -> tuple[np.ndarray, np.n
 def groups_of(train: Split, rows: np.ndarray) -> np.ndarray:
     """A number for each image of these rows, equal for near copies: (N,) int. Prints how many have some."""
     looks = near_duplicates.looks(train.images[row] for row in rows)
-    groups = near_duplicates.groups(len(rows), near_duplicates.links(looks))
+    groups = near_duplicates.groups(looks).numbers
     sizes = np.bincount(groups)
     if sizes.max(initial=0) > 1:
         print(
