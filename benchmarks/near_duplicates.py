@@ -6,13 +6,11 @@ real images somebody has to look at the pairs: --figure shows a sample.
 """
 
 import argparse
-import io
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from benchmarks import workspace
 from study import runtime
@@ -21,24 +19,17 @@ from study.data.arrays import Split, check
 from study.review import eda_figures, figures
 
 SEED = 0
-QUALITIES = (50, 90)  # of JPEG
-
-
-def mirrored(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return pixels[:, ::-1].copy()
-
-
-def encoded(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", quality=int(rng.integers(*QUALITIES, endpoint=True)))
-    return np.asarray(Image.open(content))
 
 
 def both(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    return encoded(mirrored(pixels, rng), rng)
+    return synthetic.encoded(synthetic.mirrored(pixels, rng), rng)
 
 
-COPIES = {"mirrored": mirrored, "JPEG, quality 50 to 90": encoded, "mirrored and JPEG": both}
+COPIES = {
+    "mirrored": synthetic.mirrored,
+    "JPEG, quality {} to {}".format(*synthetic.QUALITIES): synthetic.encoded,
+    "mirrored and JPEG": both,
+}
 
 
 def main() -> None:
@@ -52,7 +43,7 @@ def main() -> None:
     print("|" + "---|" * (len(COPIES) + 3))
     start = time.process_time()
     looks = near_duplicates.looks(images)
-    links = near_duplicates.links(looks)
+    links = near_duplicates.groups(looks).links
     seconds = time.process_time() - start
     recalls = [f"{recall(images, looks, copy, options.copies, rng):.1%}".replace("%", " %") for copy in COPIES.values()]
     name = options.data.name if options.data else "drawn"

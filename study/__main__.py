@@ -1,4 +1,4 @@
-"""Commands beside the pipeline: compare runs, ask a model, share results, keep dvc.yaml up to date."""
+"""Commands: compare and review results, ask a model what images show, draw plots, share runs, and renew dvc.yaml."""
 
 from study import runtime
 

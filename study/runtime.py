@@ -30,6 +30,7 @@ REFUSED = {
     "ONEDNN_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
     "DNNL_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
 }
+COMMANDS = ("study", "benchmarks")  # the packages whose programs are no stages
 STDOUT, STDERR = 1, 2
 # Six lines that TensorFlow prints as its libraries are loaded, whatever TF_CPP_MIN_LOG_LEVEL says.
 NOISE = re.compile(
@@ -163,8 +164,10 @@ def run(main: Callable[..., None], *args: str) -> None:
 
 
 def check_inputs() -> None:
-    """Raise UserError where what the stage was made from is no longer what is on disk, and what DVC would record."""
+    """Raise UserError where what the program was made from is no longer what is on disk, and what DVC would record."""
     if path := inputs.changed():
+        if _is_command():
+            raise UserError(f"{path} changed while this command ran; run it again")
         raise UserError(f"{path} changed while this stage ran; run `dvc repro` again")
 
 
@@ -222,6 +225,12 @@ def _program() -> str:
     return name.removeprefix("stages.")
 
 
+def _is_command() -> bool:
+    """Whether the program is no stage: `python -m study …` or a benchmark."""
+    spec = sys.modules["__main__"].__spec__
+    return spec is not None and spec.name.partition(".")[0] in COMMANDS
+
+
 def _open_standard_streams() -> None:
     """Give a closed stdin, stdout or stderr the null device, so that no other file takes its descriptor."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
@@ -238,7 +247,8 @@ def _end_in_one_line(kind, value, trace) -> None:
     """
     if issubclass(kind, KeyboardInterrupt):
         with contextlib.suppress(OSError):  # the reader of either stream may be gone
-            print("stopped; `dvc repro` continues after the last finished epoch", file=sys.stderr, flush=True)
+            line = "stopped" if _is_command() else "stopped; `dvc repro` continues after the last finished epoch"
+            print(line, file=sys.stderr, flush=True)
             sys.stdout.flush()
         os._exit(130)
     modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(trace)]

@@ -1,6 +1,8 @@
 """Which training images a model may learn from, and which it is chosen by."""
 
+import itertools
 import math
+from operator import itemgetter
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -9,6 +11,9 @@ from study.data import arrays, duplicates, near_duplicates
 from study.data.arrays import Split
 from study.runtime import UserError
 
+# Fractions that are tried where the given one does not work.
+FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, *(step / 20 for step in range(1, 20)), 0.98, 0.99)
+ROUNDING = 1e-6  # of the share of a class, in images
 LEAST = 4  # different images of a class: two to validate with, one to learn from, one for the rounding of a fraction
 
 
@@ -51,8 +56,7 @@ def _near(train: Split, test: Split, rows: np.ndarray) -> tuple[np.ndarray, np.n
     is_near = near_duplicates.matches(looks, near_duplicates.looks(test.images)) >= 0
     near_test[rows[is_near]] = True
     others = rows[~is_near]
-    groups = near_duplicates.groups(len(others), near_duplicates.links(looks[~is_near]))
-    _, first = np.unique(groups, return_index=True)
+    _, first = np.unique(near_duplicates.groups(looks[~is_near]).numbers, return_index=True)
     near_train[np.delete(others, first)] = True
     return near_test, near_train
 
@@ -60,7 +64,7 @@ def _near(train: Split, test: Split, rows: np.ndarray) -> tuple[np.ndarray, np.n
 def groups_of(train: Split, rows: np.ndarray) -> np.ndarray:
     """A number for each image of these rows, equal for near copies: (N,) int. Prints how many have some."""
     looks = near_duplicates.looks(train.images[row] for row in rows)
-    groups = near_duplicates.groups(len(rows), near_duplicates.links(looks))
+    groups = near_duplicates.groups(looks).numbers
     sizes = np.bincount(groups)
     if sizes.max(initial=0) > 1:
         print(
@@ -78,39 +82,79 @@ def _counted(dropped: dict[str, np.ndarray]) -> str:
 def split(
     train: Split, rows: np.ndarray, groups: np.ndarray, class_names: list[str], fraction: float, seed: int
 ) -> tuple[Split, Split]:
-    """The images of these rows to learn from, and about the `fraction` of them for validation, class by class.
+    """The images of these rows to learn from, and the `fraction` of them for validation, class by class.
 
-    `groups` (N,) is equal for images that stay together. Drawn are the first images of groups; the others follow them.
-    A group of more than half of the images of a class is learned from. Raises UserError where a class would have no
-    image to learn from, or fewer than two for validation.
+    `groups` (N,) is equal for images that stay together. No class has more for validation than its fraction, rounded
+    up; it has less where its groups do not fit. A group larger than that is learned from. Raises UserError where a
+    class would have no image to learn from, or fewer than two for validation.
     """
-    _, first, sizes = np.unique(groups, return_index=True, return_counts=True)
-    per_class = np.bincount(train.labels[rows], minlength=len(class_names))
-    drawn = np.sort(first[2 * sizes <= per_class[train.labels[rows[first]]]])
-    labels = train.labels[rows[drawn]]
-    counts = np.bincount(labels, minlength=len(class_names))
-    if counts.min() < LEAST:
-        label = int(counts.argmin())
-        raise UserError(
-            f"{arrays.RAW}: the {per_class[label]} cleaned training images of class {class_names[label]} form "
-            f"{counts[label]} small groups of near copies; each class needs {LEAST}: add other images of it to the "
-            "data, or set prepare.near_duplicates to ignore in params.yaml"
-        )
-    try:
-        _, leaders = train_test_split(drawn, test_size=fraction, stratify=labels, random_state=seed)
-        is_validation = np.isin(groups, groups[leaders])
-        learn, validate = rows[~is_validation], rows[is_validation]
-        parts = [np.bincount(train.labels[part], minlength=len(class_names)) for part in (learn, validate)]
-        lacking = [parts[0].min() < 1, parts[1].min() < 2]
-    except ValueError:  # a part has fewer images than there are classes
-        lacking = [fraction > 0.5, fraction <= 0.5]
-    if any(lacking):
-        rarest = int(counts.argmin())
-        lowest, highest = math.ceil(20_000 / counts[rarest]), 10_000 - math.ceil(10_000 / counts[rarest])
+    labels, classes = train.labels[rows], len(class_names)
+    is_validation = _for_validation(labels, groups, classes, fraction, seed)
+    lacks_learning, lacks_validation = _lacking(labels, is_validation, classes)
+    if (lacks_learning | lacks_validation).any():
+        images = np.bincount(labels, minlength=classes)
+        label = int(np.where(lacks_learning | lacks_validation, images, len(rows) + 1).argmin())
+        count = len(np.unique(groups[labels == label]))
+        described = f"{images[label]} cleaned training images of class {class_names[label]}"
+        in_groups = "" if count == images[label] else f", in {count} group{'s' * (count > 1)} of near copies"
+        works = [_works(labels, groups, classes, each, seed) for each in FRACTIONS]
+        if not any(works):
+            raise UserError(
+                f"{arrays.RAW}: the {described}{in_groups}, cannot be split by any prepare.validation_fraction; add "
+                "other images of it to the data, or set prepare.near_duplicates to ignore in params.yaml"
+            )
+        lowest, highest = _longest_run(works)
         raise UserError(
             f"params.yaml: prepare.validation_fraction is {fraction}, which leaves a class "
-            f"{'no image to learn from' if lacking[0] else 'fewer than two images for validation'}; allowed with the "
-            f"{counts[rarest]} cleaned training images of class {class_names[rarest]}: {lowest / 10_000:g} to "
-            f"{highest / 10_000:g}"
+            f"{'no image to learn from' if lacks_learning.any() else 'fewer than two images for validation'}; allowed "
+            f"with the {described}{in_groups}: {lowest:g} to {highest:g}"
         )
-    return train[learn], train[validate]
+    return train[rows[~is_validation]], train[rows[is_validation]]
+
+
+def _for_validation(labels: np.ndarray, groups: np.ndarray, classes: int, fraction: float, seed: int) -> np.ndarray:
+    """Which images are drawn for validation, (N,) bool: groups that fit, until each class has its fraction."""
+    _, first, members = np.unique(groups, return_index=True, return_inverse=True)
+    content = np.zeros((len(first), classes), np.int32)  # images of each class in each group
+    np.add.at(content, (members, labels), 1)
+    exact = content.sum(axis=0) * math.ceil(fraction * len(labels)) / len(labels)
+    least, most = np.floor(exact + ROUNDING), np.ceil(exact - ROUNDING)
+    fitting = np.flatnonzero((content <= most).all(axis=1))
+    fitting = fitting[np.argsort(first[fitting])]
+    try:
+        others, drawn = train_test_split(
+            fitting, test_size=fraction, stratify=labels[first[fitting]], random_state=seed
+        )
+    except ValueError:  # a part has fewer groups than there are classes
+        return np.full(len(labels), fraction > 0.5)
+    taken, is_taken = np.zeros(classes, int), np.zeros(len(first), bool)
+    for limit, candidates in ((most, drawn), (least, others)):  # the others where those that were drawn do not fit
+        for group in candidates:
+            if (taken >= limit).all():
+                break
+            has = content[group] > 0
+            if (taken[has] < limit[has]).all() and (taken + content[group] <= most)[has].all():
+                taken += content[group]
+                is_taken[group] = True
+    return is_taken[members]
+
+
+def _lacking(labels: np.ndarray, is_validation: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The classes without an image to learn from, and those with fewer than two for validation: two (C,) bool."""
+    learning, validation = (np.bincount(labels[part], minlength=classes) for part in (~is_validation, is_validation))
+    return learning < 1, validation < 2
+
+
+def _works(labels: np.ndarray, groups: np.ndarray, classes: int, fraction: float, seed: int) -> bool:
+    return not np.any(_lacking(labels, _for_validation(labels, groups, classes, fraction, seed), classes))
+
+
+def _longest_run(works: list[bool]) -> tuple[float, float]:
+    """The lowest and the highest of the most FRACTIONS in a row that work."""
+    runs = [
+        list(run)
+        for is_working, run in itertools.groupby(zip(works, FRACTIONS, strict=True), itemgetter(0))
+        if is_working
+    ]
+    longest = max(runs, key=len)
+    return longest[0][1], longest[-1][1]

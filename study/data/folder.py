@@ -18,9 +18,13 @@ from study.runtime import UserError
 
 SPLITS = ("train", "test")
 NAMED = 3  # broken files that the error itself names; all are printed
-# What systems and editors leave, as in .dvcignore: DVC does not watch it. Hidden files and folders are none of the data
-# either.
-LEFT_BEHIND = (".*", "Thumbs.db", "desktop.ini", "*~", "#*#", "*.bak", "*.orig", "*.partial", "__MACOSX")
+# What systems and editors leave: all that .dvcignore names for every folder, since DVC does not watch it. Hidden files
+# and folders are none of the data either.
+LEFT_BEHIND = (
+    *(".*", "Thumbs.db", "desktop.ini", "*~", "#*#", "*.bak", "*.orig", "*.kate-swp", "*.partial"),
+    *("__pycache__", "__MACOSX"),
+)
+IGNORED = ".dvcignore"
 
 
 def read(folder: Path, side: int, fit: Fit) -> dict[str, np.ndarray]:
@@ -84,6 +88,7 @@ def _folders(folder: Path) -> list[str]:
             f"params.yaml: data.folder {folder} is no folder{files.searched(str(folder))}; allowed: a folder of "
             "train/<class>/… and test/<class>/…"
         )
+    _check_watched(folder)
     lacking = [split for split in SPLITS if not (folder / split).is_dir()]
     if lacking:
         raise UserError(
@@ -93,17 +98,31 @@ def _folders(folder: Path) -> list[str]:
     return [root for split in SPLITS for root, _, _ in os.walk(folder / split, onerror=_raise)]
 
 
+def _check_watched(folder: Path) -> None:
+    """Raise UserError where DVC would not watch all of what is read. It refuses a .dvcignore in the folder itself."""
+    for split in SPLITS:
+        _refuse_link(folder / split)
+    root = Path.cwd()
+    for above in (root / folder).parents:
+        if root in above.parents and (above / IGNORED).is_file():
+            raise UserError(
+                f"{(above / IGNORED).relative_to(root)}: may keep files of data.folder {folder} from DVC, which would "
+                "not see that they change; remove it"
+            )
+
+
+def _refuse_link(path: Path) -> None:
+    if path.is_symlink() and path.is_dir():
+        raise UserError(f"{path}: is a link to a folder, whose files DVC would not watch; put the folder itself there")
+
+
 def _listed(split: Path) -> list[Path]:
     """The files of a split but those of LEFT_BEHIND, by their paths in code points."""
     found = []
     for root, folders, names in os.walk(split, onerror=_raise):
         folders[:] = [name for name in folders if not _is_left_behind(name)]
         for name in folders:
-            if Path(root, name).is_symlink():
-                raise UserError(
-                    f"{Path(root, name)}: is a link to a folder, whose files DVC would not watch; put the folder "
-                    "itself there"
-                )
+            _refuse_link(Path(root, name))
         found += [Path(root, name) for name in names if not _is_left_behind(name)]
     return sorted(found, key=lambda path: _composed(path.relative_to(split).as_posix()))
 

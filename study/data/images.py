@@ -5,19 +5,28 @@ are kept. Colour profiles are ignored. Pillow's bilinear filter resizes; where i
 over all pixels. An image of the right size keeps its pixels.
 """
 
-import contextlib
 import io
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 (Pillow loads others)
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 (Pillow loads others)
 
 from study.params.fit import Fit
 from study.runtime import first_line, lack_of_memory
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of their files, in lower case
+# What makes an image of each EXIF orientation upright; 1 is upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 MAX_PIXELS = 89_478_485  # Pillow's own limit: 268 MB in RGB
 MAX_BYTES = 4 * MAX_PIXELS  # of a file
 
@@ -51,6 +60,7 @@ def decode(content: bytes, size: tuple[int, int], fit: Fit) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             _check(image)
+            _fit_transparent_colour(image)
             image.load()
             return np.array(_fitted(_rgb(_upright(image)), size, fit))
     except Image.UnidentifiedImageError:
@@ -71,15 +81,35 @@ def _check(image: Image.Image) -> None:
         raise ImageError(f"is animated ({image.n_frames} frames); give one of its frames as a file")
 
 
+def _fit_transparent_colour(image: Image.Image) -> None:
+    """Give the one transparent colour of a PNG file of 2, 4 or 16 bits the values that Pillow gives to its pixels."""
+    if image.format != "PNG" or (colour := image.info.get("transparency")) is None or not image.tile:
+        return
+    match image.tile[0].args:
+        case "L;2" | "L;4" as mode:
+            image.info["transparency"] = colour * {"L;2": 85, "L;4": 17}[mode]
+        case "RGB;16B":  # the upper 8 bits
+            image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
 def _upright(image: Image.Image) -> Image.Image:
-    with contextlib.suppress(Exception):  # EXIF that cannot be read says nothing
-        return ImageOps.exif_transpose(image)
-    return image
+    """The image turned as its orientation says. `ImageOps.exif_transpose` gives up where another entry is unfit."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except MemoryError:
+        raise
+    except Exception:  # EXIF that cannot be read says nothing; Pillow raises many types
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+        values = np.asarray(image)
+        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        if (transparent := image.info.get("transparency")) is not None:  # one value of 16 bits
+            grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+        image = grey
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -44,6 +44,15 @@ class Looks:
 
 
 @dataclass(frozen=True)
+class Groups:
+    """A number for each of N images, equal for those of a group: (N,) int; and the pairs of near duplicates that join
+    each group: (L, 2) rows, the lower first, L less than N, without pairs of images that others connect already."""
+
+    numbers: np.ndarray
+    links: np.ndarray
+
+
+@dataclass(frozen=True)
 class Pairs:
     """Rows of near duplicates, (L, 2) each: pairs that join the groups in a split, and one for each training image that
     is near a test image. Of exact copies only the first is compared, and no training image that is in the test split.
@@ -71,7 +80,7 @@ def pairs(train: Split, test: Split) -> Pairs:
     found = matches(own, others)
     is_near = found >= 0
     across = np.column_stack([rows[is_near], test_rows[found[is_near]]])
-    return Pairs(rows[links(own)], test_rows[links(others)], across)
+    return Pairs(rows[groups(own).links], test_rows[groups(others).links], across)
 
 
 def looks(images: Iterable[np.ndarray]) -> Looks:
@@ -95,11 +104,8 @@ def _hash(image: Image.Image) -> np.ndarray:
     return np.append(imagehash.dhash(image).hash, imagehash.dhash_vertical(image).hash)
 
 
-def links(images: Looks) -> np.ndarray:
-    """Pairs of near duplicates that join each group of them: (L, 2) rows, the lower first, L less than N.
-
-    A group is what such pairs connect. Pairs of images that others connect already are left out.
-    """
+def groups(images: Looks) -> Groups:
+    """What pairs of near duplicates connect."""
     group, found = np.arange(len(images)), []
     for start in range(0, len(images), ROWS):
         for low, high in _alike(images[start : start + ROWS], images[start:]):
@@ -112,15 +118,7 @@ def links(images: Looks) -> np.ndarray:
                 if one != other:
                     group[group == other] = one
                     found.append(pair)
-    return np.reshape(found, (-1, 2)).astype(int)
-
-
-def groups(count: int, pairs: np.ndarray) -> np.ndarray:
-    """A number for each of `count` images, equal for images that pairs connect: (count,) int."""
-    group = np.arange(count)
-    for one, other in pairs:
-        group[group == group[other]] = group[one]
-    return group
+    return Groups(group, np.reshape(found, (-1, 2)).astype(int))
 
 
 def matches(images: Looks, others: Looks) -> np.ndarray:

@@ -65,14 +65,23 @@ def planted(train_images: int, **counts: int) -> dict[str, slice]:
     return {fault: slice(start, start + counts[fault]) for fault, start in zip(counts, starts.tolist(), strict=True)}
 
 
+def mirrored(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    return image[:, ::-1].copy()
+
+
+def encoded(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The image (H, W, 3) uint8 as a JPEG of some quality shows it."""
+    content = io.BytesIO()
+    Image.fromarray(image).save(content, "JPEG", quality=int(rng.integers(*QUALITIES, endpoint=True)))
+    return np.asarray(Image.open(content))
+
+
+NEAR_COPIES = (mirrored, encoded)  # by turns
+
+
 def _near_copies(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The images mirrored, every second one encoded as a JPEG instead."""
-    copies = images[:, :, ::-1].copy()
-    for row in range(1, len(images), 2):
-        encoded = io.BytesIO()
-        Image.fromarray(images[row]).save(encoded, "JPEG", quality=int(rng.integers(*QUALITIES, endpoint=True)))
-        copies[row] = np.asarray(Image.open(encoded))
-    return copies
+    copies = [NEAR_COPIES[row % len(NEAR_COPIES)](image, rng) for row, image in enumerate(images)]
+    return np.reshape(copies, images.shape).astype(np.uint8)
 
 
 def _images(

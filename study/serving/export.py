@@ -16,7 +16,8 @@ def export(name: str, threads: int | None) -> None:
     """Write models/NAME.onnx and metrics/onnx/NAME.json, which says how far its probabilities of the test images are
     from those of models/NAME.keras. Nothing is chosen by them.
 
-    Raises UserError where they are further away than rounding explains.
+    Raises UserError where they are further away than rounding explains, or where an image gets another class though
+    its two best probabilities are further apart than that.
     """
     trained, exported = f"models/{name}.keras", f"models/{name}.onnx"
     model = keras_file.read(trained)
@@ -30,6 +31,11 @@ def export(name: str, threads: int | None) -> None:
         raise UserError(
             f"{exported}: a probability differs by {difference:g} from that of {trained}; allowed: {tolerance:g}"
         )
+    if record["largest_margin"] > tolerance:
+        raise UserError(
+            f"{exported}: gives another class than {trained} to an image whose two best probabilities there differ by "
+            f"{record['largest_margin']:g}; allowed: {tolerance:g}"
+        )
     files.write_json(f"metrics/onnx/{name}.json", record | {"precision": precision})
     print(
         f"{name}: {record['images']} test images, largest difference of a probability {difference:g}, "
@@ -38,9 +44,13 @@ def export(name: str, threads: int | None) -> None:
 
 
 def comparison(found: np.ndarray, expected: np.ndarray) -> dict[str, int | float]:
-    """How far probabilities (N, C) are from the expected ones, and how many images get another class."""
+    """How far probabilities (N, C) are from the expected ones, how many images get another class, and the largest
+    margin of these: the difference of the two best expected probabilities of one image; 0 where there is none."""
+    is_other = found.argmax(axis=1) != expected.argmax(axis=1)
+    second, best = np.sort(expected[is_other], axis=1)[:, -2:].T
     return {
         "images": len(expected),
         "largest_difference": float(f"{np.abs(found - expected).max():.1e}"),
-        "other_classes": int((found.argmax(axis=1) != expected.argmax(axis=1)).sum()),
+        "other_classes": int(is_other.sum()),
+        "largest_margin": float(f"{(best - second).max(initial=0):.1e}"),
     }

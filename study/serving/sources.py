@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from study.data.images import SUFFIXES
+from study.runtime import first_line
 
 STDIN = "-"
 Refuse = Callable[[str, str], None]  # of a name, and what is wrong with it
@@ -19,14 +20,23 @@ def expand(arguments: list[str], refuse: Refuse) -> Iterator[tuple[str, Path | B
     no file has its name, gives what matches it, by name. What gives no image is refused.
     """
     for argument in arguments:
-        if argument == STDIN:
-            yield argument, open(0, "rb", closefd=False)  # noqa: SIM115 (it stays open)
-        elif Path(argument).is_dir():
-            yield from _in_folder(argument, refuse)
-        elif not os.path.lexists(argument) and glob.has_magic(argument):
-            yield from _matching(argument, refuse)
-        else:
-            yield argument, Path(argument)
+        try:
+            yield from _sources(argument, refuse)
+        except (OSError, RecursionError) as error:  # closed standard input, a pattern of a thousand folders
+            refuse(argument, getattr(error, "strerror", None) or first_line(error))
+
+
+def _sources(argument: str, refuse: Refuse) -> Iterator[tuple[str, Path | BinaryIO]]:
+    if argument == STDIN:
+        yield argument, open(0, "rb", closefd=False)  # noqa: SIM115 (it stays open)
+    elif not argument:
+        refuse("''", "is no name of a file")
+    elif os.path.isdir(argument):  # noqa: PTH112 (False where Path.is_dir raises: no permission, too long a name)
+        yield from _in_folder(argument, refuse)
+    elif not os.path.lexists(argument) and glob.has_magic(argument):
+        yield from _matching(argument, refuse)
+    else:
+        yield argument, Path(argument)
 
 
 def _in_folder(folder: str, refuse: Refuse) -> Iterator[tuple[str, Path]]:
@@ -47,7 +57,7 @@ def _matching(pattern: str, refuse: Refuse) -> Iterator[tuple[str, Path]]:
     if not found:
         refuse(pattern, "matches no file")
     for name in found:
-        if Path(name).is_dir():
+        if os.path.isdir(name):  # noqa: PTH112 (as above)
             yield from _in_folder(name, refuse)
         else:
             yield name, Path(name)

@@ -9,6 +9,12 @@ import pytest
 from project import shell
 
 
+def test_git_ignores_the_onnx_file_of_any_model_and_not_the_record_of_an_export():
+    ignored = (project.ROOT / "models/.gitignore").read_text(encoding="utf-8").splitlines()
+    assert [line for line in ignored if line.endswith(".onnx")] == ["/*.onnx"]
+    assert "dvc.lock" not in (project.ROOT / ".gitignore").read_text(encoding="utf-8")
+
+
 @pytest.fixture(scope="module")
 def repository(recorded_run, tmp_path_factory) -> Path:
     """A copy of a repository whose stages are done, with a remote; nothing was exported."""

@@ -80,8 +80,8 @@ def test_no_image_is_both_learned_from_and_validated_with():
 
 NONE, ONE = "no image to learn from", "fewer than two images for validation"
 LACKING = {
-    "validation": ((300, 4), 0.1, ONE, "4 cleaned training images of class class1: 0.5 to 0.75"),
-    "learning": ((300, 5), 0.9, NONE, "5 cleaned training images of class class1: 0.4 to 0.8"),
+    "validation": ((300, 4), 0.1, ONE, "4 cleaned training images of class class1: 0.4 to 0.85"),
+    "learning": ((300, 5), 0.9, NONE, "5 cleaned training images of class class1: 0.3 to 0.85"),
     "fewer images for validation than classes": ((5, 5), 0.1, ONE, "5 cleaned"),
     "fewer images to learn from than classes": ((5, 5), 0.9, NONE, "5 cleaned"),
 }
@@ -146,17 +146,53 @@ def test_a_group_is_learned_from_or_validated_with_as_a_whole(seed):
     assert sum(map(len, parts)) == 80
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_a_group_of_more_than_half_of_a_class_is_learned_from(seed):
-    images = different_images(20, 20)
-    groups = np.r_[np.zeros(11, int), np.arange(11, 40)]
-    _, validation = cleaning.split(images, np.arange(40), groups, names(images), 0.4, seed)
-    assert not {image.tobytes() for image in images.images[:11]} & {image.tobytes() for image in validation.images}
+# Sizes of the groups of near copies in class 0, besides single images; in class 1 all are single.
+GROUPED = {
+    "one of almost half": [49],
+    "one of more than half": [60],
+    "many of just the share": [10] * 8,
+    "many of a little less": [6] * 15,
+    "many of more": [11] * 8,
+    "pairs": [2] * 50,
+}
 
 
-def test_a_class_of_too_few_groups_is_named():
-    images, groups = different_images(9, 9), np.r_[np.arange(9) // 3, np.arange(9, 18)]
-    with pytest.raises(
-        UserError, match=r"raw\.npz: the 9 cleaned training images of class class0 form 3 small groups of"
-    ):
-        cleaning.split(images, np.arange(18), groups, names(images), 0.25, seed=0)
+@pytest.mark.parametrize("fraction", [0.1, 0.25])
+@pytest.mark.parametrize("sizes", GROUPED.values(), ids=GROUPED)
+def test_no_class_has_more_for_validation_than_its_fraction(sizes, fraction):
+    images = different_images(100, 100)
+    groups = np.arange(200)
+    groups[: sum(sizes)] = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+    for seed in range(6):
+        _, validation = cleaning.split(images, np.arange(200), groups, names(images), fraction, seed)
+        of_grouped, of_others = np.bincount(validation.labels) / 100
+        assert 0.5 * fraction < of_grouped <= fraction
+        assert of_others == fraction
+
+
+def test_near_copies_under_another_label_count_for_their_own_class():
+    images = different_images(40, 40)
+    groups = np.r_[np.arange(40), np.arange(20), np.arange(60, 80)]
+    for seed in range(5):
+        _, validation = cleaning.split(images, np.arange(80), groups, names(images), 0.25, seed)
+        assert (np.bincount(validation.labels) <= 10).all()
+
+
+GROUPS_OF_4, ALL = np.arange(80) // 4, np.r_[np.zeros(40, int), np.arange(40, 80)]
+
+
+def test_a_fraction_that_no_group_fits_is_refused_with_those_that_work():
+    images = different_images(40, 40)
+    with pytest.raises(UserError) as error:
+        cleaning.split(images, np.arange(80), GROUPS_OF_4, names(images), 0.05, seed=0)
+    message = "40 cleaned training images of class class0, in 10 groups of near copies: 0.1 to 0.9"
+    assert str(error.value).endswith(f"fewer than two images for validation; allowed with the {message}")
+    for fraction in (0.1, 0.9):
+        cleaning.split(images, np.arange(80), GROUPS_OF_4, names(images), fraction, seed=0)
+
+
+def test_a_class_that_is_one_group_is_named():
+    images = different_images(40, 40)
+    message = r"raw\.npz: the 40 cleaned training images of class class0, in 1 group of near copies, cannot be split by"
+    with pytest.raises(UserError, match=message):
+        cleaning.split(images, np.arange(80), ALL, names(images), 0.25, seed=0)

@@ -104,6 +104,8 @@ TAKEN: dict[str, tuple[Callable[[Path], object], int]] = {
     "an empty folder": (lambda own: (own / "train/c").mkdir(), 6),
     "a file beside the splits": (lambda own: (own / "README.md").write_text("about"), 6),
     "an accent written in two ways": (composed_and_not, 6),
+    "what Python leaves": (lambda own: write(own / "train/__pycache__/0.png"), 6),
+    "a folder that is a link": (lambda own: own.rename("other") and own.symlink_to("other"), 6),
 }
 
 
@@ -143,6 +145,10 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link to a folder": (
         lambda own: (own / "train/a/x").symlink_to("../b"),
         "a/x: is a link to a folder, whose files DVC",
+    ),
+    "a split that is a link": (
+        lambda own: (own / "train").rename("other") and (own / "train").symlink_to("../other"),
+        "own/train: is a link to a folder, whose files DVC",
     ),
     "an image in no class": (
         lambda own: write(own / "train/0.png"),
@@ -209,6 +215,28 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_any_is_read(own, 
     monkeypatch.setattr(runtime, "memory", lambda: 1000)
     with pytest.raises(UserError, match=r"data\.image_size is 8, with which the 10 images of own take 0\.0 GB; this"):
         read(own)
+
+
+def test_what_dvc_ignores_in_every_folder_is_left_out():
+    lines = (inputs.ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+    patterns = {line.removeprefix("\\") for line in lines if line and not line.startswith(("#", "/"))}
+    assert {pattern for pattern in patterns if not pattern.startswith(".")} <= set(folder.LEFT_BEHIND)
+
+
+def test_a_class_may_have_the_name_of_the_folder_of_checkpoints(own):
+    only(own, "checkpoints")
+    assert read(own)["class_names"].tolist() == ["a", "checkpoints"]
+    assert "/checkpoints" in (inputs.ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
+
+
+def test_a_folder_below_files_that_dvc_is_told_to_ignore_is_refused(own):
+    Path("deep").mkdir()
+    own.rename("deep/own")
+    Path("deep/.dvcignore").touch()
+    with pytest.raises(UserError, match=r"^deep/\.dvcignore: may keep files of data\.folder deep/own from DVC"):
+        read(Path("deep/own"))
+    with pytest.raises(UserError, match=r"^deep/\.dvcignore: "):
+        read(Path("deep/own").absolute())
 
 
 @pytest.fixture

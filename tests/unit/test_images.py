@@ -63,12 +63,35 @@ def test_of_16_bits_the_upper_8_are_kept():
     np.testing.assert_array_equal(found, np.stack([values >> 8] * 3, axis=-1))
 
 
+def chunk(name: bytes, content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
+
+
+def png(bits: int, kind: int, pixels: bytes, *chunks: bytes, width: int = 8, height: int = 1) -> bytes:
+    """A PNG of one grey (kind 0), RGB (2) or palette (3) row."""
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([bits, kind, 0, 0, 0])
+    parts = [chunk(b"IHDR", header), *chunks, chunk(b"IDAT", zlib.compress(pixels)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def tRNS(*values: int) -> bytes:  # noqa: N802 (the name of the chunk)
+    return chunk(b"tRNS", b"".join(value.to_bytes(2, "big") for value in values))
+
+
 TRANSPARENT = {
     "alpha": lambda: encoded(Image.new("RGBA", (9, 9), (10, 20, 30, 0)), "PNG"),
     "grey and alpha": lambda: encoded(Image.new("LA", (9, 9), (10, 0)), "PNG"),
     "a transparent colour": lambda: encoded(Image.new("RGB", (9, 9), (10, 20, 30)), "PNG", transparency=(10, 20, 30)),
     "a transparent colour of a palette": lambda: encoded(Image.new("RGB", (9, 9)).quantize(), "PNG", transparency=0),
     "webp": lambda: encoded(Image.new("RGBA", (9, 9), (10, 20, 30, 0)), "WEBP", lossless=True),
+    "a transparent grey of 1 bit": lambda: png(1, 0, b"\0\0", tRNS(0)),
+    "a transparent grey of 2 bits": lambda: png(2, 0, b"\0\x55\x55", tRNS(1)),
+    "a transparent grey of 4 bits": lambda: png(4, 0, b"\0" + 4 * b"\x33", tRNS(3)),
+    "a transparent grey of 8 bits": lambda: png(8, 0, b"\0" + 8 * b"\x33", tRNS(0x33)),
+    "a transparent grey of 16 bits": lambda: png(16, 0, b"\0" + 8 * b"\x10\x20", tRNS(0x1020)),
+    "a transparent colour of 16 bits": lambda: png(16, 2, b"\0" + 24 * b"\x10\x20", tRNS(*3 * [0x1020])),
+    "alpha of 16 bits": lambda: png(16, 6, b"\0" + 8 * (3 * b"\x10\x20" + b"\0\0")),
+    "grey and alpha of 16 bits": lambda: png(16, 4, b"\0" + 8 * b"\x10\x20\0\0"),
 }
 
 
@@ -100,6 +123,44 @@ def test_an_image_is_turned_as_its_orientation_says(orientation, kind):
     upright = Image.fromarray(np.ascontiguousarray(UPRIGHT[orientation](np.asarray(CORNERS))))
     expected = decoded(encoded(upright, "PNG"))
     assert np.abs(decoded(content).astype(int) - expected).mean() < 6
+
+
+def test_of_16_bits_only_the_transparent_grey_shows_white():
+    found = decoded(png(16, 0, b"\0" + 4 * b"\x10\x20" + 4 * b"\x10\x21", tRNS(0x1020)))
+    assert found[16, [2, 29]].tolist() == [[255] * 3, [16] * 3]
+
+
+# Entries that ImageOps.exif_transpose cannot write again: the tag, the type, the value of 4 bytes.
+ODD = {
+    "XMP as text": (0x02BC, 2, b"abc\0"),
+    "a signed resolution": (0x011A, 9, b"\xff\xff\xff\xff"),
+    "a width as text": (0x0100, 2, b"abc\0"),
+    "a date as a number": (0x0132, 11, b"\0\0\x80\x3f"),
+    "a tag that nobody knows": (0xFEDC, 11, b"\xff\xff\xff\xff"),
+}
+
+
+@pytest.mark.parametrize(("tag", "kind", "value"), ODD.values(), ids=ODD)
+def test_an_image_is_turned_whatever_else_its_exif_holds(tag, kind, value):
+    orientation = (0x0112).to_bytes(2, "little") + b"\x03\0\x01\0\0\0\x06\0\0\0"
+    odd = tag.to_bytes(2, "little") + kind.to_bytes(2, "little") + b"\x01\0\0\0" + value
+    if kind == 2:
+        odd = odd[:4] + b"\x04\0\0\0" + value
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x02\0" + b"".join(sorted([orientation, odd], key=lambda entry: entry[1::-1]))
+    found = decoded(encoded(CORNERS, "JPEG", exif=exif + b"\0\0\0\0", **FAITHFUL["JPEG"]))
+    upright = Image.fromarray(np.ascontiguousarray(UPRIGHT[6](np.asarray(CORNERS))))
+    assert np.abs(found.astype(int) - decoded(encoded(upright, "PNG"))).mean() < 6
+
+
+def test_a_lack_of_memory_while_an_image_is_turned_is_named(monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    content = encoded(CORNERS, "JPEG", exif=exif)
+    for refused in ("transpose", "getexif"):
+        with monkeypatch.context() as patched:
+            patched.setattr(Image.Image, refused, lambda *_: (_ for _ in ()).throw(MemoryError))
+            with pytest.raises(ImageError, match="^out of memory$"):
+                decoded(content)
 
 
 @pytest.mark.parametrize("kind", FAITHFUL)
@@ -140,14 +201,9 @@ def test_the_picture_of_a_camera_with_previews_behind_it_is_its_first():
     assert np.abs(decoded(content).astype(int) - decoded(encoded(CORNERS, "PNG"))).mean() < 6
 
 
-def chunk(name: bytes, content: bytes) -> bytes:
-    return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
-
-
 def png_of(width: int, height: int) -> bytes:
     """A PNG that claims a size and holds no pixels."""
-    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([8, 2, 0, 0, 0])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    return png(8, 2, b"", width=width, height=height)
 
 
 def frames(kind: str) -> bytes:

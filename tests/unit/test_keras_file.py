@@ -14,8 +14,10 @@ import pytest
 from networks import SMALL_RESNET, saved
 
 from study.models import keras_file
+from study.models.card import Card
 from study.runtime import UserError
 from study.scoring.predict import predict
+from study.serving.keras_model import KerasModel
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
 LIMITS = range(1, 410_000, 4099)  # bytes that a file may have; the model's has more
@@ -226,6 +228,17 @@ def test_a_full_disk_is_not_the_fault_of_the_model(tmp_path, checkpoints, monkey
     monkeypatch.setattr(zipfile.ZipFile, "extract", full)
     with pytest.raises(OSError, match=r"No space left on device: '.*checkpoints'"):
         keras_file.read(path)
+
+
+def test_predictions_by_a_model_file_leave_nothing_in_the_working_folder(tmp_path, monkeypatch):
+    path, own = tmp_path / "own.keras", Card(["a", "b"], 1.0, "pad")
+    images = keras.Input((8, 8, 3), dtype="uint8")
+    model = keras.Sequential([images, keras.layers.Flatten(), keras.layers.Dense(2, activation="softmax")])
+    keras_file.write(path, model, own)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert KerasModel.read(path).predict(np.zeros((1, 8, 8, 3), np.uint8)).shape == (1, 2)
+    assert [*Path().iterdir()] == []
 
 
 def test_a_compressed_file_is_refused(tmp_path, checkpoints):

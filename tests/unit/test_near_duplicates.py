@@ -47,12 +47,12 @@ def test_most_copies_are_found_and_each_is_near_its_original(copy, originals, lo
 
 
 def test_different_images_are_not_near(looks):
-    assert near_duplicates.links(looks).tolist() == []
+    assert near_duplicates.groups(looks).links.tolist() == []
 
 
 def test_near_copies_are_linked_to_their_originals(originals):
     copies = [encoded(pixels, 75) for pixels in originals[:4]]
-    linked = near_duplicates.links(near_duplicates.looks([*originals, *copies]))
+    linked = near_duplicates.groups(near_duplicates.looks([*originals, *copies])).links
     assert sorted(linked.tolist()) == [[row, 100 + row] for row in range(4)]
 
 
@@ -61,27 +61,38 @@ def test_links_do_not_depend_on_how_many_are_compared_at_once(originals, monkeyp
     images = near_duplicates.looks(originals[[0, 1, 0, 2, 1, 0, 3]])
     monkeypatch.setattr(near_duplicates, "ROWS", at_once)
     monkeypatch.setattr(near_duplicates, "PAIRS", at_once)
-    linked = near_duplicates.links(images)
-    assert near_duplicates.groups(7, linked).tolist() == [0, 1, 0, 3, 1, 0, 6]
-    assert len(linked) == 3
+    found = near_duplicates.groups(images)
+    assert found.numbers.tolist() == [0, 1, 0, 3, 1, 0, 6]
+    assert len(found.links) == 3
 
 
 @pytest.mark.parametrize("number", [2, 300])
 def test_a_group_of_many_copies_has_one_link_fewer_than_images(looks, number):
-    assert len(near_duplicates.links(looks[np.zeros(number, int)])) == number - 1
+    assert len(near_duplicates.groups(looks[np.zeros(number, int)]).links) == number - 1
 
 
 def test_images_of_almost_one_colour_are_not_near():
     flat = np.random.default_rng(0).integers(100, 103, (20, 32, 32, 3)).astype(np.uint8)
-    assert near_duplicates.links(near_duplicates.looks(flat)).tolist() == []
+    assert near_duplicates.groups(near_duplicates.looks(flat)).links.tolist() == []
 
 
 def test_no_images_have_no_links():
-    assert near_duplicates.links(near_duplicates.looks([])).shape == (0, 2)
+    assert near_duplicates.groups(near_duplicates.looks([])).links.shape == (0, 2)
 
 
-def test_groups_are_what_pairs_connect():
-    assert near_duplicates.groups(6, np.array([[4, 5], [0, 2], [2, 4]])).tolist() == [0, 1, 0, 3, 0, 0]
+@pytest.fixture
+def chain(monkeypatch) -> near_duplicates.Looks:
+    """Six images, of which these pairs are near: 4 and 5, 0 and 2, 2 and 4."""
+    near = {(4, 5), (0, 2), (2, 4)}
+    monkeypatch.setattr(near_duplicates, "_alike", lambda *_: iter([np.array(sorted(near)).T]))
+    monkeypatch.setattr(near_duplicates, "_are_near", lambda _, low, __, high: np.full(len(low), True))
+    return near_duplicates.looks(np.zeros((6, 8, 8, 3), np.uint8))
+
+
+def test_groups_are_what_pairs_connect(chain):
+    found = near_duplicates.groups(chain)
+    assert found.numbers.tolist() == [0, 1, 0, 3, 0, 0]
+    assert found.links.tolist() == [[0, 2], [2, 4], [4, 5]]
 
 
 def test_each_fault_is_counted_without_exact_copies(originals):

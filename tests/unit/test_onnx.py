@@ -172,7 +172,7 @@ def test_an_export_says_how_far_it_is_from_the_model(project, capsys):
     export.export("own", 1)
     record = files.read_json("metrics/onnx/own.json", dict)
     assert record.pop("largest_difference") < 1e-5
-    assert record == {"images": 40, "other_classes": 0, "precision": "float32"}
+    assert record == {"images": 40, "other_classes": 0, "largest_margin": 0, "precision": "float32"}
     assert "own: 40 test images, largest difference of a probability " in capsys.readouterr().out
     assert onnx_file.read("models/own.onnx").source == files.sha256("models/own.keras")
 
@@ -185,9 +185,48 @@ def test_an_export_that_predicts_otherwise_is_refused(project):
         export.export("own", 1)
 
 
-def test_the_comparison_counts_images_of_another_class():
-    found, expected = np.array([[0.6, 0.4], [0.4, 0.6]]), np.array([[0.45, 0.55], [0.4, 0.6]])
-    assert export.comparison(found, expected) == {"images": 2, "largest_difference": 0.15, "other_classes": 1}
+@pytest.fixture
+def other_class(project):
+    """Write predictions that swap the two best probabilities of one image, after they were set apart by a margin."""
+
+    def write(margin: float) -> None:
+        probabilities = files.read_npz("data/predictions/own.npz")["probabilities"]
+        best, second = probabilities[0].argsort()[::-1][:2]
+        mean = probabilities[0, [best, second]].mean()
+        probabilities[0, [best, second]] = mean - margin / 2, mean + margin / 2
+        files.write_npz("data/predictions/own.npz", probabilities=probabilities)
+
+    return write
+
+
+def test_an_export_that_gives_another_class_beyond_a_tie_is_refused(other_class, monkeypatch):
+    other_class(0.2)
+    monkeypatch.setitem(export.TOLERANCES, "float32", 0.19)
+    reason = r"models/own\.onnx: gives another class than models/own\.keras to an image .* by 0\.2; allowed: 0\.19"
+    compared = export.comparison
+    monkeypatch.setattr(export, "comparison", lambda *given: compared(*given) | {"largest_difference": 0.1})
+    with pytest.raises(UserError, match=reason):
+        export.export("own", 1)
+
+
+def test_an_export_that_gives_another_class_in_a_tie_is_accepted_and_counted(other_class, monkeypatch):
+    other_class(0.02)
+    monkeypatch.setitem(export.TOLERANCES, "float32", 0.5)
+    export.export("own", 1)
+    record = files.read_json("metrics/onnx/own.json", dict)
+    assert (record["other_classes"], record["largest_margin"]) == (1, 0.02)
+
+
+COMPARED = {
+    "the same class": ([0.45, 0.55], {"largest_difference": 0.05, "other_classes": 0, "largest_margin": 0.0}),
+    "another class": ([0.55, 0.45], {"largest_difference": 0.15, "other_classes": 1, "largest_margin": 0.2}),
+}
+
+
+@pytest.mark.parametrize(("found", "record"), COMPARED.values(), ids=COMPARED)
+def test_the_comparison_has_the_largest_margin_of_images_of_another_class(found, record):
+    expected = np.array([[0.4, 0.6], [0.9, 0.1]])
+    assert export.comparison(np.array([found, [0.9, 0.1]]), expected) == {"images": 2} | record
 
 
 def test_a_keras_file_gives_its_card_back_and_is_loaded_by_keras(exported, tmp_path, checkpoints):

@@ -52,6 +52,15 @@ def overridden(folder: Path, *overrides: str) -> str:
     return (folder / "params.yaml").read_text(encoding="utf-8")
 
 
+def test_the_comment_says_how_many_training_images_are_drawn_at_least(raw_params):
+    synthetic = raw_params["data"]["synthetic"]
+    faults = sum(synthetic[fault] for fault in ("duplicates", "leaks", "near_duplicates", "near_leaks"))
+    more = int(re.search(r"at least (\d+) more than the planted faults", TEXT)[1])
+    load.parse(change(raw_params, "data.synthetic.train_images", more + faults))
+    with pytest.raises(UserError, match=f"allowed: at least {more} "):
+        load.parse(change(raw_params, "data.synthetic.train_images", more + faults - 1))
+
+
 def test_the_committed_file_is_accepted(raw_params):
     assert list(load.parse(raw_params).models) == list(raw_params["models"])
 

@@ -39,6 +39,7 @@ def folder(tmp_path, monkeypatch) -> Path:
         Image.new("L", (20, 10), value).save(name)
     Path("notes.txt").write_text("no image")
     Path("empty").mkdir()
+    Path("loop").symlink_to("loop")
     Image.effect_noise((64, 64), 50).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:-500])
     return tmp_path
@@ -102,6 +103,14 @@ REFUSED = {
     "another file": ("notes.txt", "notes.txt: is no PNG, JPEG or WebP image"),
     "a folder without images": ("empty", "empty: holds no file *.png, *.jpg, *.jpeg, *.webp"),
     "a pattern without a match": ("x*.png", "x*.png: matches no file"),
+    "an empty name": ("", "'': is no name of a file"),
+    "a name that is too long": (300 * "a", f"{300 * 'a'}: cannot be read (File name too long)"),
+    "a path that is too long": (3000 * "a/", "a/a/"),
+    "a pattern that is too long": (300 * "a" + "*", f"{300 * 'a'}*: matches no file"),
+    "a pattern of too many folders": (3000 * "*/", 3000 * "*/" + ": maximum recursion depth exceeded"),
+    "a name with a zero byte": ("a\0.png", "a\\x00.png: is missing"),
+    "a link to itself": ("loop", "loop: is missing"),
+    "a path through a file": ("a.png/b.png", "a.png/b.png: is missing"),
     "a name that a terminal would run": ("\x1b2J.png", "\\x1b2J.png: is missing"),
 }
 
@@ -113,6 +122,34 @@ def test_what_gives_no_image_is_one_line_and_the_rest_go_on(folder, capsys, argu
     assert printed.out == "a.png: dark 0.6250\nb.jpg: grey 0.6250\n"
     assert printed.err.startswith(f"error: {line}")
     assert printed.err.count("\n") == 1
+
+
+def test_a_path_that_one_may_not_search_is_one_line_and_the_rest_go_on(folder, capsys, monkeypatch):
+    stat = os.stat
+
+    def refuse(path, **options):
+        if str(path).startswith("locked"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    assert run("a.png", "locked/b.jpg", "b.jpg", top=1) == 1
+    assert capsys.readouterr() == (
+        "a.png: dark 0.6250\nb.jpg: grey 0.6250\n",
+        "error: locked/b.jpg: cannot be read (Permission denied)\n",
+    )
+
+
+def test_standard_input_that_is_a_folder_is_one_line_and_the_rest_go_on(folder, capfd):
+    descriptor, kept = os.open("in", os.O_RDONLY), os.dup(0)
+    try:
+        os.dup2(descriptor, 0)
+        assert run("-", "a.png", top=1) == 1
+    finally:
+        os.dup2(kept, 0)
+        os.close(kept)
+        os.close(descriptor)
+    assert capfd.readouterr() == ("a.png: dark 0.6250\n", "error: -: Is a directory\n")
 
 
 def test_a_folder_that_cannot_be_listed_is_named(folder, capsys, monkeypatch):

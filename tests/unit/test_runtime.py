@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from textwrap import dedent, indent
+from types import SimpleNamespace
 
 import project
 import pytest
 from project import ROOT
 
 from study import runtime
+from study.runtime import UserError
 
 pytestmark = pytest.mark.slow
 START = "from study import runtime; runtime.set_up()\n"
@@ -251,6 +253,29 @@ def test_a_stage_whose_code_changed_while_it_ran_ends_with_one_line():
     process = run("from study import inputs\ninputs.changed = lambda: 'study/files.py'")
     assert process.returncode == 1
     assert process.stderr == "error: study/files.py changed while this stage ran; run `dvc repro` again\n"
+
+
+PROGRAMS = {
+    "a command": ("study.__main__", "stopped\n", "this command ran; run it again"),
+    "a benchmark": ("benchmarks.cost", "stopped\n", "this command ran; run it again"),
+    "a stage": (
+        "stages.train.cnn2",
+        "stopped; `dvc repro` continues after the last finished epoch\n",
+        "this stage ran; run `dvc repro` again",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "stopped", "changed"), PROGRAMS.values(), ids=PROGRAMS)
+def test_the_last_words_of_a_program_fit_what_it_is(monkeypatch, capsys, name, stopped, changed):
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", SimpleNamespace(name=name))
+    monkeypatch.setattr(runtime.inputs, "changed", lambda: "models/best.keras")
+    with pytest.raises(UserError, match=f"^models/best.keras changed while {changed}$"):
+        runtime.check_inputs()
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit, match="130"):
+        runtime._end_in_one_line(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert capsys.readouterr().err == stopped
 
 
 # Stands for DVC: runs a command by a shell, and waits.
