@@ -1,8 +1,9 @@
 """best: retrain tune's winner, and the tuned model's own block for as many epochs; score both once on the test split.
 
-The latter is the control: it shows what more epochs gain without a search. Reads data/prepared.npz, data/test.npz,
-metrics/tune.json and the params `seed` and `threads`; writes for `best` and for `control` what a training script writes
-(models/best.keras, models/repeats/best.npz, metrics/validation/best.json) and all that `evaluate` writes.
+The latter is the control: it shows what more epochs gain without a search. If the search kept that block, one training
+serves both. Reads data/prepared.npz, data/test.npz, metrics/tune.json and the params `seed` and `threads`; writes for
+`best` and for `control` what a training script writes (models/best.keras, models/repeats/best.npz,
+metrics/validation/best.json) and all that `evaluate` writes.
 """
 
 from study import runtime
@@ -19,10 +20,13 @@ def main() -> None:
     runtime.use_threads(params.threads)
     tuned = winner.read()
     architecture = scripts.architecture(tuned["model"])  # its code belongs to the checkpoint's key: before the training
+    trained = None
     for name, block in ((BEST, "block"), (CONTROL, "control")):
-        shown = f"{winner.FILE}, as tune.space of params.yaml made it: {block}"
-        model, repeats = stage.fit_and_write(name, architecture, tuned[block], params.seed, block_name=shown)
-        evaluation.evaluate(name, model, repeats)
+        if not trained or tuned[block] != tuned["block"]:
+            shown = f"{winner.FILE}, as tune.space of params.yaml made it: {block}"
+            trained = stage.fit_block(name, architecture, tuned[block], params.seed, block_name=shown)
+        stage.write(name, trained)
+        evaluation.evaluate(name, trained.model, trained.repeats)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to p
 the search as it runs in checkpoints/optuna.journal.
 """
 
-from study import files, runtime
+from study import checkpoints, files, runtime
 from study.params.load import load
 from study.review import figures, search_figures
 from study.search import rounds, trials, winner
@@ -15,11 +15,12 @@ from study.search.journal import Journal
 def main() -> None:
     params = load("seed", "threads", "models", "tune")
     runtime.use_threads(params.threads)
-    journal = Journal()
-    studies = {
-        model: rounds.search(model, params.models[model], params.tune, params.seed, journal)
-        for model in trials.candidates(params.models, params.tune)
-    }
+    with checkpoints.only_one("tune", "searches in this folder"):
+        journal = Journal()
+        studies = {
+            model: rounds.search(model, params.models[model], params.tune, params.seed, journal)
+            for model in trials.candidates(params.models, params.tune)
+        }
     record = trials.outcome(studies, params.models, params.tune)
     files.write_json(winner.FILE, record)
     trials.write_table(studies, "metrics/trials.csv")

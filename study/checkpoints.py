@@ -21,12 +21,17 @@ LOCK = "lock"  # holds the number of the process
 KEY_LENGTH = 16
 
 
+def only_one(name: str, work: str) -> TextIOWrapper:
+    """A lock on the folder checkpoints/NAME, for this process alone. Raises UserError where another does this work."""
+    return _hold(files.CHECKPOINTS / name, refusal=work)
+
+
 class Claim:
     """The folder of one training, for this process alone until `release` or its end."""
 
     def __init__(self, name: str, key: str):
         self.folder = files.CHECKPOINTS / name / key[:KEY_LENGTH]
-        self._locks = [_hold(files.CHECKPOINTS / name, refusal=f"trains {name} in this folder")]
+        self._locks = [only_one(name, f"trains {name} in this folder")]
         if (repository := _repository()) and not self.folder.is_symlink():
             shared = repository / self.folder
             shared.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """The stage train@NAME, and what `best` shares with it."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 
@@ -20,24 +21,33 @@ from study.training.checkpoint import Row
 from study.training.fit import fit_repeats, start_repeats
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A block's first model, the weights of its repeats, and the record of their scores."""
+
+    model: keras.Model
+    repeats: Repeats
+    card: Card
+    record: dict
+
+
 def train(name: str, architecture: Architecture) -> None:
-    """Fit the model of `models.NAME`, and write what `fit_and_write` writes."""
+    """Fit the model of `models.NAME`, and write it and its record."""
     params = load("seed", "threads", f"models.{name}")
     runtime.use_threads(params.threads)
     with live.metrics(name) as log:
-        fit_and_write(name, architecture, params.models[name], params.seed, log)
+        write(name, fit_block(name, architecture, params.models[name], params.seed, log))
 
 
-def fit_and_write(
+def fit_block(
     name: str,
     architecture: Architecture,
     block: Block,
     seed: int,
     on_epoch: Callable[[Row], None] = lambda row: None,
     block_name: str = "",
-) -> tuple[keras.Model, Repeats]:
-    """Train a block as often as its `repeats` say; write models/NAME.keras, models/repeats/NAME.npz and
-    metrics/validation/NAME.json; return the first model and the weights of the others.
+) -> Trained:
+    """Train a block as often as its `repeats` say.
 
     The record holds the first model's scores, by which a model is chosen, the temperature that would calibrate it, its
     history, and the scores of each repeat. `on_epoch` sees the first training; messages call the block `block_name`.
@@ -55,13 +65,16 @@ def fit_and_write(
         print(f"{name}, seed {run.seed}: validation ROC-AUC {records[-1]['roc_auc']:.4f}", flush=True)
     model.set_weights(weights[0])
     repeats = Repeats([run.seed for run in runs], weights[1:])
-
     card = Card(prepared.class_names, record["temperature"], prepared.fit)
-    keras_file.write(f"models/{name}.keras", model, card)
-    repeats_file.write(name, repeats)
-    tables = {"repeats": map(rounded, records), "history": map(rounded, rows)}
-    files.write_json(f"metrics/validation/{name}.json", record | {key: list(rows) for key, rows in tables.items()})
-    return model, repeats
+    tables = {"repeats": list(map(rounded, records)), "history": list(map(rounded, rows))}
+    return Trained(model, repeats, card, record | tables)
+
+
+def write(name: str, trained: Trained) -> None:
+    """Write models/NAME.keras, models/repeats/NAME.npz and metrics/validation/NAME.json."""
+    keras_file.write(f"models/{name}.keras", trained.model, trained.card)
+    repeats_file.write(name, trained.repeats)
+    files.write_json(f"metrics/validation/{name}.json", trained.record)
 
 
 def rounded(row: dict) -> dict:

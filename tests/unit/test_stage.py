@@ -38,8 +38,9 @@ def written(cnn_block, prepared, tmp_path_factory) -> SimpleNamespace:
             class_names=np.array(prepared.class_names),
         )
         block = override(cnn_block, {"repeats": REPEATS, "epochs": 2}, "test")
-        model, _ = stage.fit_and_write("cnn2", TINY, block, seed=1)
-    return SimpleNamespace(folder=folder, validation=prepared.validation, model=model)
+        trained = stage.fit_block("cnn2", TINY, block, seed=1)
+        stage.write("cnn2", trained)
+    return SimpleNamespace(folder=folder, validation=prepared.validation, model=trained.model)
 
 
 @pytest.fixture
