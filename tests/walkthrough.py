@@ -23,6 +23,7 @@ PAGE = ROOT / "docs/walkthrough.md"
 ADDRESS = "https://example.org/study.git"
 # Of an output of more than WHOLE lines, the page has the first and the last ones, and the line CUT between.
 WHOLE, FIRST, LAST, CUT = 30, 8, 8, "…"
+MERGED = "  better  "  # as `python -m study compare` says of a model
 SECONDS = 1200  # no command takes so long
 # What differs from run to run, and what a shape has instead.
 MASKS = {
@@ -60,6 +61,8 @@ def main() -> None:
             page = renewed(PAGE.read_text(encoding="utf-8"), Shell(Path(folder), environment))
         except AssertionError as error:
             sys.exit(f"error: the page is as it was, since a command failed: {error}")
+    if MERGED not in page:
+        sys.exit("error: the page is as it was, since no model is better: choose another change to merge")
     PAGE.write_text(page, encoding="utf-8")
 
 
