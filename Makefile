@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONSAFEPATH  # with it Python looks for no module in the repository
 PYTEST := python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup extras repro plots cifar10 test test-quick test-long verify review lint lock bench bench-cost bench-transfer bench-tuning
+.PHONY: help setup extras repro plots cifar10 test test-quick test-long verify review lint lock walkthrough bench bench-cost bench-transfer bench-tuning
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ lint: $(READY)  ## Check style, format, import contracts, and what is generated
 lock:  ## Renew requirements.txt and requirements-extras.txt from pyproject.toml (needs uv)
 	$(COMPILE) --group extras --all-extras --output-file requirements-extras.txt
 	$(COMPILE) --constraint requirements-extras.txt --output-file requirements.txt
+
+walkthrough: $(READY)  ## Run docs/walkthrough.md in a clone of HEAD and write the outputs into it
+	python tests/walkthrough.py
 
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")

@@ -141,13 +141,3 @@ def test_a_fault_in_params_ends_a_stage_with_one_line(repository):
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: params.yaml: models.cnn2.augmentation.flip is 'maybe'")
-
-
-def test_an_experiment_reruns_one_model_and_what_depends_on_it(repository, server):
-    options = ["-S", "models.cnn2_dropout.dropout=0.4"]
-    printed = shell(repository, "dvc", "exp", "run", *options, **server.environment).stdout
-    run = [line.split("'")[1] for line in printed.splitlines() if line.startswith("Running stage")]
-    assert sorted(run) == ["evaluate@cnn2_dropout", "report", "train@cnn2_dropout", "tune"]
-    changed = shell(repository, "dvc", "metrics", "diff", "--md", **server.environment).stdout
-    assert "cnn2_dropout.json" in changed
-    assert "cnn2.json" not in changed
