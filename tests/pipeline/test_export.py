@@ -61,6 +61,6 @@ def test_dvc_exports_a_model_which_then_answers_without_keras(small_run, tmp_pat
     shell(repository, "dvc", "repro", "export/dvc.yaml:best")
     assert json.loads((repository / "metrics/onnx/best.json").read_text())["other_classes"] == 0
     shutil.move(repository / "data", tmp_path / "data")
-    answer = shell(repository, "python", "-X", "importtime", "-m", "study", "predict", "plots/eda/samples_test.png")
+    (repository / "models/best.keras").unlink()
+    answer = shell(repository, "python", "-m", "study", "predict", "plots/eda/samples_test.png")
     assert answer.stdout.startswith("plots/eda/samples_test.png: ")
-    assert not [line for line in answer.stderr.splitlines() if line.endswith((" keras", " tensorflow", " sklearn"))]

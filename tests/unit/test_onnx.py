@@ -1,12 +1,15 @@
 """A model is the same model as ONNX, has the same bytes each time, and says in its file what predictions need."""
 
 import random
+import resource
 import sys
 
 import keras
 import numpy as np
+import project
 import pytest
 from networks import SMALL_RESNET, TINY
+from PIL import Image
 
 from study import files
 from study.models import card, keras_file, onnx_export, onnx_file
@@ -157,7 +160,7 @@ def test_an_onnx_file_without_onnx_runtime_is_refused_in_one_line(exported, monk
 
 
 @pytest.fixture
-def project(exported, tmp_path, monkeypatch):
+def own(exported, tmp_path, monkeypatch):
     """A folder with what `export` reads of the model `own`."""
     monkeypatch.chdir(tmp_path)
     model, probabilities, _ = exported["cnn"]
@@ -168,7 +171,7 @@ def project(exported, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_an_export_says_how_far_it_is_from_the_model(project, capsys):
+def test_an_export_says_how_far_it_is_from_the_model(own, capsys):
     export.export("own", 1)
     record = files.read_json("metrics/onnx/own.json", dict)
     assert record.pop("largest_difference") < 1e-5
@@ -177,7 +180,7 @@ def test_an_export_says_how_far_it_is_from_the_model(project, capsys):
     assert onnx_file.read("models/own.onnx").source == files.sha256("models/own.keras")
 
 
-def test_an_export_that_predicts_otherwise_is_refused(project):
+def test_an_export_that_predicts_otherwise_is_refused(own):
     files.write_npz("data/predictions/own.npz", probabilities=np.eye(3, dtype=np.float32)[np.zeros(40, int)])
     with pytest.raises(
         UserError, match=r"models/own\.onnx: a probability differs by .* models/own\.keras; allowed: 0\.001"
@@ -186,7 +189,7 @@ def test_an_export_that_predicts_otherwise_is_refused(project):
 
 
 @pytest.fixture
-def other_class(project):
+def other_class(own):
     """Write predictions that swap the two best probabilities of one image, after they were set apart by a margin."""
 
     def write(margin: float) -> None:
@@ -227,6 +230,37 @@ COMPARED = {
 def test_the_comparison_has_the_largest_margin_of_images_of_another_class(found, record):
     expected = np.array([[0.4, 0.6], [0.9, 0.1]])
     assert export.comparison(np.array([found, [0.9, 0.1]]), expected) == {"images": 2} | record
+
+
+# Packages whose imports take long, and which a prediction by ONNX Runtime does not need.
+HEAVY = {
+    "keras",
+    "tensorflow",
+    "sklearn",
+    "scipy",
+    "pydantic",
+    "matplotlib",
+    "h5py",
+    "imagehash",
+    "pandas",
+    "dvc",
+    "onnx",
+}
+LONGEST = 2.0  # seconds of processor time until the answer of a small network
+
+
+@pytest.mark.slow
+def test_a_new_process_answers_within_two_seconds_and_loads_no_heavy_package(exported, tmp_path):
+    Image.fromarray(IMAGES[0]).save(tmp_path / "own.png")
+    command = ["predict", "--top", "1", "--model", str(exported["cnn"][2]), str(tmp_path / "own.png")]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answer = project.shell(project.ROOT, sys.executable, "-X", "importtime", "-m", "study", *command)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert answer.stdout.startswith(f"{tmp_path / 'own.png'}: ")
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in answer.stderr.splitlines()}
+    assert "onnxruntime" in loaded
+    assert loaded & HEAVY == set()
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < LONGEST
 
 
 def test_a_keras_file_gives_its_card_back_and_is_loaded_by_keras(exported, tmp_path, checkpoints):
