@@ -32,7 +32,7 @@ SEARCHES = {
         "sampler": "tpe",
         "trials": 6,
         "round_size": 6,
-        "epochs": 6,
+        "epochs": 8,
         "rungs": 2,
         "reduction_factor": 3,
         "space": {
@@ -60,7 +60,13 @@ def main() -> None:
     options = parse()
     with workspace.workspace() as folder:
         workspace.apart(write_images, options.data, options.images, folder / "part.npz")
-        workspace.change_params(folder, lambda content: workspace.use_npz(content, folder / "part.npz"))
+
+        def change(content: dict) -> None:
+            workspace.use_npz(content, folder / "part.npz")
+            if options.bfloat16:
+                content["models"][MODEL]["precision"] = "mixed_bfloat16"
+
+        workspace.change_params(folder, change)
         for module in ("stages.download", "stages.prepare"):
             workspace.run(folder, module)
         params = (folder / "params.yaml").read_bytes()
@@ -80,6 +86,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
     parser.add_argument("--images", type=int, metavar="N", help="use the first N training images only")
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="of each search (%(default)s)")
+    parser.add_argument("--bfloat16", action="store_true", help="train in mixed_bfloat16")
     options = parser.parse_args()
     if options.seeds < 1:
         raise UserError(f"--seeds is {options.seeds}; allowed: 1 or more")
