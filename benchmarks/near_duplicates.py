@@ -23,6 +23,7 @@ from study.data.arrays import Split, check
 from study.review import eda_figures, figures
 
 SEED = 0
+FEWEST = 60  # images that can be drawn
 
 
 def both(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -64,7 +65,7 @@ def main() -> None:
     images, labels = arrays["x_train"][rows], arrays["y_train"][rows]
     if options.hashes:
         return compare_hashes(images, options.copies, rng)
-    print(f"| of {len(images):,} images | {' | '.join(COPIES)} | other pairs per 1,000 images | seconds |", flush=True)
+    print(f"| of {len(images):,} images | {' | '.join(COPIES)} | other links per 1,000 images | seconds |", flush=True)
     print("|" + "---|" * (len(COPIES) + 3))
     start = time.process_time()
     looks = near_duplicates.looks(images)
@@ -96,7 +97,9 @@ def drawn(images: int) -> dict[str, np.ndarray]:
     params = workspace.load("data").data
     faults = dict.fromkeys(("duplicates", "leaks", "near_duplicates", "near_leaks"), 0)
     return check(
-        synthetic.draw(train_images=images, test_images=20, noise=params.synthetic.noise, **faults, seed=params.seed),
+        synthetic.draw(
+            train_images=max(FEWEST, images), test_images=20, noise=params.synthetic.noise, **faults, seed=params.seed
+        ),
         "synthetic",
     )
 
