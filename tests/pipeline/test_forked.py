@@ -38,7 +38,6 @@ def ended(done: subprocess.CompletedProcess) -> tuple[int, str, str]:
     ("module", "output"),
     [
         pytest.param([f"stages.train.{project.SMALL_MODEL}"], f"models/{project.SMALL_MODEL}.keras", id="train"),
-        pytest.param(["stages.eda"], "plots/eda/samples_train.png", id="eda"),
         pytest.param(["stages.evaluate"], "metrics/test/none.json", id="a fault"),
     ],
 )

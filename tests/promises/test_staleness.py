@@ -144,6 +144,7 @@ def test_git_ignores_what_systems_and_editors_leave_and_scratch_folders_that_are
     assert project.shell(repository, "git", "check-ignore", *paths).stdout.splitlines() == paths
 
 
+@pytest.mark.long
 def test_what_was_run_once_is_restored_and_not_run_again(small_run, server, tmp_path):
     """But for `report`, which takes a second, see below, and ends with what changed since HEAD."""
     repository = Path(shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True))

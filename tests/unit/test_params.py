@@ -378,9 +378,12 @@ def test_the_space_need_not_fit_models_that_are_not_tuned(raw_params, model, key
     assert load.parse(change(raw_params, key, value)).tune.models == [model]
 
 
+PAGES = ("README.md", "docs/experiments.md", "docs/numbers.md", "Makefile")
+
+
 def experiments() -> list[str]:
-    """The `dvc exp run` commands of README, of the page on numbers and of the Makefile."""
-    pages = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/numbers.md", "Makefile")]
+    """The `dvc exp run` commands of README, of two pages of docs and of the Makefile."""
+    pages = [(ROOT / name).read_text(encoding="utf-8") for name in PAGES]
     text = "\n".join(pages).replace("\\\n", " ")
     return [found for found in re.findall(r"dvc exp run [^`\n]+", text) if " -S " in found]
 

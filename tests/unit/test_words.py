@@ -274,19 +274,6 @@ def test_the_report_has_its_parts_in_order(comparison, written):
     assert headings == [*PARTS, "Tuning", "Data", "Each model"]
 
 
-HANDLED = {
-    "group": "dropped the exact ones from training and kept near ones together, in learning or in validation:\n",
-    "drop": "dropped the exact ones from training and the near ones, those of test images among them:\n",
-    "ignore": "dropped the exact ones from training and did not look for near ones:\n",
-}
-
-
-@pytest.mark.parametrize(("near_duplicates", "sentence"), HANDLED.items(), ids=HANDLED)
-def test_the_report_says_what_became_of_duplicates(written, comparison, params, near_duplicates, sentence):
-    prepare = params.prepare.model_copy(update={"near_duplicates": near_duplicates})
-    assert f"`prepare` {sentence}" in written(comparison, params=params.model_copy(update={"prepare": prepare}))
-
-
 def test_the_report_shows_every_figure_that_it_draws(comparison, params):
     drawn = report.report(comparison, EDA, TRIALS, params)
     for path in drawn.figures:
