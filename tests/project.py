@@ -18,7 +18,7 @@ from study.params.schema import TRAINED_BY_BEST
 from study.pipeline import deps
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = {"metrics", "plots", "reports", "dvc.lock"}
+RECORD = ("metrics/", "plots/", "reports/", "dvc.lock", "export/dvc.lock")
 SMALL_MODEL = "cnn3_plateau"
 TINY_MODELS = ["cnn2", "cnn2_dropout", "cnn3_dropout", "cnn3_plateau", "resnet50"]
 TINY_TUNED = "cnn3_plateau"
@@ -74,7 +74,7 @@ def copy(folder: Path, change: Callable[[dict], dict]) -> Path:
     folder.mkdir(exist_ok=True)
     listed = shell(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard").stdout.split("\0")
     for name in filter(None, listed):
-        if (ROOT / name).is_file() and Path(name).parts[0] not in RECORD:
+        if (ROOT / name).is_file() and not name.startswith(RECORD):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     changed = change(params(folder))
