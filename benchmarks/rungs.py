@@ -81,7 +81,7 @@ def measure(folder: Path, count: int, full: int, rungs: list[int]) -> None:
         drawn = override(block, space.suggested(trial, values) | {"epochs": full}, "tune").model_dump(mode="json")
 
         def history(epochs: int, number: int = number, drawn: dict = drawn) -> list[float]:
-            task = Task(model=MODEL, trial=number, block=drawn, epochs=epochs, until=epochs, seed=params.seed)
+            task = Task(model=MODEL, trial=number, block=drawn, epochs=epochs, seed=params.seed)
             return train(task)["history"]
 
         result = {str(epochs): history(epochs) for epochs in (full, *rungs)}

@@ -158,7 +158,7 @@ def changed(status: list, section: str) -> dict[str, str]:
 
 
 def epochs(printed: str, stage: str = "") -> list[str]:
-    """The epochs that a run finished, as `train@cnn2 repeat 0 3` or `tune trial 0 of cnn2 3`: each prints
+    """The epochs that a run finished, as `train@cnn2 repeat 0 3` or `tune trial 0 of cnn2, epochs: 4, 3`: each prints
     its line once it is saved.
 
     `stage` is the one that runs as the text begins; DVC names those that follow. The end of a repeat prints its seed.
@@ -170,8 +170,8 @@ def epochs(printed: str, stage: str = "") -> list[str]:
         elif re.match(r"\w+, seed \d+: ", line):
             repeat += 1
             trial = f"repeat {repeat} "
-        elif next_trial := re.match(r"(trial \d+ of \w+), until epoch", line):
-            trial = f"{next_trial[1]} "
+        elif next_trial := re.match(r"trial \d+ of \w+, epochs: \d+", line):
+            trial = f"{next_trial[0]}, "
         elif epoch := re.match(r"epoch (\d+)/\d+: ", line):
             finished.append(f"{stage} {trial}{epoch[1]}")
     return finished

@@ -19,7 +19,7 @@ from study.progress import Estimate
 from study.runtime import UserError
 from study.search import space
 from study.search.journal import Journal
-from study.search.training import Result, Task, give_up, train
+from study.search.training import Result, Task, train
 from study.training.fit import seed_of
 
 
@@ -37,11 +37,11 @@ class InThisProcess:
 
 @dataclass
 class Contender:
-    """A trial of a round, and what it came to by the end of each rung that it was trained in."""
+    """A trial of a round, and what it came to in each rung that it was trained in."""
 
     trial: optuna.Trial
     block: Block
-    lengths: list[int]  # epochs by the end of each rung
+    lengths: list[int]  # epochs of each rung
     results: list[Result] = field(default_factory=list)
 
     @property
@@ -55,17 +55,14 @@ class Contender:
 
     @property
     def scores(self) -> dict[int, float]:
-        """By the epochs at the end of the rung."""
+        """By the epochs of the rung."""
         pairs = zip(self.lengths, self.results, strict=False)
         return {epochs: result["roc_auc"] for epochs, result in pairs if result["roc_auc"] is not None}
 
     @property
     def epochs_run(self) -> int:
-        return len(self.results[-1]["history"])
-
-    @property
-    def is_paused(self) -> bool:
-        return len(self.results) < len(self.lengths) and self.score is not None
+        """In all rungs; rungs of one length, which a block of few epochs may have, are one training."""
+        return sum(len(result["history"]) for result in dict(zip(self.lengths, self.results, strict=False)).values())
 
     @property
     def is_complete(self) -> bool:
@@ -98,8 +95,6 @@ def search(
             print(f"round {number} of {model}, trial {each.number}: {each.trial.params}", flush=True)
         halve(contenders, tune.reduction_factor, rung_of(model, seed, executor or InThisProcess(), journal, estimate))
         for each in contenders:
-            if each.is_paused:
-                give_up(task_of(each, model, seed, 0))
             tell(study, each, number)
             journal.tell(study.get_trials(deepcopy=False)[each.number])
     return study
@@ -126,8 +121,8 @@ def sizes_of_rounds(tune: Tune) -> list[int]:
 def epochs_of_round(trials: int, lengths: list[int], reduction_factor: int) -> int:
     """Epochs of a round with rungs of these lengths, if no training stops early."""
     count = 0
-    for earlier, epochs in itertools.pairwise([0, *lengths]):
-        count += trials * (epochs - earlier)
+    for epochs in lengths:
+        count += trials * epochs
         trials = places(trials, reduction_factor)
     return count
 
@@ -142,24 +137,7 @@ def ask(study: optuna.Study, block: Block, tune: Tune, values: Space) -> Contend
             f"params.yaml: tune.rungs is {tune.rungs}, of {', '.join(map(str, lengths))} epochs for "
             f"{study.study_name}; allowed: rungs of different lengths; lower rungs or reduction_factor"
         )
-    if changed.schedule.name == "cosine" and lengths[0] < changed.schedule.warmup_fraction * lengths[-1]:
-        raise UserError(
-            f"params.yaml: tune: the first rung has {lengths[0]} of {lengths[-1]} epochs, less than the warm-up of "
-            f"{study.study_name} ({changed.schedule.warmup_fraction} of them); lower rungs or reduction_factor"
-        )
     return Contender(trial, changed, lengths)
-
-
-def task_of(contender: Contender, model: str, seed: int, rung: int) -> Task:
-    """The training of a contender until the end of a rung."""
-    return Task(
-        model=model,
-        trial=contender.number,
-        block=contender.block.model_dump(mode="json"),
-        epochs=contender.lengths[-1],
-        until=contender.lengths[rung],
-        seed=seed,
-    )
 
 
 def rung_of(
@@ -168,16 +146,24 @@ def rung_of(
     """What trains contenders for their next rung, shows how each ends, and adds the results to them."""
 
     def train_rung(contenders: list[Contender]) -> None:
-        tasks = [task_of(each, model, seed, len(each.results)) for each in contenders]
+        tasks = [
+            Task(
+                model=model,
+                trial=each.number,
+                block=each.block.model_dump(mode="json"),
+                epochs=each.lengths[len(each.results)],
+                seed=seed,
+            )
+            for each in contenders
+        ]
         for each, task, result in zip(contenders, tasks, executor.map(train, tasks), strict=True):
-            earlier = each.epochs_run if each.results else 0
             each.results.append(result)
             if each.score is None:
                 shown = "its loss is not finite"
             else:
                 shown = f"validation ROC-AUC {each.score:.4f}"
-                journal.report(each.number, each.score, task["until"])
-            left = estimate.finish(task["until"] - earlier)
+                journal.report(each.number, each.score, task["epochs"])
+            left = estimate.finish(task["epochs"])
             print(f"trial {each.number} of {model}: {shown}; about {left} of the search left", flush=True)
 
     return train_rung

@@ -54,11 +54,6 @@ class Checkpoint:
             return None
         return arrays if str(arrays.pop("key", "")) == self.key else None
 
-    def pause(self, result: dict) -> None:
-        """Keep the result so far of a training that may go on, and give the folder to others."""
-        files.write_json(self.folder / "result.json", {"key": self.key, "result": result})
-        self._claim.release()
-
     def finish(self, result: dict) -> None:
         """Keep the result of a training, drop its states, and give the folder to others."""
         files.write_json(self.folder / "result.json", {"key": self.key, "result": result})
@@ -67,7 +62,7 @@ class Checkpoint:
         self._claim.release()
 
     def result(self) -> dict | None:
-        """What `pause` or `finish` was given last for these inputs, if it was."""
+        """What `finish` was given for these inputs, if it was."""
         try:
             record = files.read_json(self.folder / "result.json", dict)
         except UserError:

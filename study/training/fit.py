@@ -67,18 +67,16 @@ def fit(
     run: Run,
     on_epoch: Callable[[Row], None] = lambda row: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    until: int | None = None,
 ) -> tuple[keras.Model, list[Row]]:
     """Build and train a model; return it, averaging over mirror images if the block says so, and its history.
 
     The history has a row per epoch: epoch, loss, accuracy, learning_rate, and validation's loss, accuracy and roc_auc
     of single images. `on_epoch(row)` is called after each; what it raises ends the training. A killed training goes on
     after its last whole epoch, whose rows `on_epoch` is given again. The same run gives the same weights, bit for bit.
-    `callbacks` are called before those of the block, and before validation. With `until`, it pauses after this epoch;
-    a later call goes on.
+    `callbacks` are called before those of the block, and before validation.
     Raises DivergedError where the loss is not finite, UserError where the network cannot be built or finds no memory.
     """
-    model, history = next(fit_repeats(architecture, [run], on_epoch, callbacks, until))
+    model, history = next(fit_repeats(architecture, [run], on_epoch, callbacks))
     gc.collect()  # the compiled network, its optimizer's state and its graphs hold each other
     return model, history
 
@@ -88,13 +86,11 @@ def fit_repeats(
     runs: Sequence[Run],
     on_epoch: Callable[[Row], None] = lambda row: None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    until: int | None = None,
 ) -> Iterator[tuple[keras.Model, list[Row]]]:
     """As `fit`, for runs of one block on the same data: each yields the model, which the next trains anew.
 
     The network is compiled and traced once. A further run takes over the variables of a network that is built under
-    its own seed, so that its weights are those that `fit` gives it alone. `on_epoch` sees the
-    first run, and `until` pauses it.
+    its own seed, so that its weights are those that `fit` gives it alone. `on_epoch` sees the first run.
     """
     first = runs[0]
     with memory_for(first.name, f"less is needed by a smaller {_sizes(first)}"):
@@ -102,7 +98,7 @@ def fit_repeats(
         trained = _compiled(model, first)
         untrained = [keras.ops.convert_to_numpy(variable) for variable in trained.optimizer.variables]
         averaged = mirror_averaged(model) if first.block.mirror_average else model
-        yield averaged, _train(trained, first, on_epoch, callbacks, until)
+        yield averaged, _train(trained, first, on_epoch, callbacks)
         for run in runs[1:]:
             _assign(model.variables, _new_model(architecture, run).variables)
             _assign(trained.optimizer.variables, untrained)
@@ -154,13 +150,9 @@ def batch_size(run: Run) -> int:
 
 
 def _train(
-    model: keras.Model,
-    run: Run,
-    on_epoch: Callable[[Row], None],
-    callbacks: Sequence[keras.callbacks.Callback],
-    until: int | None = None,
+    model: keras.Model, run: Run, on_epoch: Callable[[Row], None], callbacks: Sequence[keras.callbacks.Callback]
 ) -> list[Row]:
-    """Train the compiled model by the run's block, until its end or pause; return the history."""
+    """Train the compiled model by the run's block; return the history."""
     block, train, classes = run.block, run.prepared.train, len(run.prepared.class_names)
     callbacks = [*callbacks, ScoreValidation(run.prepared.validation), *optimizer.callbacks(block)]
     phase = Phase(run.checkpoint, "model", callbacks, on_epoch)
@@ -168,7 +160,7 @@ def _train(
     def batches_from(epoch: int) -> Iterator[batches.Batch]:
         return batches.augmented(train, classes, batch_size(run), block.augmentation, run.seed, epoch)
 
-    fit_epochs(model, batches_from, steps_per_epoch(run), until or run.epochs, phase)
+    fit_epochs(model, batches_from, steps_per_epoch(run), run.epochs, phase)
     if not np.isfinite(phase.history[-1]["loss"]):
         raise DivergedError(
             f"{run.name}.learning_rate is {block.learning_rate}, and the loss of the training is not finite; choose a "

@@ -52,17 +52,6 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(cnn_block, prepar
     assert len(trained) == len(history)
 
 
-def test_a_paused_training_goes_on_and_ends_with_the_same_bits(cnn_block, prepared):
-    expected, expected_history = fit(TINY, as_run(cnn_block, prepared, whole=True))
-    for epoch in (1, 2):
-        _, history = fit(TINY, as_run(cnn_block, prepared), until=epoch)
-        assert history == expected_history[:epoch]
-    model, history = fit(TINY, as_run(cnn_block, prepared))
-    assert history == expected_history
-    for found, weights in zip(model.get_weights(), expected.get_weights(), strict=True):
-        np.testing.assert_array_equal(found, weights)
-
-
 @dataclass
 class Finished:
     """A training that came to its end."""

@@ -285,7 +285,7 @@ FAULTS = {
     "rungs of one length": (
         "tune.epochs",
         1,
-        "tune.rungs is 3, of 1, 1, 1 epochs; allowed: rungs of different lengths; raise epochs, or lower rungs or "
+        "tune.rungs is 2, of 1, 1 epochs; allowed: rungs of different lengths; raise epochs, or lower rungs or "
         "reduction_factor",
     ),
     "sampler unknown": ("tune.sampler", "random", "tune.sampler is 'random'; allowed: it should be 'tpe' or 'grid'"),
