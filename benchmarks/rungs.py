@@ -21,10 +21,11 @@ from scipy.stats import kendalltau
 
 from benchmarks import tuning, workspace
 from study import files, runtime
+from study.data import arrays
 from study.params.load import load
 from study.params.schema import override
 from study.search import space
-from study.search.training import Task, train
+from study.training.task import Task, train
 
 MODEL = "cnn2_dropout"
 SEED = 0
@@ -81,8 +82,17 @@ def measure(folder: Path, count: int, full: int, rungs: list[int]) -> None:
         drawn = override(block, space.suggested(trial, values) | {"epochs": full}, "tune").model_dump(mode="json")
 
         def history(epochs: int, number: int = number, drawn: dict = drawn) -> list[float]:
-            task = Task(model=MODEL, trial=number, block=drawn, epochs=epochs, seed=params.seed)
-            return train(task)["history"]
+            task = Task(
+                name=f"rungs/{number}-{epochs}",
+                title=f"block {number}",
+                block_name="params.yaml: tune.space.cnn",
+                script=MODEL,
+                block=drawn,
+                epochs=epochs,
+                seed=params.seed,
+                data=arrays.prepared_digest(),
+            )
+            return [row["val_roc_auc"] for row in train(task)["history"]]
 
         result = {str(epochs): history(epochs) for epochs in (full, *rungs)}
         print(trial.params, result, file=sys.stderr, flush=True)

@@ -24,7 +24,9 @@ def main() -> None:
     for name, block in ((BEST, "block"), (CONTROL, "control")):
         if not trained or tuned[block] != tuned["block"]:
             shown = f"{winner.FILE}, as tune.space of params.yaml made it: {block}"
-            trained = stage.fit_block(name, architecture, tuned[block], params.seed, block_name=shown)
+            trained = stage.fit_block(
+                name, architecture, tuned[block], params.seed, block_name=shown, script=tuned["model"]
+            )
         stage.write(name, trained)
         evaluation.evaluate(name, trained.model, trained.repeats)
 

@@ -10,15 +10,16 @@ from study.params.load import load
 from study.review import figures, search_figures
 from study.search import rounds, trials, winner
 from study.search.journal import Journal
+from study.training import cluster
 
 
 def main() -> None:
     params = load("seed", "threads", "models", "tune")
     runtime.use_threads(params.threads)
-    with checkpoints.only_one("tune", "searches in this folder"):
+    with checkpoints.only_one("tune", "searches in this folder"), cluster.connected() as executor:
         journal = Journal()
         studies = {
-            model: rounds.search(model, params.models[model], params.tune, params.seed, journal)
+            model: rounds.search(model, params.models[model], params.tune, params.seed, journal, executor)
             for model in trials.candidates(params.models, params.tune)
         }
     record = trials.outcome(studies, params.models, params.tune)

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import hashlib
+import io
 import json
 import math
 import os
@@ -173,6 +174,20 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
     """Write arrays uncompressed; numpy stamps no time into the archive, so equal arrays give equal bytes."""
     with whole(path) as partial, partial.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+
+
+def npz_bytes(**arrays: Any) -> bytes:
+    """The archive that `write_npz` writes."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
+
+
+def opened(content: bytes, name: str) -> BinaryIO:
+    """An open file of this content; messages call it by the name."""
+    file = io.BytesIO(content)
+    file.name = name
+    return file
 
 
 def read_npz(

@@ -37,6 +37,11 @@ def remember_code() -> None:
             _memory.code[str(path)] = stamp(path), _sha256(path)
 
 
+def remembered_code() -> dict[str, str]:
+    """SHA-256 of every module that `remember_code` found, by its path in the repository."""
+    return {Path(path).relative_to(ROOT).as_posix(): digest for path, (_, digest) in sorted(_memory.code.items())}
+
+
 def begin() -> None:
     """Remember what is read from now on."""
     _memory.read = {}

@@ -4,7 +4,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from pathlib import Path
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
@@ -61,9 +62,19 @@ def read_raw() -> tuple[Split, Split, list[str], str]:
     return train, test, raw["class_names"].tolist(), str(raw.get("fit", Prepared.fit))
 
 
-def read_prepared() -> Prepared:
+def prepared_digest() -> str:
+    """SHA-256 of data/prepared.npz."""
+    files.remember(PREPARED)
+    try:
+        return files.sha256(PREPARED)
+    except FileNotFoundError:
+        raise UserError(f"{PREPARED}: is missing; `dvc repro` makes it") from None
+
+
+def read_prepared(source: str | Path | BinaryIO = PREPARED) -> Prepared:
+    """From a file or an open file."""
     keys = ("x_train", "y_train", "x_validation", "y_validation", "class_names")
-    arrays = files.read_npz(PREPARED, *keys, optional=["fit"])
+    arrays = files.read_npz(source, *keys, optional=["fit"])
     return Prepared(
         Split(arrays["x_train"], arrays["y_train"]),
         Split(arrays["x_validation"], arrays["y_validation"]),

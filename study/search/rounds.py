@@ -6,33 +6,36 @@ ends first. Successive halving: Jamieson and Talwalkar, 2016, arXiv:1502.07943; 
 """
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import optuna
 from optuna.trial import TrialState
 
+from study.data import arrays
 from study.models.schema import Block
 from study.params.schema import Space, Tune, override
 from study.progress import Estimate
 from study.runtime import UserError
 from study.search import space
 from study.search.journal import Journal
-from study.search.training import Result, Task, train
 from study.training.fit import seed_of
+from study.training.task import Result, Task, train
 
 
 class Executor(Protocol):
-    """What the search needs of an executor of concurrent.futures: the results of tasks, in the order of the tasks."""
+    """What runs the trainings of a search."""
 
-    def map(self, function, tasks: Iterable[Task], /) -> Iterable[Result]: ...
+    def results(self, tasks: Sequence[Task]) -> Iterable[Result]:
+        """The results of tasks, in their order. What was trained before a kill is not trained again."""
 
 
 class InThisProcess:
-    """Runs one task after the other, each once its result is asked for."""
+    """Runs one training after the other, each once its result is asked for."""
 
-    map = staticmethod(map)
+    def results(self, tasks: Sequence[Task]) -> Iterable[Result]:
+        return map(train, tasks)
 
 
 @dataclass
@@ -145,18 +148,23 @@ def rung_of(
 ) -> Callable[[list[Contender]], None]:
     """What trains contenders for their next rung, shows how each ends, and adds the results to them."""
 
+    data = arrays.prepared_digest()
+
     def train_rung(contenders: list[Contender]) -> None:
         tasks = [
             Task(
-                model=model,
-                trial=each.number,
+                name=f"tune/{model}-{each.number}",
+                title=f"trial {each.number} of {model}",
+                block_name=f"params.yaml: trial {each.number} of tune: models.{model}",
+                script=model,
                 block=each.block.model_dump(mode="json"),
                 epochs=each.lengths[len(each.results)],
                 seed=seed,
+                data=data,
             )
             for each in contenders
         ]
-        for each, task, result in zip(contenders, tasks, executor.map(train, tasks), strict=True):
+        for each, task, result in zip(contenders, tasks, executor.results(tasks), strict=True):
             each.results.append(result)
             if each.score is None:
                 shown = "its loss is not finite"
@@ -197,7 +205,8 @@ def tell(study: optuna.Study, contender: Contender, round_number: int) -> None:
     for epochs, roc_auc in contender.scores.items():
         trial.report(roc_auc, epochs)
     reached = sum(result["roc_auc"] is not None for result in contender.results)
-    attributes = {"round": round_number, "rung": reached - 1, "epochs_run": contender.epochs_run}
+    kinds = sorted({result["kind"] for result in contender.results})
+    attributes = {"round": round_number, "rung": reached - 1, "epochs_run": contender.epochs_run, "kinds": kinds}
     for key, value in attributes.items():
         trial.set_user_attr(key, value)
     if contender.is_complete:

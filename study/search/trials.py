@@ -43,6 +43,7 @@ def outcome(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], tu
         "model": model,
         "trials": len(every),
         "epochs": sum(trial.user_attrs["epochs_run"] for trial in every),
+        "kinds_of_arithmetic": len({kind for trial in every for kind in trial.user_attrs["kinds"]}),
         "trial": best.number,
         "validation_roc_auc": round(best.value, DECIMALS),
         "values": best.params,

@@ -20,13 +20,15 @@ class BestSoFar(TypedDict):
 class Winner(TypedDict):
     """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`.
 
-    `epochs` are those of all trainings of the search. `control` is the block of `model` as it was, but for as many
-    epochs as the winner's: what it scores shows what more epochs gain by themselves.
+    `epochs` are those of all trainings of the search. They ran under so many `kinds_of_arithmetic`: of more than one,
+    such as two kinds of processors, equal trainings have scores that differ a little. `control` is the block of `model`
+    as it was, but for as many epochs as the winner's: what it scores shows what more epochs gain by themselves.
     """
 
     model: str
     trials: int
     epochs: int
+    kinds_of_arithmetic: int
     trial: int
     validation_roc_auc: float
     values: dict[str, Any]

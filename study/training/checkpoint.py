@@ -26,6 +26,8 @@ CALLBACK_STATE = {
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
 }
 
+WEIGHTS = "weights"
+
 Row = dict[str, float]
 
 
@@ -54,12 +56,21 @@ class Checkpoint:
             return None
         return arrays if str(arrays.pop("key", "")) == self.key else None
 
-    def finish(self, result: dict) -> None:
-        """Keep the result of a training, drop its states, and give the folder to others."""
+    def finish(self, result: dict, weights: Sequence[np.ndarray] = ()) -> None:
+        """Keep the result of a training and the weights that belong to it, drop its states, and give the folder to
+        others."""
+        states = list(self.folder.glob("*.npz"))
+        if weights:
+            self.write(WEIGHTS, **{f"{number:05d}": array for number, array in enumerate(weights)})
         files.write_json(self.folder / "result.json", {"key": self.key, "result": result})
-        for path in self.folder.glob("*.npz"):
+        for path in states:
             path.unlink()
         self._claim.release()
+
+    def weights(self) -> list[np.ndarray]:
+        """Those that `finish` was given; none, if they cannot be read."""
+        arrays = self.read(WEIGHTS) or {}
+        return [arrays[name] for name in sorted(arrays)]
 
     def result(self) -> dict | None:
         """What `finish` was given for these inputs, if it was."""
@@ -68,6 +79,16 @@ class Checkpoint:
         except UserError:
             return None
         return record["result"] if record.get("key") == self.key else None
+
+
+class Unkept:
+    """In the place of a checkpoint: nothing is kept."""
+
+    def write(self, name: str, **arrays: Any) -> None:
+        """Keep nothing."""
+
+    def read(self, name: str) -> None:
+        """Nothing was kept."""
 
 
 class Phase(keras.callbacks.Callback):
@@ -80,7 +101,7 @@ class Phase(keras.callbacks.Callback):
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: Checkpoint | Unkept,
         name: str,
         callbacks: Sequence[keras.callbacks.Callback] = (),
         on_epoch: Callable[[Row], None] = lambda row: None,

@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -28,33 +27,22 @@ def start(
     prepared: Prepared,
     epochs: int | None = None,
     block_name: str | None = None,
-    **further_inputs: Any,
 ) -> Run:
     """The training of `block` on data/prepared.npz with the checkpoint `name`, for `epochs` in place of the block's.
 
-    Messages call the block `block_name`; None: models.NAME. `further_inputs` is what else the checkpoint belongs to.
+    Messages call the block `block_name`; None: models.NAME.
     """
     epochs = epochs or block.epochs
-    inputs = {
-        "block": block.model_dump(exclude={"repeats"}),
-        "seed": seed,
-        "epochs": epochs,
-        "data": files.sha256(arrays.PREPARED),
-    } | further_inputs
+    checkpoint = checkpoint_of(name, block, seed, epochs, arrays.prepared_digest())
+    return Run(block, prepared, seed, epochs, checkpoint, block_name or f"params.yaml: models.{name}")
+
+
+def checkpoint_of(name: str, block: Block, seed: int, epochs: int, data: str) -> Checkpoint:
+    """The checkpoint of a training on the data/prepared.npz of this SHA-256."""
+    inputs = {"block": block.model_dump(exclude={"repeats"}), "seed": seed, "epochs": epochs, "data": data}
     if block.is_pretrained and Path(block.weights).is_file():
         inputs["weights"] = files.sha256(block.weights)
-    block_name = block_name or f"params.yaml: models.{name}"
-    return Run(block, prepared, seed, epochs, Checkpoint(name, **inputs), block_name)
-
-
-def start_repeats(name: str, block: Block, seed: int, prepared: Prepared, block_name: str = "") -> list[Run]:
-    """The trainings of a block from different seeds; the first is `start` itself."""
-    block_name = block_name or f"params.yaml: models.{name}"
-    checkpoints = [name, *(f"{name}-repeat-{repeat}" for repeat in range(1, block.repeats))]
-    return [
-        start(each, block, seed_of(seed, repeat), prepared, block_name=block_name)
-        for repeat, each in enumerate(checkpoints)
-    ]
+    return Checkpoint(name, **inputs)
 
 
 def seed_of(seed: int, repeat: int) -> int:
@@ -114,6 +102,12 @@ def _compiled(model: keras.Model, run: Run) -> keras.Model:
     )
 
 
+def untrained(architecture: Architecture, run: Run) -> keras.Model:
+    """A model that takes the weights of the one that `fit` returns."""
+    model = _built(architecture, run)
+    return mirror_averaged(model) if run.block.mirror_average else model
+
+
 def _assign(variables: Sequence[keras.Variable], values: Sequence) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
@@ -127,17 +121,22 @@ def _sizes(run: Run) -> str:
 
 
 def _new_model(architecture: Architecture, run: Run) -> keras.Model:
-    """The network under the run's seed and precision, in a fresh Keras session, pretrained where it is to be."""
+    """The network as its training begins, with a head that is trained where the backbone is pretrained."""
+    model = _built(architecture, run)
+    if run.block.is_pretrained:
+        transfer.fit_head(model, run)
+    return model
+
+
+def _built(architecture: Architecture, run: Run) -> keras.Model:
+    """The network under the run's seed and precision, in a fresh Keras session."""
     keras.utils.clear_session()
     keras.utils.set_random_seed(run.seed)
     keras.config.set_dtype_policy(run.block.precision)
     try:
-        model = architecture.build(run.block, run.prepared.image_shape, len(run.prepared.class_names))
+        return architecture.build(run.block, run.prepared.image_shape, len(run.prepared.class_names))
     except BlockError as error:
         raise UserError(error.of(run.name)) from None
-    if run.block.is_pretrained:
-        transfer.fit_head(model, run)
-    return model
 
 
 def steps_per_epoch(run: Run) -> int:

@@ -9,7 +9,7 @@ from study.data.arrays import Prepared
 from study.models.schema import Block
 from study.runtime import UserError
 from study.training import batches
-from study.training.checkpoint import Checkpoint, Phase
+from study.training.checkpoint import Checkpoint, Phase, Unkept
 from study.training.live import Progress
 
 
@@ -21,7 +21,7 @@ class Run:
     prepared: Prepared
     seed: int
     epochs: int
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | Unkept
     name: str  # of the block in messages, in front of a param's: `params.yaml: models.cnn2`
 
 

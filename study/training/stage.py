@@ -1,12 +1,13 @@
 """The stage train@NAME, and what `best` shares with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import keras
 
 from study import files, runtime
 from study.data import arrays
+from study.data.arrays import Prepared
 from study.models import keras_file, repeats_file
 from study.models.architecture import Architecture
 from study.models.card import Card
@@ -16,9 +17,12 @@ from study.params.load import load
 from study.scoring import calibration
 from study.scoring.predict import predict
 from study.scoring.scores import DECIMALS, point, scores
-from study.training import live
-from study.training.checkpoint import Row
-from study.training.fit import fit_repeats, start_repeats
+from study.training import cluster, live
+from study.training.checkpoint import Row, Unkept
+from study.training.cluster import Cluster
+from study.training.fit import fit_repeats, untrained
+from study.training.loop import DivergedError
+from study.training.task import Task, checkpoint_of_task, run_of, tasks_of_repeats
 
 
 @dataclass(frozen=True)
@@ -46,28 +50,56 @@ def fit_block(
     seed: int,
     on_epoch: Callable[[Row], None] = lambda row: None,
     block_name: str = "",
+    script: str = "",
 ) -> Trained:
     """Train a block as often as its `repeats` say.
 
     The record holds the first model's scores, by which a model is chosen, the temperature that would calibrate it, its
     history, and the scores of each repeat. `on_epoch` sees the first training; messages call the block `block_name`.
+    The architecture is that of stages/train/SCRIPT.py; if empty, of the script of this name.
     """
     prepared = arrays.read_prepared()
-    runs = start_repeats(name, block, seed, prepared, block_name)
+    tasks = tasks_of_repeats(name, script or name, block, seed, block_name or f"params.yaml: models.{name}")
     labels, weights, records = prepared.validation.labels, [], []
-    for run, (model, history) in zip(runs, fit_repeats(architecture, runs, on_epoch), strict=True):
-        probabilities = predict(model, prepared.validation.images)
-        if not records:
-            temperature = round(calibration.temperature(labels, probabilities), DECIMALS)
-            record, rows = scores(labels, probabilities) | {"temperature": temperature}, history
-        records.append({"seed": run.seed} | point(labels, probabilities))
-        weights.append(model.get_weights())
-        print(f"{name}, seed {run.seed}: validation ROC-AUC {records[-1]['roc_auc']:.4f}", flush=True)
+    with cluster.connected(len(tasks)) as executor:
+        if executor:
+            trainings = fit_elsewhere(executor, architecture, tasks, prepared, on_epoch)
+        else:
+            runs = [run_of(task, prepared, checkpoint_of_task(task)) for task in tasks]
+            trainings = fit_repeats(architecture, runs, on_epoch)
+        for task, (model, history) in zip(tasks, trainings, strict=True):
+            probabilities = predict(model, prepared.validation.images)
+            if not records:
+                temperature = round(calibration.temperature(labels, probabilities), DECIMALS)
+                record, rows = scores(labels, probabilities) | {"temperature": temperature}, history
+            records.append({"seed": task["seed"]} | point(labels, probabilities))
+            weights.append(model.get_weights())
+            print(f"{name}, seed {task['seed']}: validation ROC-AUC {records[-1]['roc_auc']:.4f}", flush=True)
     model.set_weights(weights[0])
-    repeats = Repeats([run.seed for run in runs], weights[1:])
+    repeats = Repeats([task["seed"] for task in tasks], weights[1:])
     card = Card(prepared.class_names, record["temperature"], prepared.fit)
     tables = {"repeats": list(map(rounded, records)), "history": list(map(rounded, rows))}
     return Trained(model, repeats, card, record | tables)
+
+
+def fit_elsewhere(
+    executor: Cluster,
+    architecture: Architecture,
+    tasks: Sequence[Task],
+    prepared: Prepared,
+    on_epoch: Callable[[Row], None] = lambda row: None,
+) -> Iterator[tuple[keras.Model, list[Row]]]:
+    """As `fit_repeats`, for trainings of an executor, whose epochs are seen once the first has arrived."""
+    model = None
+    for task, (result, weights) in zip(tasks, executor.outcomes(tasks), strict=True):
+        if result["diverged"]:
+            raise DivergedError(result["diverged"])
+        if model is None:
+            model = untrained(architecture, run_of(task, prepared, Unkept()))
+            for row in result["history"]:
+                on_epoch(row)
+        model.set_weights(weights)
+        yield model, result["history"]
 
 
 def write(name: str, trained: Trained) -> None:

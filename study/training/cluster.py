@@ -1,0 +1,274 @@
+"""Trainings on other processes of this machine, or on other machines, by an executor of Dask.
+
+Which, the environment says, since it changes no result: STUDY_WORKERS is a number of processes to start here,
+DASK_SCHEDULER_ADDRESS a cluster that is there. Dask sends tasks to workers, and again when one dies. This module says
+which workers may have them, keeps what was trained, and has a worker that hangs restarted.
+"""
+
+import contextlib
+import ipaddress
+import json
+import logging
+import os
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent import futures
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from study.data import arrays
+from study.runtime import UserError, first_line
+from study.training import worker
+from study.training.checkpoint import Checkpoint
+from study.training.task import Outcome, Task, checkpoint_of_task
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+WORKERS, ADDRESS = "STUDY_WORKERS", "DASK_SCHEDULER_ADDRESS"
+MOST_WORKERS = 256
+RETRIES = 5  # of a training that ends by a fault of its machine
+CONNECT_SECONDS = 30
+WATCH_SECONDS = 1
+# A worker hangs that has finished nothing for so many times the longest that a training may take, judged by the slowest
+# epoch so far, and for so many seconds. The factor doubles with each restart: what is only slow ends some day.
+PATIENCE, LEAST_SECONDS = 5, 120
+PRELOAD = worker.__name__
+QUIET = ("distributed", "distributed.client", "tornado.application", "asyncio")  # loggers; faults come as exceptions
+
+
+@contextlib.contextmanager
+def connected(trainings: int = MOST_WORKERS) -> Iterator["Cluster | None"]:
+    """The workers that the environment names, for at most so many trainings; None: they are to run in this process.
+
+    One training alone starts no worker on this machine. Raises UserError where the environment names no workers that
+    can be had.
+    """
+    workers, address = _chosen(os.environ)
+    if address:
+        with _remote(address) as client:
+            yield Cluster(client, address)
+    elif workers and trainings > 1:
+        with _local(min(workers, trainings)) as client:
+            yield Cluster(client, f"{WORKERS}={workers}")
+    else:
+        yield None
+
+
+def _chosen(environment: Mapping[str, str]) -> tuple[int, str]:
+    """The number of workers to start, or 0, and the address of a scheduler, or nothing."""
+    workers, address = environment.get(WORKERS, ""), environment.get(ADDRESS, "")
+    if workers and address:
+        raise UserError(f"{WORKERS} and {ADDRESS} are both set; unset one of them")
+    if workers and not (workers.isascii() and workers.isdecimal() and 1 <= int(workers) <= MOST_WORKERS):
+        raise UserError(f"{WORKERS} is {workers!r}; allowed: 1 to {MOST_WORKERS}, or unset")
+    if address and not _is_safe(address):
+        raise UserError(
+            f"{ADDRESS} is {address!r}; allowed: tls://HOST:PORT, and tcp:// on this machine only, for who reaches a "
+            "scheduler of Dask can run programs as you; docs/scaling.md says how to make certificates"
+        )
+    return int(workers or 0), address
+
+
+def _is_safe(address: str) -> bool:
+    """Whether others cannot reach, or not use, the scheduler of this address."""
+    protocol, _, place = address.rpartition("://")
+    host = place.rpartition(":")[0].strip("[]")
+    if protocol != "tcp":
+        return protocol == "tls" and bool(host)
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+@contextlib.contextmanager
+def _local(workers: int) -> Iterator["Client"]:
+    """Workers in this process, each with one of its own that trains; they listen to no network."""
+    distributed = _distributed(WORKERS)
+    import dask
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": RETRIES}),
+        distributed.LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=False,
+            memory_limit=None,
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
+            preload=[PRELOAD],
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@contextlib.contextmanager
+def _remote(address: str) -> Iterator["Client"]:
+    """A cluster that is there, to whose scheduler the data go, for workers that lack them."""
+    distributed = _distributed(ADDRESS)
+    try:
+        client = distributed.Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, TypeError, ValueError) as error:  # TypeError: tls:// without certificates
+        raise UserError(f"{ADDRESS}: no scheduler answers at {address}: {first_line(error)}") from None
+    with client:
+        data = arrays.prepared_digest()
+        client.publish_dataset(Path(arrays.PREPARED).read_bytes(), name=data, override=True)
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(Exception):  # of a scheduler that is gone
+                client.unpublish_dataset(data)
+
+
+def _distributed(variable: str):
+    """The package, without its log."""
+    try:
+        import distributed
+    except ModuleNotFoundError:
+        raise UserError(f"{variable} is set, which needs the package distributed; run `make extras`") from None
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    return distributed
+
+
+class Cluster:
+    """Runs tasks on the workers of a scheduler that have this process's code and packages."""
+
+    def __init__(self, client: "Client", name: str):
+        self.client, self.name = client, name
+        self.threads = int(os.environ["TF_NUM_INTRAOP_THREADS"])
+        self.place = worker.place(worker.identity())
+        self._executor = client.get_executor(retries=RETRIES, pure=False, resources={self.place: 1})
+        self._known: set[str] = set()  # addresses of workers, also of those that are not used
+        self._count = -1  # of workers that are used
+        self._busy: dict[str, tuple[frozenset[str], float]] = {}  # keys of tasks of a worker, and since when
+        self._slowest = 0.0  # seconds of an epoch
+        self._patience = PATIENCE
+        _allow_open_files()
+        self._restart_those_of_other_code()
+
+    def results(self, tasks: Sequence[Task]) -> Iterator[dict]:
+        """The results of tasks, in their order."""
+        return (result for result, _ in self.outcomes(tasks))
+
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
+        """What was trained, in the order of the tasks; each is kept as soon as it arrives.
+
+        Raises UserError where a training cannot be done, and where the scheduler is gone.
+        """
+        checkpoints = [checkpoint_of_task(task) for task in tasks]
+        pending: dict[Future, int] = {}
+        for number, (task, checkpoint) in enumerate(zip(tasks, checkpoints, strict=True)):
+            if not checkpoint.result():
+                key = f"{task['name']}-{checkpoint.key}"
+                pending[self._executor.submit(worker.run, json.dumps(task), self.threads, key=key)] = number
+        for number, checkpoint in enumerate(checkpoints):
+            while number in pending.values():
+                self._receive(pending, tasks, checkpoints)
+            yield Outcome(checkpoint.result(), checkpoint.weights())
+
+    def _receive(self, pending: dict[Future, int], tasks: Sequence[Task], checkpoints: Sequence[Checkpoint]) -> None:
+        """Keep what has arrived, once something has or WATCH_SECONDS are over; look after the workers."""
+        done, _ = futures.wait(pending, WATCH_SECONDS, futures.FIRST_COMPLETED)
+        for future in done:
+            number = pending.pop(future)
+            task = tasks[number]
+            record, weights = worker.unpack(self._content(future, task), task["title"])
+            if fault := record.get("fault"):
+                raise UserError(fault)
+            self._slowest = max(self._slowest, record["seconds"] / len(record["result"]["history"] or [0]))
+            checkpoints[number].finish(record["result"], weights)
+        if pending:
+            self._look_after([tasks[number] for number in pending.values()])
+
+    def _content(self, future: Future, task: Task) -> bytes:
+        try:
+            return future.result()
+        except futures.CancelledError:
+            raise self._lost() from None
+        except Exception as error:  # whatever its machine or Dask had to say
+            raise UserError(f"{task['title']}: cannot be trained by {self.name}: {first_line(error)}") from None
+
+    def _lost(self) -> UserError:
+        return UserError(
+            f"{self.name}: the scheduler is gone; start it, then `dvc repro` goes on from what was trained"
+        )
+
+    def _look_after(self, tasks: Sequence[Task]) -> None:
+        """Say which workers have come and gone, and restart those that hang."""
+        try:
+            self._admit(self.client.scheduler_info()["workers"])
+            for address in self._hanging(self.client.processing(), max(task["epochs"] for task in tasks)):
+                print(f"worker {address} has finished nothing for too long; its training begins anew", flush=True)
+                self._patience *= 2
+                self.client.run(worker.end_training, workers=[address])
+        except (OSError, TimeoutError, futures.CancelledError):
+            raise self._lost() from None
+
+    def _admit(self, workers: Mapping[str, dict]) -> None:
+        """Say how many workers there are, and why new ones are not used."""
+        usable = [address for address, each in workers.items() if self.place in each["resources"]]
+        for address in workers.keys() - self._known - set(usable):
+            print(f"worker {address} is not used: {self._difference(address)}", flush=True)
+        self._known = set(workers)
+        if len(usable) != self._count:
+            self._count = len(usable)
+            print(f"{self.name}: {self._count or 'no'} worker{'s' if self._count != 1 else ''}", flush=True)
+
+    def _difference(self, address: str) -> str:
+        """The first thing in which a worker differs from this process, or that it is none of this project."""
+        theirs = self._identities([address]).get(address)
+        if theirs is None:
+            return f"it was not started with --preload {PRELOAD}"
+        ours = worker.identity()
+        differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        if not differing:
+            return "it has changed since; it is asked again when it is restarted"
+        name = differing[0]
+        further = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
+        if name.endswith(".py"):
+            return f"{name} differs{further}; give it this commit and start it anew"
+        versions = f"is {theirs.get(name, 'missing')} there and {ours.get(name, 'missing')} here"
+        return f"{name} {versions}{further}; install the locked packages there"
+
+    def _identities(self, addresses: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Those of workers of this project, by address."""
+        answers = self.client.run(worker.identity, workers=list(addresses), on_error="return")
+        return {address: each for address, each in answers.items() if isinstance(each, dict)}
+
+    def _restart_those_of_other_code(self) -> None:
+        """Restart the idle workers that began with other code or packages: with what is installed now they may fit."""
+        busy, workers = self.client.processing(), self.client.scheduler_info()["workers"]
+        others = [
+            address
+            for address, each in workers.items()
+            if self.place not in each["resources"] and "".join(each["resources"]).startswith(worker.PLACE)
+        ]
+        others = [address for address in others if not busy.get(address)]
+        if others:
+            with contextlib.suppress(ValueError):  # they have no nanny
+                self.client.restart_workers(others, timeout=CONNECT_SECONDS, raise_for_error=False)
+
+    def _hanging(self, processing: Mapping[str, Sequence[str]], epochs: int) -> list[str]:
+        """The addresses of workers whose tasks have stayed the same for too long."""
+        now = time.monotonic()
+        busy = {address: frozenset(keys) for address, keys in processing.items() if keys}
+        self._busy = {
+            address: self._busy[address] if self._busy.get(address, (None,))[0] == keys else (keys, now)
+            for address, keys in busy.items()
+        }
+        limit = max(LEAST_SECONDS, self._patience * self._slowest * epochs)
+        hanging = [address for address, (_, since) in self._busy.items() if self._slowest and now - since > limit]
+        for address in hanging:
+            del self._busy[address]
+        return hanging
+
+
+def _allow_open_files() -> None:
+    """As many as the system allows: each task that waits holds the locks of its checkpoint."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS calls no limit one that it refuses
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,101 @@
+"""Whole trainings as tasks of plain data, which any process of this code can run."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from typing_extensions import TypedDict
+
+from study.data import arrays
+from study.data.arrays import Prepared
+from study.models import scripts
+from study.models.schema import Block
+from study.params.schema import FAMILIES
+from study.scoring.predict import predict
+from study.scoring.scores import point
+from study.training.arithmetic import kind
+from study.training.checkpoint import Checkpoint, Row, Unkept
+from study.training.fit import checkpoint_of, fit, seed_of
+from study.training.loop import DivergedError, Run
+
+
+class Task(TypedDict):
+    """What a training depends on besides the code."""
+
+    name: str  # of its checkpoint
+    title: str  # in what is printed
+    block_name: str  # in messages, in front of a param's
+    script: str  # stages/train/SCRIPT.py holds the architecture
+    block: dict[str, Any]  # as JSON
+    epochs: int
+    seed: int
+    data: str  # SHA-256 of data/prepared.npz
+
+
+class Result(TypedDict):
+    """What a training came to. One that diverged has no score, and the history up to there."""
+
+    roc_auc: float | None  # of the trained model on validation
+    history: list[Row]  # as `fit` returns it
+    diverged: str | None  # the message of the DivergedError
+    kind: str  # of the arithmetic that it was trained with
+
+
+class Outcome(NamedTuple):
+    """A result, and the weights of the model in Keras' order, which a training in this process does not keep."""
+
+    result: Result
+    weights: list[np.ndarray]
+
+
+def train(task: Task) -> Result:
+    """Train in this process, or take the result that a killed process has kept."""
+    checkpoint = checkpoint_of_task(task)
+    result = checkpoint.result()
+    print(f"{task['title']}, epochs: {task['epochs']}{' (finished before)' if result else ''}", flush=True)
+    if not result:
+        result, _ = outcome(task, arrays.read_prepared(), checkpoint)
+        checkpoint.finish(result)
+    return result
+
+
+def tasks_of_repeats(name: str, script: str, block: Block, seed: int, block_name: str) -> list[Task]:
+    """The trainings of a block of stages/train/SCRIPT.py from different seeds, the first of them from `seed`."""
+    return [
+        Task(
+            name=f"{name}-repeat-{repeat}" if repeat else name,
+            title=f"repeat {repeat} of {name}",
+            block_name=block_name,
+            script=script,
+            block=block.model_dump(mode="json"),
+            epochs=block.epochs,
+            seed=seed_of(seed, repeat),
+            data=arrays.prepared_digest(),
+        )
+        for repeat in range(block.repeats)
+    ]
+
+
+def run_of(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> Run:
+    return Run(block_of(task), prepared, task["seed"], task["epochs"], checkpoint, task["block_name"])
+
+
+def checkpoint_of_task(task: Task) -> Checkpoint:
+    scripts.architecture(task["script"])  # its code belongs to the key
+    return checkpoint_of(task["name"], block_of(task), task["seed"], task["epochs"], task["data"])
+
+
+def block_of(task: Task) -> Block:
+    return FAMILIES[task["block"]["family"]].model_validate(task["block"])
+
+
+def outcome(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> Outcome:
+    """Train, from where the checkpoint stands. Raises UserError as `fit` does, but where the loss is not finite."""
+    result, weights = Result(roc_auc=None, history=[], diverged=None, kind=kind()), []
+    try:
+        run = run_of(task, prepared, checkpoint)
+        model, _ = fit(scripts.architecture(task["script"]), run, result["history"].append)
+        result["roc_auc"] = point(prepared.validation.labels, predict(model, prepared.validation.images))["roc_auc"]
+        weights = model.get_weights()
+    except DivergedError as error:
+        result["diverged"] = str(error)
+    return Outcome(result, weights)

@@ -1,0 +1,192 @@
+"""What makes a worker of Dask one of this project: `dask worker ADDRESS --nthreads 1 --preload study.training.worker`.
+
+A worker offers one place, a resource of Dask that is named after its code and its locked packages. A leader asks for
+the places of its own name, so that no training comes to a worker that differs, or to one that trains.
+
+A worker trains in a process of its own. Dask's threads would draw from Python's random numbers, from which Keras takes
+the seeds of layers; and a process can be ended, whatever it does.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import io
+import json
+import logging
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from multiprocessing import connection
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from study import files, inputs, runtime
+from study.data import arrays
+from study.data.arrays import Prepared
+from study.runtime import UserError
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+PLACE = "study-"
+LOCK = "requirements.txt"
+LOCKED = re.compile(r"^([\w.-]+)==", re.MULTILINE)
+# By these Dask lets libraries compute with one thread. The leader says how many a training has.
+LIMITS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def dask_setup(worker: "Worker") -> None:
+    """Called by Dask before a worker joins its scheduler."""
+    for name in LIMITS:
+        os.environ.pop(name, None)
+    for places in (worker.state.total_resources, worker.state.available_resources):
+        places[place(identity())] = 1
+
+
+def dask_teardown(worker: "Worker") -> None:
+    """Called by Dask as a worker ends."""
+    end_training(worker)
+
+
+@functools.cache
+def identity() -> dict[str, str]:
+    """SHA-256 of each module of the project as the process started with it, and the version of each locked package."""
+    if not inputs.remembered_code():
+        inputs.remember_code()
+    versions = {}
+    for package in LOCKED.findall((inputs.ROOT / LOCK).read_text(encoding="utf-8")):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # one of other systems
+            versions[package] = importlib.metadata.version(package)
+    return inputs.remembered_code() | versions
+
+
+def place(identity: Mapping[str, str]) -> str:
+    """The name of the resource that workers of this identity offer."""
+    return PLACE + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run(task: str, threads: int) -> bytes:
+    """Train a task, which is JSON, with so many threads. The answer is an archive, as `pack` makes it.
+
+    Its record has the `result` and the `seconds` that it took; or `fault`, the line of a UserError. Raises
+    BrokenExecutor where the process that trains ends before.
+    """
+    from distributed import get_client, get_worker
+
+    this, data = get_worker(), json.loads(task)["data"]
+    trainer = _trainers.get(this)
+    try:
+        if trainer is None or trainer.threads != threads:
+            end_training(this)
+            trainer = _trainers[this] = Trainer(threads)
+        if not trainer.has(data):
+            trainer.take(get_client().get_dataset(data))
+        return trainer.train(task)
+    except BrokenExecutor:
+        end_training(this)
+        raise
+
+
+def end_training(dask_worker: "Worker") -> None:
+    """End the process that trains for a worker, whatever it does."""
+    if trainer := _trainers.pop(dask_worker, None):
+        trainer.end()
+
+
+class Trainer:
+    """A process that trains, with so many threads."""
+
+    def __init__(self, threads: int):
+        self.threads = threads
+        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, [threads])
+        self._process: int = self._pool.submit(os.getpid).result()  # once it has imported all that it needs
+
+    def has(self, data: str) -> bool:
+        """Whether it has the data of this SHA-256, or finds them in this repository."""
+        return self._pool.submit(_has, data).result()
+
+    def take(self, content: bytes) -> None:
+        """Give it the bytes of a data/prepared.npz."""
+        self._pool.submit(_take, content).result()
+
+    def train(self, task: str) -> bytes:
+        return self._pool.submit(_train, task).result()
+
+    def end(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGKILL)
+        self._pool.shutdown(wait=False)
+
+
+_trainers: weakref.WeakKeyDictionary["Worker", Trainer] = weakref.WeakKeyDictionary()
+_data: dict[str, Prepared] = {}  # in a process that trains: those of its last task, by their SHA-256
+
+
+def _begin(threads: int) -> None:
+    """Prepare the process that trains."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for its parent
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    runtime.set_up()
+    importlib.import_module("study.training.task")
+    runtime.end_imports()
+    runtime.use_threads(threads)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stdout = io.StringIO()  # processes of one machine share a terminal
+
+
+def _end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _has(data: str) -> bool:
+    if data not in _data:
+        own = inputs.ROOT / arrays.PREPARED
+        if not own.is_file() or files.sha256(own) != data:
+            return False
+        _keep(data, own)
+    return True
+
+
+def _take(content: bytes) -> None:
+    _keep(hashlib.sha256(content).hexdigest(), files.opened(content, arrays.PREPARED))
+
+
+def _keep(data: str, source: Path | BinaryIO) -> None:
+    _data.clear()
+    _data[data] = arrays.read_prepared(source)
+
+
+def _train(task: str) -> bytes:
+    from study.training.checkpoint import Unkept
+    from study.training.task import outcome
+
+    content, started = json.loads(task), time.monotonic()
+    try:
+        result, weights = outcome(content, _data[content["data"]], Unkept())
+    except UserError as error:
+        return pack({"fault": str(error)})
+    return pack({"result": result, "seconds": time.monotonic() - started}, weights)
+
+
+def pack(record: dict, weights: Sequence[np.ndarray] = ()) -> bytes:
+    """An archive .npz of a record, as JSON, and weights."""
+    return files.npz_bytes(record=json.dumps(record), **{f"{number:05d}": each for number, each in enumerate(weights)})
+
+
+def unpack(content: bytes, name: str) -> tuple[dict, list[np.ndarray]]:
+    """What `pack` was given. Raises UserError, which calls the archive by the name, where it is damaged."""
+    entries = files.read_npz(files.opened(content, name))
+    record = json.loads(str(entries.pop("record")))
+    return record, [entries[number] for number in sorted(entries)]
