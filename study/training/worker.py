@@ -50,6 +50,7 @@ def dask_setup(worker: "Worker") -> None:
     """Called by Dask before a worker joins its scheduler."""
     for name in LIMITS:
         os.environ.pop(name, None)
+    multiprocessing.current_process().daemon = False  # as one that Dask's nanny started, it might start no other
     for places in (worker.state.total_resources, worker.state.available_resources):
         places[place(identity())] = 1
 
