@@ -18,11 +18,13 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from study.data import arrays
 from study.runtime import UserError, first_line
 from study.training import worker
 from study.training.checkpoint import Checkpoint
-from study.training.task import Outcome, Task, checkpoint_of_task
+from study.training.task import Result, Task, checkpoint_of_task
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -150,12 +152,12 @@ class Cluster:
         _allow_open_files()
         self._restart_those_of_other_code()
 
-    def results(self, tasks: Sequence[Task]) -> Iterator[dict]:
+    def results(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """The results of tasks, in their order."""
         return (result for result, _ in self.outcomes(tasks))
 
-    def outcomes(self, tasks: Sequence[Task]) -> Iterator[Outcome]:
-        """What was trained, in the order of the tasks; each is kept as soon as it arrives.
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[tuple[Result, list[np.ndarray]]]:
+        """The results and weights of tasks, in their order; each is kept as soon as it arrives.
 
         Raises UserError where a training cannot be done, and where the scheduler is gone.
         """
@@ -168,7 +170,7 @@ class Cluster:
         for number, checkpoint in enumerate(checkpoints):
             while number in pending.values():
                 self._receive(pending, tasks, checkpoints)
-            yield Outcome(checkpoint.result(), checkpoint.weights())
+            yield checkpoint.result(), checkpoint.weights()
 
     def _receive(self, pending: dict[Future, int], tasks: Sequence[Task], checkpoints: Sequence[Checkpoint]) -> None:
         """Keep what has arrived, once something has or WATCH_SECONDS are over; look after the workers."""

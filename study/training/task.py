@@ -1,8 +1,8 @@
 """Whole trainings as tasks of plain data, which any process of this code can run."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
+import keras
 from typing_extensions import TypedDict
 
 from study.data import arrays
@@ -40,20 +40,13 @@ class Result(TypedDict):
     kind: str  # of the arithmetic that it was trained with
 
 
-class Outcome(NamedTuple):
-    """A result, and the weights of the model in Keras' order, which a training in this process does not keep."""
-
-    result: Result
-    weights: list[np.ndarray]
-
-
 def train(task: Task) -> Result:
     """Train in this process, or take the result that a killed process has kept."""
     checkpoint = checkpoint_of_task(task)
     result = checkpoint.result()
     print(f"{task['title']}, epochs: {task['epochs']}{' (finished before)' if result else ''}", flush=True)
     if not result:
-        result, _ = outcome(task, arrays.read_prepared(), checkpoint)
+        result, _ = trained(task, arrays.read_prepared(), checkpoint)
         checkpoint.finish(result)
     return result
 
@@ -88,14 +81,16 @@ def block_of(task: Task) -> Block:
     return FAMILIES[task["block"]["family"]].model_validate(task["block"])
 
 
-def outcome(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> Outcome:
-    """Train, from where the checkpoint stands. Raises UserError as `fit` does, but where the loss is not finite."""
-    result, weights = Result(roc_auc=None, history=[], diverged=None, kind=kind()), []
+def trained(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> tuple[Result, keras.Model | None]:
+    """Train, from where the checkpoint stands; no model comes of a training that diverged.
+
+    Raises UserError as `fit` does, but where the loss is not finite.
+    """
+    result, model = Result(roc_auc=None, history=[], diverged=None, kind=kind()), None
     try:
         run = run_of(task, prepared, checkpoint)
         model, _ = fit(scripts.architecture(task["script"]), run, result["history"].append)
         result["roc_auc"] = point(prepared.validation.labels, predict(model, prepared.validation.images))["roc_auc"]
-        weights = model.get_weights()
     except DivergedError as error:
         result["diverged"] = str(error)
-    return Outcome(result, weights)
+    return result, model

@@ -171,14 +171,14 @@ def _keep(data: str, source: Path | BinaryIO) -> None:
 
 def _train(task: str) -> bytes:
     from study.training.checkpoint import Unkept
-    from study.training.task import outcome
+    from study.training.task import trained
 
     content, started = json.loads(task), time.monotonic()
     try:
-        result, weights = outcome(content, _data[content["data"]], Unkept())
+        result, model = trained(content, _data[content["data"]], Unkept())
     except UserError as error:
         return pack({"fault": str(error)})
-    return pack({"result": result, "seconds": time.monotonic() - started}, weights)
+    return pack({"result": result, "seconds": time.monotonic() - started}, model.get_weights() if model else ())
 
 
 def pack(record: dict, weights: Sequence[np.ndarray] = ()) -> bytes:

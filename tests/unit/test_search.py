@@ -20,12 +20,13 @@ from study.models.cnn.schema import Cnn
 from study.params.schema import Range, Spaces, override
 from study.runtime import UserError
 from study.scoring.predict import predict
-from study.search import rounds, space, training, trials
+from study.search import rounds, space, trials
 from study.search.journal import Journal
 from study.search.rounds import Contender
-from study.training import fit
+from study.training import fit, task
 from study.training.checkpoint import Checkpoint
-from study.training.fit import DivergedError
+from study.training.loop import DivergedError
+from study.training.task import train
 
 VALUES = {
     "own choice": ([16, 32], 32, 32),
@@ -123,9 +124,10 @@ def search(params, checkpoints, prepared_file, monkeypatch) -> Search:
     search = Search(params)
     data = SimpleNamespace(validation=SimpleNamespace(labels=None, images=None))
     monkeypatch.setattr(arrays, "read_prepared", lambda: data)
-    monkeypatch.setattr(training, "fit", search.fit)
-    monkeypatch.setattr(training, "predict", lambda dropout, images: dropout)
-    monkeypatch.setattr(training, "point", lambda labels, dropout: {"roc_auc": score(dropout)})
+    monkeypatch.setattr(arrays, "prepared_digest", lambda: "1")
+    monkeypatch.setattr(task, "fit", search.fit)
+    monkeypatch.setattr(task, "predict", lambda dropout, images: dropout)
+    monkeypatch.setattr(task, "point", lambda labels, dropout: {"roc_auc": score(dropout)})
     monkeypatch.setattr(inputs, "code", dict)  # hashed for each training
     return search
 
@@ -176,8 +178,8 @@ def test_a_search_killed_in_a_training_ends_with_the_same_record(search, tmp_pat
 class Backwards:
     """An executor whose last task ends first."""
 
-    def map(self, function, tasks):
-        return reversed([function(task) for task in reversed(tasks)])
+    def results(self, tasks):
+        return reversed([train(task) for task in reversed(tasks)])
 
 
 @each_search
@@ -191,8 +193,8 @@ def test_the_order_in_which_trainings_end_changes_no_record(search, tmp_path, mo
 class ByWire:
     """An executor that sends tasks and results as text."""
 
-    def map(self, function, tasks):
-        return [json.loads(json.dumps(function(json.loads(json.dumps(task))))) for task in tasks]
+    def results(self, tasks):
+        return [json.loads(json.dumps(train(json.loads(json.dumps(task))))) for task in tasks]
 
 
 def test_tasks_and_results_are_plain_data(search, tmp_path, monkeypatch):
@@ -208,7 +210,7 @@ def proposals(search: Search, **changes) -> list[dict]:
 
 def test_what_a_round_asks_depends_on_the_rounds_that_were_told(search, monkeypatch):
     first = proposals(search)
-    monkeypatch.setattr(training, "point", lambda labels, dropout: {"roc_auc": 1 - score(dropout)})
+    monkeypatch.setattr(task, "point", lambda labels, dropout: {"roc_auc": 1 - score(dropout)})
     monkeypatch.setattr(files, "CHECKPOINTS", files.CHECKPOINTS / "another")
     second = proposals(search)
     assert first[:4] == second[:4]
@@ -296,8 +298,8 @@ def test_a_trial_has_the_score_of_its_last_rung_and_the_epochs_of_all(search, mo
         search.fit(architecture, run, on_epoch)
         return score(run.block.dropout) + run.epochs / 100, []
 
-    monkeypatch.setattr(training, "fit", fit)
-    monkeypatch.setattr(training, "point", lambda labels, area: {"roc_auc": area})
+    monkeypatch.setattr(task, "fit", fit)
+    monkeypatch.setattr(task, "point", lambda labels, area: {"roc_auc": area})
     by_state = {"complete": ("1", "6", 0.04), "pruned": ("0", "2", 0.02)}
     rows = search.table()
     assert [row["state"] for row in rows].count("complete") == 4
@@ -319,8 +321,8 @@ def test_only_a_trial_of_the_last_rung_wins(search, monkeypatch):
         search.fit(architecture, run, on_epoch)
         return score(run.block.dropout) - run.epochs / 2, []
 
-    monkeypatch.setattr(training, "fit", fit)
-    monkeypatch.setattr(training, "point", lambda labels, area: {"roc_auc": area})
+    monkeypatch.setattr(task, "fit", fit)
+    monkeypatch.setattr(task, "point", lambda labels, area: {"roc_auc": area})
     rows = search.table()
     winner = trials.outcome({"cnn2_dropout": search.study()}, {"cnn2_dropout": search.block}, search.tune)
     complete = [float(row["validation_roc_auc"]) for row in rows if row["state"] == "complete"]
@@ -347,7 +349,7 @@ def test_a_fault_in_a_trial_is_not_also_shown_as_a_traceback(search, monkeypatch
     def broken(architecture, run, on_epoch):
         raise UserError("one line")
 
-    monkeypatch.setattr(training, "fit", broken)
+    monkeypatch.setattr(task, "fit", broken)
     with pytest.raises(UserError, match="one line"):
         search.study()
     assert capfd.readouterr().err == ""
@@ -401,7 +403,7 @@ def diverging(search, monkeypatch) -> list[dict[str, str]]:
             raise DivergedError("the loss of the head is not finite")
         return search.fit(architecture, run, on_epoch)
 
-    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(task, "fit", fit)
     return search.table()
 
 
@@ -425,7 +427,7 @@ def test_a_trial_that_diverges_in_a_later_rung_keeps_its_earlier_score_and_canno
             raise DivergedError("the loss is not finite")
         return trained
 
-    monkeypatch.setattr(training, "fit", fit)
+    monkeypatch.setattr(task, "fit", fit)
     rows = search.table(trials=4)
     assert [(row["state"], row["rung"]) for row in rows] == [("pruned", "0")] * 4
     assert sorted(row["epochs_run"] for row in rows) == ["2", "2", "6", "6"]
@@ -513,7 +515,7 @@ def test_the_code_of_a_model_belongs_to_the_key_of_its_trials(search, monkeypatc
         raise Killed
 
     monkeypatch.setattr(scripts, "architecture", order.append)
-    monkeypatch.setattr(training, "start", started)
+    monkeypatch.setattr(task, "checkpoint_of", started)
     with pytest.raises(Killed):
         search.study()
     assert order == ["cnn2_dropout", "start"]
