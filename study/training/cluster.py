@@ -121,7 +121,7 @@ def _remote(address: str) -> Iterator["Client"]:
         try:
             yield client
         finally:
-            with contextlib.suppress(Exception):  # of a scheduler that is gone
+            if client.status == "running":
                 client.unpublish_dataset(data)
 
 
@@ -206,7 +206,7 @@ class Cluster:
             for address in self._hanging(self.client.processing(), max(task["epochs"] for task in tasks)):
                 print(f"worker {address} has finished nothing for too long; its training begins anew", flush=True)
                 self._patience *= 2
-                self.client.run(worker.end_training, workers=[address])
+                self.client.run(worker.end_training, workers=[address], on_error="ignore")
         except (OSError, TimeoutError, futures.CancelledError):
             raise self._lost() from None
 
@@ -222,13 +222,10 @@ class Cluster:
 
     def _difference(self, address: str) -> str:
         """The first thing in which a worker differs from this process, or that it is none of this project."""
-        theirs = self._identities([address]).get(address)
-        if theirs is None:
-            return f"it was not started with --preload {PRELOAD}"
-        ours = worker.identity()
+        ours, theirs = worker.identity(), self._identities([address]).get(address, {})
         differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-        if not differing:
-            return "it has changed since; it is asked again when it is restarted"
+        if not theirs or not differing:
+            return f"it was not started with --preload {PRELOAD}"
         name = differing[0]
         further = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
         if name.endswith(".py"):

@@ -114,7 +114,7 @@ class Trainer:
         self._process: int = self._pool.submit(os.getpid).result()  # once it has imported all that it needs
 
     def has(self, data: str) -> bool:
-        """Whether it has the data of this SHA-256, or finds them in this repository."""
+        """Whether it has the data of this SHA-256, or finds them in its working folder."""
         return self._pool.submit(_has, data).result()
 
     def take(self, content: bytes) -> None:
@@ -153,7 +153,7 @@ def _end_with_parent() -> None:
 
 def _has(data: str) -> bool:
     if data not in _data:
-        own = inputs.ROOT / arrays.PREPARED
+        own = Path(arrays.PREPARED)
         if not own.is_file() or files.sha256(own) != data:
             return False
         _keep(data, own)

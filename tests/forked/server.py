@@ -127,7 +127,8 @@ def become(job: Job) -> None:
     sys.path[:0] = [job.folder, *added]
     if added:  # as the module `site` does
         sys.modules.pop("sitecustomize", None)
-        importlib.import_module("sitecustomize")
+        with contextlib.suppress(ModuleNotFoundError):
+            importlib.import_module("sitecustomize")
 
 
 def replace_stream(name: str, descriptor: int) -> None:

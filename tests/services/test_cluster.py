@@ -1,0 +1,323 @@
+"""Searches on workers of Dask: the same record however many there are, and whatever ends.
+
+Trainings are those of trainings.py, which take no time, but for the last tests. A cluster is real processes on this
+machine: a scheduler and two workers with their nannies.
+"""
+
+import contextlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import leader
+import numpy as np
+import project
+import psutil
+import pytest
+import trainings
+
+from study import files
+from study.data import arrays
+from study.runtime import UserError
+from study.training import cluster, worker
+
+distributed = pytest.importorskip("distributed", reason="`make extras` is to install its packages")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+RECORD = ("metrics/trials.csv", "metrics/tune.json")
+SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
+SECONDS = 60
+TRAININGS = 12 + 2 * 2  # of leader.TUNE: both rungs of two rounds
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch) -> Path:
+    """A folder that looks like the repository, with tiny data; the working folder."""
+    for name in ("stages", "study", "dvc.yaml", "params.yaml", worker.LOCK):
+        (tmp_path / name).symlink_to(project.ROOT / name)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "1")
+    monkeypatch.delenv(cluster.WORKERS, raising=False)
+    monkeypatch.delenv(cluster.ADDRESS, raising=False)
+    images, labels = np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 1, 0, 1], np.uint8)
+    split = {"x_train": images, "y_train": labels, "x_validation": images, "y_validation": labels}
+    files.write_npz(arrays.PREPARED, **split, class_names=np.array(["a", "b"]))
+    return tmp_path
+
+
+@pytest.fixture
+def short(monkeypatch) -> None:
+    """Trainings take no time, in processes that this one starts."""
+    monkeypatch.setattr(worker, "_begin", trainings.begin)
+    monkeypatch.setattr(worker, "_train", trainings.train)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+
+def record(*changes: str) -> dict[str, bytes]:
+    """Search, and what it wrote; the next search begins anew."""
+    leader.main(*changes)
+    written = {name: Path(name).read_bytes() for name in RECORD}
+    files.clear(files.CHECKPOINTS)
+    return written
+
+
+@pytest.fixture
+def expected(workspace, short, monkeypatch) -> dict[str, bytes]:
+    """The record of a search in this process."""
+    from study.search import rounds
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds, "train", trainings.result)
+        return record()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_any_number_of_workers_gives_the_record_of_one_process(expected, monkeypatch, workers):
+    monkeypatch.setenv(cluster.WORKERS, str(workers))
+    assert record() == expected
+
+
+def killed_at_random(monkeypatch, kills: int, victims: Callable[[], list[int]]) -> None:
+    """Search while so many of the victims, by their process ids, are killed at random instants."""
+    draw, done = random.Random(SEED), threading.Event()
+    killed = []
+
+    def kill() -> None:
+        while len(killed) < kills and not done.wait(draw.uniform(0.05, 0.5)):
+            if there := victims():
+                chosen = draw.choice(sorted(there))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(chosen, signal.SIGKILL)
+                    killed.append(chosen)
+
+    monkeypatch.setenv("TRAININGS_SECONDS", "0.4")
+    killing = threading.Thread(target=kill)
+    killing.start()
+    try:
+        leader.main()
+    finally:
+        done.set()
+        killing.join()
+    print(f"SEED={SEED} killed {len(killed)}")
+
+
+few_or_many = pytest.mark.parametrize(
+    "kills", [pytest.param(3, id="few"), pytest.param(20, id="many", marks=pytest.mark.long)]
+)
+
+
+def started_by(process: int) -> list[int]:
+    """The processes that multiprocessing has started in another one."""
+    found = []
+    for child in psutil.Process(process).children():
+        with contextlib.suppress(psutil.Error):  # it has ended
+            if "spawn_main" in " ".join(child.cmdline()):
+                found.append(child.pid)
+    return found
+
+
+@few_or_many
+def test_killed_training_processes_cost_no_more_than_their_trainings(expected, monkeypatch, kills):
+    monkeypatch.setenv(cluster.WORKERS, "2")
+    monkeypatch.setattr(cluster, "RETRIES", kills)
+    killed_at_random(monkeypatch, kills, lambda: started_by(os.getpid()))
+    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+
+
+def test_of_many_trials_each_is_finished_once(workspace, short, monkeypatch):
+    monkeypatch.setenv(cluster.WORKERS, "4")
+    monkeypatch.setenv("TRAININGS_LOG", str(workspace / "log.txt"))
+    record("trials=200", "round_size=200", "rungs=1")
+    finished = Counter((workspace / "log.txt").read_text().splitlines())
+    assert len(finished) == 200
+    assert set(finished.values()) == {1}
+
+
+def test_a_training_that_hangs_is_ended_and_begun_anew(expected, workspace, monkeypatch, capsys):
+    monkeypatch.setenv(cluster.WORKERS, "2")
+    monkeypatch.setattr(cluster, "LEAST_SECONDS", 2)
+    (workspace / "stop").touch()
+    monkeypatch.setenv("TRAININGS_STOPPED", str(workspace / "stop"))
+    assert record() == expected
+    assert " has finished nothing for too long; its training begins anew\n" in capsys.readouterr().out
+
+
+def test_a_fault_of_the_users_in_a_training_is_one_line(workspace, short, monkeypatch):
+    monkeypatch.setenv(cluster.WORKERS, "2")
+    monkeypatch.setenv("TRAININGS_BROKEN", "params.yaml: one line")
+    with pytest.raises(UserError, match=r"^params\.yaml: one line$"):
+        leader.main()
+
+
+class Remote:
+    """A scheduler and its workers, as one starts them by hand, but with the trainings of trainings.py."""
+
+    def __init__(self, folder: Path, **environment: str):
+        self.folder = folder
+        added = {"PYTHONPATH": str(Path(__file__).parent), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20"}
+        self.environment = project.environment(**added, **environment)
+        self.processes: dict[str, subprocess.Popen] = {}
+        self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", folder / "scheduler.json")
+        eventually(lambda: (folder / "scheduler.json").exists())
+        self.address = json.loads((folder / "scheduler.json").read_text())["address"]
+
+    def start(self, name: str, *options: str | Path, cwd: Path = project.ROOT, preload: str = worker.__name__) -> None:
+        """Start the scheduler, or a worker of this name."""
+        if name != "scheduler":
+            options = (self.address, "--nthreads", "1", "--name", name, "--local-directory", self.folder, *options)
+            options = (*options, "--preload", preload, "--preload", "trainings")
+        with (self.folder / f"{name}.log").open("w") as log:
+            self.processes[name] = subprocess.Popen(
+                [sys.executable, "-m", "dask", name if name == "scheduler" else "worker", "--no-dashboard", *options],
+                cwd=cwd,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def count(self) -> int:
+        """The workers that have joined."""
+        with distributed.Client(self.address) as client:
+            return len(client.scheduler_info()["workers"])
+
+    def pids(self) -> list[int]:
+        """Of the workers; their nannies start others in their place."""
+        return [
+            each for name, process in self.processes.items() if name != "scheduler" for each in started_by(process.pid)
+        ]
+
+    def log(self, name: str) -> str:
+        return (self.folder / f"{name}.log").read_text()
+
+    def stop(self, name: str) -> None:
+        process = self.processes.pop(name)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def close(self) -> None:
+        for name in list(self.processes):
+            self.stop(name)
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def two_workers(tmp_path_factory) -> Iterator[Remote]:
+    remote = Remote(tmp_path_factory.mktemp("cluster"))
+    try:
+        remote.start("one")
+        remote.start("two")
+        eventually(lambda: remote.count() == 2)
+        yield remote
+    finally:
+        remote.close()
+
+
+@pytest.fixture
+def remote(two_workers, workspace, monkeypatch) -> Remote:
+    """The workers, named in the environment."""
+    monkeypatch.setenv(cluster.ADDRESS, two_workers.address)
+    return two_workers
+
+
+def test_a_cluster_gives_the_record_of_one_process(expected, remote, capsys):
+    """Its workers lack the data, which come from the leader."""
+    assert record() == expected
+    assert f"{remote.address}: 2 workers\n" in capsys.readouterr().out
+
+
+@few_or_many
+def test_killed_workers_cost_no_more_than_their_trainings(expected, remote, monkeypatch, kills):
+    killed_at_random(monkeypatch, kills, remote.pids)
+    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+
+
+def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, tmp_path, capsys):
+    other = tmp_path / "other"
+    for folder in ("study", "stages"):
+        shutil.copytree(project.ROOT / folder, other / folder)
+    shutil.copy(project.ROOT / worker.LOCK, other)
+    with (other / "study/training/fit.py").open("a") as file:
+        file.write("# another\n")
+    remote.start("other", "--no-nanny", cwd=other)
+    remote.start("none", "--no-nanny", preload="trainings")
+    try:
+        eventually(lambda: remote.count() == 4)
+        assert record() == expected
+    finally:
+        for name in ("other", "none"):
+            remote.stop(name)
+        eventually(lambda: remote.count() == 2)
+    printed = capsys.readouterr().out
+    assert " is not used: study/training/fit.py differs; give it this commit and start it anew\n" in printed
+    assert " is not used: it was not started with --preload study.training.worker\n" in printed
+
+
+def run_leader(server, remote: Remote) -> subprocess.Popen:
+    """A search in a process of its own, which has printed that a training has ended."""
+    environment = project.environment(**server.environment, **{cluster.ADDRESS: remote.address})
+    process = subprocess.Popen(
+        [server.python, "-m", "leader"],
+        env=environment | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if "validation ROC-AUC" in line:
+            return process
+    raise AssertionError(process.stderr.read())
+
+
+def test_a_killed_leader_goes_on_with_what_was_trained(expected, remote, server, workspace, monkeypatch):
+    leading = run_leader(server, remote)
+    leading.kill()
+    leading.wait()
+    kept = list(files.CHECKPOINTS.rglob("result.json"))
+    stamps = [path.stat().st_mtime_ns for path in kept]
+    leader.main()
+    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+    assert kept
+    assert [path.stat().st_mtime_ns for path in kept] == stamps
+
+
+def test_a_killed_scheduler_is_one_line_and_the_next_search_goes_on(expected, remote, server, monkeypatch, tmp_path):
+    """The last test of these workers."""
+    leading = run_leader(server, remote)
+    remote.stop("scheduler")
+    error = leading.communicate(timeout=SECONDS)[1]
+    assert (
+        error
+        == f"error: {remote.address}: the scheduler is gone; start it, then `dvc repro` goes on from what was trained\n"
+    )
+    assert leading.returncode == 1
+    kept = list(files.CHECKPOINTS.rglob("result.json"))
+    assert kept
+    monkeypatch.delenv(cluster.ADDRESS)
+    monkeypatch.setenv(cluster.WORKERS, "2")
+    leader.main()
+    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+
+
+def test_without_a_scheduler_the_address_is_named(workspace, monkeypatch):
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setenv(cluster.ADDRESS, "tcp://127.0.0.1:1")
+    with pytest.raises(UserError, match=r"^DASK_SCHEDULER_ADDRESS: no scheduler answers at tcp://127\.0\.0\.1:1: "):
+        leader.main()
