@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WORKERS, ADDRESS = "STUDY_WORKERS", "DASK_SCHEDULER_ADDRESS"
 MOST_WORKERS = 256
 RETRIES = 5  # of a training that ends by a fault of its machine
-CONNECT_SECONDS = 30
+RESTART_SECONDS = 30
 WATCH_SECONDS = 1
 # A worker hangs that has finished nothing for so many times the longest that a training may take, judged by the slowest
 # epoch so far, and for so many seconds. The factor doubles with each restart: what is only slow ends some day.
@@ -112,7 +112,7 @@ def _remote(address: str) -> Iterator["Client"]:
     """A cluster that is there, to whose scheduler the data go, for workers that lack them."""
     distributed = _distributed(ADDRESS)
     try:
-        client = distributed.Client(address, timeout=CONNECT_SECONDS)
+        client = distributed.Client(address)
     except (OSError, TypeError, ValueError) as error:  # TypeError: tls:// without certificates
         raise UserError(f"{ADDRESS}: no scheduler answers at {address}: {first_line(error)}") from None
     with client:
@@ -249,7 +249,7 @@ class Cluster:
         others = [address for address in others if not busy.get(address)]
         if others:
             with contextlib.suppress(ValueError):  # they have no nanny
-                self.client.restart_workers(others, timeout=CONNECT_SECONDS, raise_for_error=False)
+                self.client.restart_workers(others, timeout=RESTART_SECONDS, raise_for_error=False)
 
     def _hanging(self, processing: Mapping[str, Sequence[str]], epochs: int) -> list[str]:
         """The addresses of workers whose tasks have stayed the same for too long."""

@@ -30,6 +30,7 @@ from study.data import arrays
 from study.runtime import UserError
 from study.training import cluster, worker
 
+dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed", reason="`make extras` is to install its packages")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -272,7 +273,8 @@ def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, t
 
 def run_leader(server, remote: Remote) -> subprocess.Popen:
     """A search in a process of its own, which has printed that a training has ended."""
-    environment = project.environment(**server.environment, **{cluster.ADDRESS: remote.address})
+    settings = {cluster.ADDRESS: remote.address, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s"}
+    environment = project.environment(**server.environment, **settings)
     process = subprocess.Popen(
         [server.python, "-m", "leader"],
         env=environment | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONUNBUFFERED": "1"},
@@ -317,7 +319,9 @@ def test_a_killed_scheduler_is_one_line_and_the_next_search_goes_on(expected, re
 
 
 def test_without_a_scheduler_the_address_is_named(workspace, monkeypatch):
-    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
     monkeypatch.setenv(cluster.ADDRESS, "tcp://127.0.0.1:1")
-    with pytest.raises(UserError, match=r"^DASK_SCHEDULER_ADDRESS: no scheduler answers at tcp://127\.0\.0\.1:1: "):
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
+        pytest.raises(UserError, match=r"^DASK_SCHEDULER_ADDRESS: no scheduler answers at tcp://127\.0\.0\.1:1: "),
+    ):
         leader.main()
