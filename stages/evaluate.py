@@ -11,6 +11,7 @@ from study.models import keras_file, repeats_file
 from study.params.load import load
 from study.review import evaluation
 from study.runtime import UserError
+from study.training import gpus
 
 
 def main(*names: str) -> None:
@@ -18,6 +19,7 @@ def main(*names: str) -> None:
         raise UserError("evaluate takes the name of one model: python -m stages.evaluate cnn2")
     params = load("threads")
     runtime.use_threads(params.threads)
+    gpus.set_up()
     (name,) = names
     evaluation.evaluate(name, keras_file.read(f"models/{name}.keras"), repeats_file.read(name))
 

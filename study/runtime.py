@@ -92,6 +92,7 @@ def set_up() -> None:
         if name in os.environ:
             sys.exit(f"error: {name} is set and would {effect}; unset it")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # a GPU's memory as it is needed, not all of it for one process
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
     os.environ["MATPLOTLIBRC"] = os.devnull  # in the place of the user's own
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home that it cannot write to

@@ -12,7 +12,7 @@ PACKAGES = ("h5py", "keras", "numpy", "optuna", "scikit-learn", "scipy", "tensor
 # Variables of TensorFlow (its threads among them), oneDNN, OpenMP and the libraries of linear algebra.
 VARIABLES = ("TF_", "XLA_", "ONEDNN_", "DNNL_", "OMP_", "KMP_", "MKL_", "OPENBLAS_")
 NOT_ARITHMETIC = (
-    *("TF_CPP_MIN_LOG_LEVEL", "TF_NUM_INTEROP_THREADS"),
+    *("TF_CPP_MIN_LOG_LEVEL", "TF_FORCE_GPU_ALLOW_GROWTH", "TF_NUM_INTEROP_THREADS"),
     *("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK"),  # scikit-learn sets them when it is imported
     *("TF_CLI_", "TF_TOKEN_", "TF_VAR_"),  # Terraform's
 )

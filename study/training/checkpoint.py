@@ -18,6 +18,7 @@ import numpy as np
 from study import files, inputs
 from study.checkpoints import Claim
 from study.runtime import UserError, check_inputs
+from study.training import gpus
 from study.training.arithmetic import arithmetic
 
 # What Keras' own callbacks learn from one epoch for the next.
@@ -39,7 +40,7 @@ class Checkpoint:
 
     def __init__(self, name: str, **made_from: Any):
         check_inputs()
-        content = json.dumps([made_from, arithmetic(), inputs.code()], sort_keys=True, default=repr)
+        content = json.dumps([made_from, arithmetic() | gpus.arithmetic(), inputs.code()], sort_keys=True, default=repr)
         self.key = hashlib.sha256(content.encode()).hexdigest()
         self._claim = Claim(name, self.key)
         self.folder = self._claim.folder

@@ -15,7 +15,7 @@ from study.models.schema import Block
 from study.runtime import UserError, memory_for
 from study.scoring import scores
 from study.scoring.predict import predict
-from study.training import batches, batchnorm, optimizer, transfer
+from study.training import batches, batchnorm, gpus, optimizer, transfer
 from study.training.checkpoint import Checkpoint, Phase, Row
 from study.training.loop import DivergedError, Run, fit_epochs
 
@@ -81,7 +81,8 @@ def fit_repeats(
     its own seed, so that its weights are those that `fit` gives it alone. `on_epoch` sees the first run.
     """
     first = runs[0]
-    with memory_for(first.name, f"less is needed by a smaller {_sizes(first)}"):
+    gpus.set_up()
+    with memory_for(first.name, f"less is needed by a smaller {_sizes(first)}"), gpus.deterministic(first.name):
         model = _new_model(architecture, first)
         trained = _compiled(model, first)
         untrained = [keras.ops.convert_to_numpy(variable) for variable in trained.optimizer.variables]
