@@ -1,8 +1,6 @@
 """What decides how numbers are rounded, besides the inputs of a training: two runs of one key give the same bytes."""
 
-import hashlib
 import importlib.metadata
-import json
 import os
 import platform
 import re
@@ -30,11 +28,6 @@ def arithmetic() -> dict[str, dict[str, str] | str]:
             if name.startswith(VARIABLES) and not name.startswith(NOT_ARITHMETIC)
         },
     }
-
-
-def kind() -> str:
-    """16 hex digits, the same for the same arithmetic."""
-    return hashlib.sha256(json.dumps(arithmetic(), sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _processor() -> str:

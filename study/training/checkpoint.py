@@ -32,6 +32,12 @@ WEIGHTS = "weights"
 Row = dict[str, float]
 
 
+def kind_of_arithmetic() -> str:
+    """16 hex digits, the same for the same arithmetic."""
+    content = json.dumps(arithmetic() | gpus.arithmetic(), sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
 class Checkpoint:
     """The folder of one training; `made_from` is all that its result depends on besides the code.
 

@@ -12,8 +12,7 @@ from study.models.schema import Block
 from study.params.schema import FAMILIES
 from study.scoring.predict import predict
 from study.scoring.scores import point
-from study.training.arithmetic import kind
-from study.training.checkpoint import Checkpoint, Row, Unkept
+from study.training.checkpoint import Checkpoint, Row, Unkept, kind_of_arithmetic
 from study.training.fit import checkpoint_of, fit, seed_of
 from study.training.loop import DivergedError, Run
 
@@ -86,7 +85,7 @@ def trained(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> 
 
     Raises UserError as `fit` does, but where the loss is not finite.
     """
-    result, model = Result(roc_auc=None, history=[], diverged=None, kind=kind()), None
+    result, model = Result(roc_auc=None, history=[], diverged=None, kind=kind_of_arithmetic()), None
     try:
         run = run_of(task, prepared, checkpoint)
         model, _ = fit(scripts.architecture(task["script"]), run, result["history"].append)

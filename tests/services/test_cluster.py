@@ -325,3 +325,23 @@ def test_without_a_scheduler_the_address_is_named(workspace, monkeypatch):
         pytest.raises(UserError, match=r"^DASK_SCHEDULER_ADDRESS: no scheduler answers at tcp://127\.0\.0\.1:1: "),
     ):
         leader.main()
+
+
+@pytest.mark.parametrize(
+    "workers", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(4, marks=pytest.mark.long)]
+)
+def test_real_trainings_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers):
+    """A model with its repeats, and a search."""
+    clone = Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
+    for module in (f"stages.train.{project.SMALL_MODEL}", "stages.tune"):
+        done = project.shell(
+            clone, server.python, "-m", module, **server.environment, **{cluster.WORKERS: str(workers)}
+        )
+        assert f"{cluster.WORKERS}={workers}: " in done.stdout
+        assert done.stderr == ""
+    expected, found = project.outputs(small_run[0]), project.outputs(clone)
+    trained = {
+        name for name in found if name.startswith(("models/", "metrics/tune", "metrics/trials", "metrics/validation"))
+    }
+    assert len(trained) == 5
+    assert {name: found[name] for name in trained} == {name: expected[name] for name in trained}
