@@ -218,7 +218,8 @@ class Cluster:
         self._known = set(workers)
         if len(usable) != self._count:
             self._count = len(usable)
-            print(f"{self.name}: {self._count or 'no'} worker{'s' if self._count != 1 else ''}", flush=True)
+            shown = {0: "no worker; waiting for one", 1: "1 worker"}.get(self._count, f"{self._count} workers")
+            print(f"{self.name}: {shown}", flush=True)
 
     def _difference(self, address: str) -> str:
         """The first thing in which a worker differs from this process, or that it is none of this project."""

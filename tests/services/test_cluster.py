@@ -250,6 +250,19 @@ def test_killed_workers_cost_no_more_than_their_trainings(expected, remote, monk
     assert {name: Path(name).read_bytes() for name in RECORD} == expected
 
 
+def test_a_full_disk_costs_a_worker_nothing(expected, remote):
+    """Both workers may write to no file from now on."""
+    workers = [psutil.Process(pid) for pid in remote.pids()]
+    limits = [each.rlimit(psutil.RLIMIT_FSIZE) for each in workers]
+    try:
+        for each, (_, most) in zip(workers, limits, strict=True):
+            each.rlimit(psutil.RLIMIT_FSIZE, (0, most))
+        assert record() == expected
+    finally:
+        for each, limit in zip(workers, limits, strict=True):
+            each.rlimit(psutil.RLIMIT_FSIZE, limit)
+
+
 def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, tmp_path, capsys):
     other = tmp_path / "other"
     for folder in ("study", "stages"):

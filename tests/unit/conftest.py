@@ -97,6 +97,7 @@ def tuned(params) -> dict:
         "model": "cnn2",
         "trials": 5,
         "epochs": 14,
+        "kinds_of_arithmetic": 1,
         "trial": 3,
         "validation_roc_auc": 0.9,
         "values": values,

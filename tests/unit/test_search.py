@@ -204,6 +204,12 @@ def test_tasks_and_results_are_plain_data(search, tmp_path, monkeypatch):
     assert search.record() == expected
 
 
+@pytest.mark.parametrize("kinds", [["a"], ["a", "b"]], ids=["one", "two"])
+def test_a_search_counts_the_kinds_of_arithmetic_of_its_trainings(search, monkeypatch, kinds):
+    monkeypatch.setattr(task, "kind_of_arithmetic", itertools.cycle(kinds).__next__)
+    assert f'"kinds_of_arithmetic": {len(kinds)},' in search.record()[1]
+
+
 def proposals(search: Search, **changes) -> list[dict]:
     return [trial.params for trial in search.study(**changes).trials]
 

@@ -76,6 +76,12 @@ def test_the_ranking_has_a_row_per_model(comparison):
     ]
 
 
+def test_the_report_says_so_if_a_search_mixed_kinds_of_arithmetic(comparison, written):
+    mixed = replace(comparison, tuned=comparison.tuned | {"kinds_of_arithmetic": 2})
+    assert "kinds of arithmetic" not in written(comparison)
+    assert "The search took 5 trials, 14 epochs in all, under 2 kinds of arithmetic, such as" in written(mixed)
+
+
 def test_the_ranking_fits_into_120_columns(comparison):
     assert max(map(len, words.render("ranking", comparison=comparison).splitlines())) <= 120
 
