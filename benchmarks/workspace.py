@@ -21,7 +21,13 @@ from study.params.load import load
 from study.runtime import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-LINKED = ("benchmarks", "dvc.yaml", "stages", "study")  # what stages need of the repository, besides params.yaml
+LINKED = (
+    "benchmarks",
+    "dvc.yaml",
+    "requirements.txt",
+    "stages",
+    "study",
+)  # what stages need of the repository, besides params.yaml
 # The kernel counts memory in KiB, macOS in bytes.
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
