@@ -91,6 +91,7 @@ def measure(folder: Path, count: int, full: int, rungs: list[int]) -> None:
                 epochs=epochs,
                 seed=params.seed,
                 data=arrays.prepared_digest(),
+                keeps_weights=False,
             )
             return [row["val_roc_auc"] for row in train(task)["history"]]
 

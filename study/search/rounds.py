@@ -161,6 +161,7 @@ def rung_of(
                 epochs=each.lengths[len(each.results)],
                 seed=seed,
                 data=data,
+                keeps_weights=False,
             )
             for each in contenders
         ]

@@ -1,5 +1,6 @@
 """What decides how numbers are rounded, besides the inputs of a training: two runs of one key give the same bytes."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -21,7 +22,7 @@ def arithmetic() -> dict[str, dict[str, str] | str]:
     return {
         "processor": _processor(),
         "python": platform.python_version(),
-        "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
+        "packages": _versions(),
         "environment": {
             name: value
             for name, value in sorted(os.environ.items())
@@ -30,6 +31,12 @@ def arithmetic() -> dict[str, dict[str, str] | str]:
     }
 
 
+@functools.cache
+def _versions() -> dict[str, str]:
+    return {package: importlib.metadata.version(package) for package in PACKAGES}
+
+
+@functools.cache
 def _processor() -> str:
     """Its model and instruction sets, as Linux names them; the architecture alone elsewhere."""
     info = Path("/proc/cpuinfo")

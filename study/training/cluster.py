@@ -161,9 +161,10 @@ class Cluster:
 
         Raises UserError where a training cannot be done, and where the scheduler is gone.
         """
-        checkpoints = [checkpoint_of_task(task) for task in tasks]
+        checkpoints: list[Checkpoint] = []
         pending: dict[Future, int] = {}
-        for number, (task, checkpoint) in enumerate(zip(tasks, checkpoints, strict=True)):
+        for number, task in enumerate(tasks):
+            checkpoints.append(checkpoint := checkpoint_of_task(task))
             if not checkpoint.result():
                 key = f"{task['name']}-{checkpoint.key}"
                 pending[self._executor.submit(worker.run, json.dumps(task), self.threads, key=key)] = number

@@ -28,6 +28,7 @@ class Task(TypedDict):
     epochs: int
     seed: int
     data: str  # SHA-256 of data/prepared.npz
+    keeps_weights: bool  # whether those of the trained model are wanted, of a training elsewhere
 
 
 class Result(TypedDict):
@@ -62,6 +63,7 @@ def tasks_of_repeats(name: str, script: str, block: Block, seed: int, block_name
             epochs=block.epochs,
             seed=seed_of(seed, repeat),
             data=arrays.prepared_digest(),
+            keeps_weights=True,
         )
         for repeat in range(block.repeats)
     ]

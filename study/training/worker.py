@@ -178,7 +178,8 @@ def _train(task: str) -> bytes:
         result, model = trained(content, _data[content["data"]], Unkept())
     except UserError as error:
         return pack({"fault": str(error)})
-    return pack({"result": result, "seconds": time.monotonic() - started}, model.get_weights() if model else ())
+    weights = model.get_weights() if model and content["keeps_weights"] else ()
+    return pack({"result": result, "seconds": time.monotonic() - started}, weights)
 
 
 def pack(record: dict, weights: Sequence[np.ndarray] = ()) -> bytes:
