@@ -117,6 +117,11 @@ def test_the_page_shows_the_line_of_a_fault(cause, variables, monkeypatch):
     assert f"error: {fault.value} |" in PAGE
 
 
+def test_the_page_shows_the_line_of_a_worker_without_the_preload():
+    reason = object.__new__(cluster.Cluster)._difference("tls://127.0.0.1:44631", {"resources": {}})
+    assert f"is not used: {reason} |" in PAGE
+
+
 def test_a_job_of_slurm_starts_a_worker_of_this_project_that_finds_the_certificates(configured, tmp_path, monkeypatch):
     pytest.importorskip("dask_jobqueue", reason="make extras")
     script = tmp_path / "slurm.py"
