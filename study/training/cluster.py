@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from study.data import arrays
-from study.runtime import UserError, first_line
+from study.runtime import UserError, check_inputs, first_line
 from study.training import worker
 from study.training.checkpoint import Checkpoint
 from study.training.task import Result, Task, checkpoint_of_task
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Security
 
 WORKERS, ADDRESS = "STUDY_WORKERS", "DASK_SCHEDULER_ADDRESS"
 MOST_WORKERS = 256
@@ -111,10 +111,12 @@ def _local(workers: int) -> Iterator["Client"]:
 def _remote(address: str) -> Iterator["Client"]:
     """A cluster that is there, to whose scheduler the data go, for workers that lack them."""
     distributed = _distributed(ADDRESS)
+    if address.startswith("tls://"):
+        _check_certificates(distributed.Security())
     try:
         client = distributed.Client(address)
-    except (OSError, TypeError, ValueError) as error:  # TypeError: tls:// without certificates
-        raise UserError(f"{ADDRESS}: no scheduler answers at {address}: {first_line(error)}") from None
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # RuntimeError: Dask is to refuse tcp://
+        raise UserError(f"{ADDRESS}: cannot connect to {address}: {first_line(error)}") from None
     with client:
         data = arrays.prepared_digest()
         client.publish_dataset(Path(arrays.PREPARED).read_bytes(), name=data, override=True)
@@ -123,6 +125,22 @@ def _remote(address: str) -> Iterator["Client"]:
         finally:
             if client.status == "running":
                 client.unpublish_dataset(data)
+
+
+def _check_certificates(security: "Security") -> None:
+    """Raise UserError where Dask's configuration names no certificates, or such as cannot be used."""
+    authority, certificate, key = security.tls_ca_file, security.tls_client_cert, security.tls_client_key
+    try:
+        if not (authority and certificate):
+            raise FileNotFoundError("none are set")
+        for name in filter(None, (authority, certificate, key)):
+            Path(name).open("rb").close()
+        security.get_connection_args("client")
+    except OSError as error:  # that of OpenSSL, for one, names no file
+        raise UserError(
+            f"{ADDRESS}: Dask's configuration has no certificates for tls:// that can be used: {first_line(error)}; "
+            "docs/scaling.md says how to make them, and to set DASK_CONFIG"
+        ) from None
 
 
 def _distributed(variable: str):
@@ -196,14 +214,13 @@ class Cluster:
             raise UserError(f"{task['title']}: cannot be trained by {self.name}: {first_line(error)}") from None
 
     def _lost(self) -> UserError:
-        return UserError(
-            f"{self.name}: the scheduler is gone; start it, then `dvc repro` goes on from what was trained"
-        )
+        remedy = "start it and its workers, then `dvc repro` goes on from what was trained"
+        return UserError(f"{self.name}: the scheduler is gone; {remedy}")
 
     def _look_after(self, tasks: Sequence[Task]) -> None:
         """Say which workers have come and gone, and restart those that hang."""
         try:
-            self._admit(self.client.scheduler_info()["workers"])
+            self._admit(self._workers())
             for address in self._hanging(self.client.processing(), max(task["epochs"] for task in tasks)):
                 print(f"worker {address} has finished nothing for too long; its training begins anew", flush=True)
                 self._patience *= 2
@@ -211,23 +228,35 @@ class Cluster:
         except (OSError, TimeoutError, futures.CancelledError):
             raise self._lost() from None
 
+    def _workers(self) -> dict[str, dict]:
+        """What the scheduler knows of each worker, by address."""
+        try:
+            return self.client.scheduler_info()["workers"]
+        except KeyError:  # what a client answers whose scheduler is gone
+            raise OSError from None
+
     def _admit(self, workers: Mapping[str, dict]) -> None:
         """Say how many workers there are, and why new ones are not used."""
         usable = [address for address, each in workers.items() if self.place in each["resources"]]
-        for address in workers.keys() - self._known - set(usable):
-            print(f"worker {address} is not used: {self._difference(address)}", flush=True)
+        for address in sorted(workers.keys() - self._known - set(usable)):
+            print(f"worker {address} is not used: {self._difference(address, workers[address])}", flush=True)
         self._known = set(workers)
         if len(usable) != self._count:
             self._count = len(usable)
             shown = {0: "no worker; waiting for one", 1: "1 worker"}.get(self._count, f"{self._count} workers")
             print(f"{self.name}: {shown}", flush=True)
+        if not usable:
+            check_inputs()  # workers of this process end where the code changes
 
-    def _difference(self, address: str) -> str:
+    def _difference(self, address: str, worker_info: Mapping) -> str:
         """The first thing in which a worker differs from this process, or that it is none of this project."""
-        ours, theirs = worker.identity(), self._identities([address]).get(address, {})
-        differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
-        if not theirs or not differing:
+        theirs = self._identities([address]).get(address) if _is_of_this_project(worker_info) else None
+        if theirs is None:
             return f"it was not started with --preload {PRELOAD}"
+        ours = worker.identity()
+        differing = sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
+        if not differing:
+            return "it has changed since; it is asked again when it is restarted"
         name = differing[0]
         further = f" (and {len(differing) - 1} more)" if len(differing) > 1 else ""
         if name.endswith(".py"):
@@ -242,11 +271,11 @@ class Cluster:
 
     def _restart_those_of_other_code(self) -> None:
         """Restart the idle workers that began with other code or packages: with what is installed now they may fit."""
-        busy, workers = self.client.processing(), self.client.scheduler_info()["workers"]
+        busy, workers = self.client.processing(), self._workers()
         others = [
             address
             for address, each in workers.items()
-            if self.place not in each["resources"] and "".join(each["resources"]).startswith(worker.PLACE)
+            if self.place not in each["resources"] and _is_of_this_project(each)
         ]
         others = [address for address in others if not busy.get(address)]
         if others:
@@ -266,6 +295,11 @@ class Cluster:
         for address in hanging:
             del self._busy[address]
         return hanging
+
+
+def _is_of_this_project(worker_info: Mapping) -> bool:
+    """Whether a worker offers a place for trainings, be it for those of other code."""
+    return any(name.startswith(worker.PLACE) for name in worker_info["resources"])
 
 
 def _allow_open_files() -> None:

@@ -81,9 +81,10 @@ def run(task: str, threads: int) -> bytes:
     """Train a task, which is JSON, with so many threads. The answer is an archive, as `pack` makes it.
 
     Its record has the `result` and the `seconds` that it took; or `fault`, the line of a UserError. Raises
-    BrokenExecutor where the process that trains ends before.
+    BrokenExecutor where the process that trains ends before, and Reschedule where the code on the disk has changed
+    since this worker offered a place for it: then the worker is restarted.
     """
-    from distributed import get_client, get_worker
+    from distributed import Reschedule, get_client, get_worker
 
     this, data = get_worker(), json.loads(task)["data"]
     trainer = _trainers.get(this)
@@ -91,6 +92,10 @@ def run(task: str, threads: int) -> bytes:
         if trainer is None or trainer.threads != threads:
             end_training(this)
             trainer = _trainers[this] = Trainer(threads)
+            if trainer.identity() != identity():
+                end_training(this)
+                this.loop.add_callback(this.close_gracefully, restart=True)
+                raise Reschedule
         if not trainer.has(data):
             trainer.take(get_client().get_dataset(data))
         return trainer.train(task)
@@ -112,6 +117,10 @@ class Trainer:
         self.threads = threads
         self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, [threads])
         self._process: int = self._pool.submit(os.getpid).result()  # once it has imported all that it needs
+
+    def identity(self) -> dict[str, str]:
+        """Its own, which differs from the worker's where the code has changed since that began."""
+        return self._pool.submit(identity).result()
 
     def has(self, data: str) -> bool:
         """Whether it has the data of this SHA-256, or finds them in its working folder."""
@@ -140,6 +149,8 @@ def _begin(threads: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     runtime.set_up()
     importlib.import_module("study.training.task")
+    for script in (inputs.ROOT / "stages/train").glob("*.py"):  # what is edited from now on changes nothing here
+        importlib.import_module(f"stages.train.{script.stem}")
     runtime.end_imports()
     runtime.use_threads(threads)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)

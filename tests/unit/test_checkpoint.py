@@ -1,6 +1,5 @@
 """A killed training goes on as if it never was, and from the state of the same inputs only."""
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -14,6 +13,7 @@ from networks import PLATEAU, TINY, Killed, as_run
 from study import files, inputs, runtime
 from study.params.schema import override
 from study.runtime import UserError
+from study.training import arithmetic
 from study.training.checkpoint import Checkpoint, Phase, Row
 from study.training.fit import fit
 
@@ -116,11 +116,11 @@ def changed_run(changed: str, block, prepared, monkeypatch):
         case "code":
             monkeypatch.setattr(inputs, "code", lambda: {"study.training.fit": "changed"})
         case "packages":
-            monkeypatch.setattr(importlib.metadata, "version", lambda package: "0")
+            monkeypatch.setattr(arithmetic, "_versions", lambda: {"keras": "0"})
         case "python":
             monkeypatch.setattr(platform, "python_version", lambda: "3.0")
         case "processor":
-            monkeypatch.setattr(platform, "machine", lambda: "another")
+            monkeypatch.setattr(arithmetic, "_processor", lambda: "another")
         case "threads":
             runtime.use_threads(3)
         case "variables":
