@@ -251,17 +251,13 @@ def test_killed_workers_cost_no_more_than_their_trainings(expected, remote, monk
 
 
 def test_a_full_disk_costs_a_worker_nothing(expected, remote):
-    """Both workers may write to no file, once they have begun."""
+    """The processes that train may write to no file, once they have begun."""
     record()
-    workers = [psutil.Process(pid) for pid in remote.pids()]
-    limits = [each.rlimit(psutil.RLIMIT_FSIZE) for each in workers]
-    try:
-        for each, (_, most) in zip(workers, limits, strict=True):
-            each.rlimit(psutil.RLIMIT_FSIZE, (0, most))
-        assert record() == expected
-    finally:
-        for each, limit in zip(workers, limits, strict=True):
-            each.rlimit(psutil.RLIMIT_FSIZE, limit)
+    training = [psutil.Process(pid) for worker_pid in remote.pids() for pid in started_by(worker_pid)]
+    assert training
+    for each in training:
+        each.rlimit(psutil.RLIMIT_FSIZE, (0, 0))
+    assert record() == expected
 
 
 def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, tmp_path, capsys):
