@@ -37,7 +37,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 RECORD = ("metrics/trials.csv", "metrics/tune.json")
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
 SECONDS = 60
-TRAININGS = 12 + 2 * 2  # of leader.TUNE: both rungs of two rounds
 
 
 @pytest.fixture
@@ -67,9 +66,12 @@ def short(monkeypatch) -> None:
 def record(*changes: str) -> dict[str, bytes]:
     """Search, and what it wrote; the next search begins anew."""
     leader.main(*changes)
-    written = {name: Path(name).read_bytes() for name in RECORD}
     files.clear(files.CHECKPOINTS)
-    return written
+    return written()
+
+
+def written() -> dict[str, bytes]:
+    return {name: Path(name).read_bytes() for name in RECORD}
 
 
 @pytest.fixture
@@ -88,10 +90,9 @@ def test_any_number_of_workers_gives_the_record_of_one_process(expected, monkeyp
     assert record() == expected
 
 
-def killed_at_random(monkeypatch, kills: int, victims: Callable[[], list[int]]) -> None:
-    """Search while so many of the victims, by their process ids, are killed at random instants."""
-    draw, done = random.Random(SEED), threading.Event()
-    killed = []
+def assert_kills_change_nothing(expected, monkeypatch, kills: int, victims: Callable[[], list[int]]) -> None:
+    """Search, again and again, until so many of the victims, by their process ids, were killed at random instants."""
+    draw, killed, done = random.Random(SEED), [], threading.Event()
 
     def kill() -> None:
         while len(killed) < kills and not done.wait(draw.uniform(0.05, 0.5)):
@@ -101,15 +102,17 @@ def killed_at_random(monkeypatch, kills: int, victims: Callable[[], list[int]]) 
                     os.kill(chosen, signal.SIGKILL)
                     killed.append(chosen)
 
-    monkeypatch.setenv("TRAININGS_SECONDS", "0.4")
+    print(f"SEED={SEED}")
+    monkeypatch.setenv("TRAININGS_SECONDS", "0.2")
     killing = threading.Thread(target=kill)
     killing.start()
     try:
-        leader.main()
+        while killing.is_alive():
+            assert record() == expected
     finally:
         done.set()
         killing.join()
-    print(f"SEED={SEED} killed {len(killed)}")
+    assert len(killed) == kills
 
 
 few_or_many = pytest.mark.parametrize(
@@ -131,8 +134,7 @@ def started_by(process: int) -> list[int]:
 def test_killed_training_processes_cost_no_more_than_their_trainings(expected, monkeypatch, kills):
     monkeypatch.setenv(cluster.WORKERS, "2")
     monkeypatch.setattr(cluster, "RETRIES", kills)
-    killed_at_random(monkeypatch, kills, lambda: started_by(os.getpid()))
-    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+    assert_kills_change_nothing(expected, monkeypatch, kills, lambda: started_by(os.getpid()))
 
 
 def test_of_many_trials_each_is_finished_once(workspace, short, monkeypatch):
@@ -221,7 +223,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory) -> Iterator[Remote]:
-    remote = Remote(tmp_path_factory.mktemp("cluster"))
+    remote = Remote(tmp_path_factory.mktemp("cluster"), TRAININGS_SECONDS="0.1")
     try:
         remote.start("one")
         remote.start("two")
@@ -246,8 +248,7 @@ def test_a_cluster_gives_the_record_of_one_process(expected, remote, capsys):
 
 @few_or_many
 def test_killed_workers_cost_no_more_than_their_trainings(expected, remote, monkeypatch, kills):
-    killed_at_random(monkeypatch, kills, remote.pids)
-    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+    assert_kills_change_nothing(expected, monkeypatch, kills, remote.pids)
 
 
 def test_a_full_disk_costs_a_worker_nothing(expected, remote):
@@ -305,7 +306,7 @@ def test_a_killed_leader_goes_on_with_what_was_trained(expected, remote, server,
     kept = list(files.CHECKPOINTS.rglob("result.json"))
     stamps = [path.stat().st_mtime_ns for path in kept]
     leader.main()
-    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+    assert written() == expected
     assert kept
     assert [path.stat().st_mtime_ns for path in kept] == stamps
 
@@ -323,7 +324,7 @@ def test_a_killed_scheduler_is_one_line_and_the_next_search_goes_on(expected, se
     assert kept
     monkeypatch.setenv(cluster.WORKERS, "2")
     leader.main()
-    assert {name: Path(name).read_bytes() for name in RECORD} == expected
+    assert written() == expected
 
 
 def test_without_a_scheduler_the_address_is_named(workspace, monkeypatch):

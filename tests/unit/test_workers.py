@@ -111,3 +111,31 @@ def test_what_a_worker_packs_is_unpacked():
 def test_a_damaged_answer_is_refused_in_one_line():
     with pytest.raises(UserError, match=r"^trial 1 of cnn2: is not a readable \.npz of plain arrays"):
         worker.unpack(b"damaged", "trial 1 of cnn2")
+
+
+def test_a_worker_whose_code_changed_after_it_began_is_restarted_and_trains_nothing(monkeypatch):
+    distributed = pytest.importorskip("distributed", reason="needs the extra cluster: make extras")
+
+    class OfOtherCode:
+        threads, ended = 2, False
+
+        def identity(self) -> dict[str, str]:
+            return {"study/files.py": "changed"}
+
+        def end(self) -> None:
+            OfOtherCode.ended = True
+
+    class DaskWorker:
+        """In the place of one that Dask started."""
+
+        def close_gracefully(self, restart: bool) -> None:
+            """What `run` asks its loop for."""
+
+    asked, dask_worker = [], DaskWorker()
+    dask_worker.loop = SimpleNamespace(add_callback=lambda callback, **options: asked.append((callback, options)))
+    monkeypatch.setattr(distributed, "get_worker", lambda: dask_worker)
+    monkeypatch.setattr(worker, "Trainer", lambda threads: OfOtherCode())
+    with pytest.raises(distributed.Reschedule):
+        worker.run('{"data": "0"}', 2)
+    assert asked == [(dask_worker.close_gracefully, {"restart": True})]
+    assert OfOtherCode.ended
