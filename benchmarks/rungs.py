@@ -25,7 +25,8 @@ from study.data import arrays
 from study.params.load import load
 from study.params.schema import override
 from study.search import space
-from study.training.task import Task, train
+from study.search.training import train
+from study.training.task import Task
 
 MODEL = "cnn2_dropout"
 SEED = 0
@@ -91,6 +92,7 @@ def measure(folder: Path, count: int, full: int, rungs: list[int]) -> None:
                 epochs=epochs,
                 seed=params.seed,
                 data=arrays.prepared_digest(),
+                weights=None,
                 keeps_weights=False,
             )
             return [row["val_roc_auc"] for row in train(task)["history"]]

@@ -199,7 +199,8 @@ def read_npz(
     of them, holds two of a name, more than memory, or pickled objects, which are never loaded.
     """
     path = source if isinstance(source, str | Path) else source.name
-    remember(path)
+    if not isinstance(source, io.BytesIO):
+        remember(path)
     try:
         with zipfile.ZipFile(source) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]

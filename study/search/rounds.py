@@ -14,14 +14,16 @@ import optuna
 from optuna.trial import TrialState
 
 from study.data import arrays
+from study.models import scripts
 from study.models.schema import Block
 from study.params.schema import Space, Tune, override
 from study.progress import Estimate
 from study.runtime import UserError
 from study.search import space
 from study.search.journal import Journal
-from study.training.fit import seed_of
-from study.training.task import Result, Task, train
+from study.search.training import train
+from study.training.fit import seed_of, weights_digest
+from study.training.task import Result, Task
 
 
 class Executor(Protocol):
@@ -148,6 +150,7 @@ def rung_of(
 ) -> Callable[[list[Contender]], None]:
     """What trains contenders for their next rung, shows how each ends, and adds the results to them."""
 
+    scripts.architecture(model)  # its code belongs to the keys of checkpoints
     data = arrays.prepared_digest()
 
     def train_rung(contenders: list[Contender]) -> None:
@@ -161,6 +164,7 @@ def rung_of(
                 epochs=each.lengths[len(each.results)],
                 seed=seed,
                 data=data,
+                weights=weights_digest(each.block),
                 keeps_weights=False,
             )
             for each in contenders

@@ -54,7 +54,7 @@ def connected(trainings: int = MOST_WORKERS) -> Iterator["Cluster | None"]:
             yield Cluster(client, address)
     elif workers and trainings > 1:
         with _local(min(workers, trainings)) as client:
-            yield Cluster(client, f"{WORKERS}={workers}")
+            yield Cluster(client, f"{WORKERS}={workers}", is_local=True)
     else:
         yield None
 
@@ -87,7 +87,7 @@ def _is_safe(address: str) -> bool:
 
 @contextlib.contextmanager
 def _local(workers: int) -> Iterator["Client"]:
-    """Workers in this process, each with one of its own that trains; they listen to no network."""
+    """Workers in this process, each with one of its own that trains. Only Dask's pages are served, on 127.0.0.1."""
     distributed = _distributed(WORKERS)
     import dask
 
@@ -120,11 +120,7 @@ def _remote(address: str) -> Iterator["Client"]:
     with client:
         data = arrays.prepared_digest()
         client.publish_dataset(Path(arrays.PREPARED).read_bytes(), name=data, override=True)
-        try:
-            yield client
-        finally:
-            if client.status == "running":
-                client.unpublish_dataset(data)
+        yield client  # the data stay there, for other leaders
 
 
 def _check_certificates(security: "Security") -> None:
@@ -157,18 +153,22 @@ def _distributed(variable: str):
 class Cluster:
     """Runs tasks on the workers of a scheduler that have this process's code and packages."""
 
-    def __init__(self, client: "Client", name: str):
-        self.client, self.name = client, name
+    def __init__(self, client: "Client", name: str, is_local: bool = False):
+        self.client, self.name, self.is_local = client, name, is_local
         self.threads = int(os.environ["TF_NUM_INTRAOP_THREADS"])
         self.place = worker.place(worker.identity())
         self._executor = client.get_executor(retries=RETRIES, pure=False, resources={self.place: 1})
+        self._keys: set[str] = set()  # of the tasks that were sent
         self._known: set[str] = set()  # addresses of workers, also of those that are not used
         self._count = -1  # of workers that are used
         self._busy: dict[str, tuple[frozenset[str], float]] = {}  # keys of tasks of a worker, and since when
         self._slowest = 0.0  # seconds of an epoch
         self._patience = PATIENCE
         _allow_open_files()
-        self._restart_those_of_other_code()
+        try:
+            self._restart_those_of_other_code()
+        except OSError:
+            raise self._lost() from None
 
     def results(self, tasks: Sequence[Task]) -> Iterator[Result]:
         """The results of tasks, in their order."""
@@ -183,8 +183,9 @@ class Cluster:
         pending: dict[Future, int] = {}
         for number, task in enumerate(tasks):
             checkpoints.append(checkpoint := checkpoint_of_task(task))
-            if not checkpoint.result():
+            if not _is_kept(checkpoint, task):
                 key = f"{task['name']}-{checkpoint.key}"
+                self._keys.add(key)
                 pending[self._executor.submit(worker.run, json.dumps(task), self.threads, key=key)] = number
         for number, checkpoint in enumerate(checkpoints):
             while number in pending.values():
@@ -222,7 +223,8 @@ class Cluster:
         try:
             self._admit(self._workers())
             for address in self._hanging(self.client.processing(), max(task["epochs"] for task in tasks)):
-                print(f"worker {address} has finished nothing for too long; its training begins anew", flush=True)
+                where = "" if self.is_local else f" on {address}"
+                print(f"a training{where} takes too long; it is ended and begins anew", flush=True)
                 self._patience *= 2
                 self.client.run(worker.end_training, workers=[address], on_error="ignore")
         except (OSError, TimeoutError, futures.CancelledError):
@@ -231,7 +233,7 @@ class Cluster:
     def _workers(self) -> dict[str, dict]:
         """What the scheduler knows of each worker, by address."""
         try:
-            return self.client.scheduler_info()["workers"]
+            return self.client.scheduler_info(n_workers=-1)["workers"]
         except KeyError:  # what a client answers whose scheduler is gone
             raise OSError from None
 
@@ -246,7 +248,9 @@ class Cluster:
             shown = {0: "no worker; waiting for one", 1: "1 worker"}.get(self._count, f"{self._count} workers")
             print(f"{self.name}: {shown}", flush=True)
         if not usable:
-            check_inputs()  # workers of this process end where the code changes
+            check_inputs()
+            if self.is_local:  # they end where the code on the disk is no longer that of this process
+                raise UserError(f"{self.name}: a file of stages or study changed; run `dvc repro` again")
 
     def _difference(self, address: str, worker_info: Mapping) -> str:
         """The first thing in which a worker differs from this process, or that it is none of this project."""
@@ -275,17 +279,16 @@ class Cluster:
         others = [
             address
             for address, each in workers.items()
-            if self.place not in each["resources"] and _is_of_this_project(each)
+            if self.place not in each["resources"] and _is_of_this_project(each) and each["nanny"]
         ]
-        others = [address for address in others if not busy.get(address)]
-        if others:
-            with contextlib.suppress(ValueError):  # they have no nanny
-                self.client.restart_workers(others, timeout=RESTART_SECONDS, raise_for_error=False)
+        if idle := [address for address in others if not busy.get(address)]:
+            self.client.restart_workers(idle, timeout=RESTART_SECONDS, raise_for_error=False)
 
     def _hanging(self, processing: Mapping[str, Sequence[str]], epochs: int) -> list[str]:
         """The addresses of workers whose tasks have stayed the same for too long."""
         now = time.monotonic()
-        busy = {address: frozenset(keys) for address, keys in processing.items() if keys}
+        ours = {address: frozenset(keys) for address, keys in processing.items() if self._keys.issuperset(keys)}
+        busy = {address: keys for address, keys in ours.items() if keys}
         self._busy = {
             address: self._busy[address] if self._busy.get(address, (None,))[0] == keys else (keys, now)
             for address, keys in busy.items()
@@ -300,6 +303,12 @@ class Cluster:
 def _is_of_this_project(worker_info: Mapping) -> bool:
     """Whether a worker offers a place for trainings, be it for those of other code."""
     return any(name.startswith(worker.PLACE) for name in worker_info["resources"])
+
+
+def _is_kept(checkpoint: Checkpoint, task: Task) -> bool:
+    """Whether all that is wanted of a training is there."""
+    result = checkpoint.result()
+    return bool(result) and bool(result["diverged"] or checkpoint.weights() or not task["keeps_weights"])
 
 
 def _allow_open_files() -> None:

@@ -40,9 +40,15 @@ def start(
 def checkpoint_of(name: str, block: Block, seed: int, epochs: int, data: str) -> Checkpoint:
     """The checkpoint of a training on the data/prepared.npz of this SHA-256."""
     inputs = {"block": block.model_dump(exclude={"repeats"}), "seed": seed, "epochs": epochs, "data": data}
-    if block.is_pretrained and Path(block.weights).is_file():
-        inputs["weights"] = files.sha256(block.weights)
+    if weights := weights_digest(block):
+        inputs["weights"] = weights
     return Checkpoint(name, **inputs)
+
+
+def weights_digest(block: Block) -> str | None:
+    """SHA-256 of the file of weights that a block names; None, if it names none that is there."""
+    is_file = block.is_pretrained and Path(block.weights).is_file()
+    return files.sha256(block.weights) if is_file else None
 
 
 def seed_of(seed: int, repeat: int) -> int:
@@ -85,12 +91,12 @@ def fit_repeats(
     with memory_for(first.name, f"less is needed by a smaller {_sizes(first)}"), gpus.deterministic(first.name):
         model = _new_model(architecture, first)
         trained = _compiled(model, first)
-        untrained = [keras.ops.convert_to_numpy(variable) for variable in trained.optimizer.variables]
+        initial = [keras.ops.convert_to_numpy(variable) for variable in trained.optimizer.variables]
         averaged = mirror_averaged(model) if first.block.mirror_average else model
         yield averaged, _train(trained, first, on_epoch, callbacks)
         for run in runs[1:]:
             _assign(model.variables, _new_model(architecture, run).variables)
-            _assign(trained.optimizer.variables, untrained)
+            _assign(trained.optimizer.variables, initial)
             yield averaged, _train(trained, run, lambda row: None, ())
 
 
@@ -103,7 +109,7 @@ def _compiled(model: keras.Model, run: Run) -> keras.Model:
     )
 
 
-def untrained(architecture: Architecture, run: Run) -> keras.Model:
+def empty_model(architecture: Architecture, run: Run) -> keras.Model:
     """A model that takes the weights of the one that `fit` returns."""
     model = _built(architecture, run)
     return mirror_averaged(model) if run.block.mirror_average else model

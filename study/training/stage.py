@@ -20,7 +20,7 @@ from study.scoring.scores import DECIMALS, point, scores
 from study.training import cluster, live
 from study.training.checkpoint import Row, Unkept
 from study.training.cluster import Cluster
-from study.training.fit import fit_repeats, untrained
+from study.training.fit import empty_model, fit_repeats
 from study.training.loop import DivergedError
 from study.training.task import Task, checkpoint_of_task, run_of, tasks_of_repeats
 
@@ -95,7 +95,7 @@ def fit_elsewhere(
         if result["diverged"]:
             raise DivergedError(result["diverged"])
         if model is None:
-            model = untrained(architecture, run_of(task, prepared, Unkept()))
+            model = empty_model(architecture, run_of(task, prepared, Unkept()))
             for row in result["history"]:
                 on_epoch(row)
         model.set_weights(weights)

@@ -7,18 +7,18 @@ from typing_extensions import TypedDict
 
 from study.data import arrays
 from study.data.arrays import Prepared
-from study.models import scripts
+from study.models.architecture import Architecture
 from study.models.schema import Block
 from study.params.schema import FAMILIES
 from study.scoring.predict import predict
 from study.scoring.scores import point
 from study.training.checkpoint import Checkpoint, Row, Unkept, kind_of_arithmetic
-from study.training.fit import checkpoint_of, fit, seed_of
+from study.training.fit import checkpoint_of, fit, seed_of, weights_digest
 from study.training.loop import DivergedError, Run
 
 
 class Task(TypedDict):
-    """What a training depends on besides the code."""
+    """A training: what it depends on besides the code, and what is to be said and kept of it."""
 
     name: str  # of its checkpoint
     title: str  # in what is printed
@@ -28,6 +28,7 @@ class Task(TypedDict):
     epochs: int
     seed: int
     data: str  # SHA-256 of data/prepared.npz
+    weights: str | None  # SHA-256 of the file that the block names, if it does
     keeps_weights: bool  # whether those of the trained model are wanted, of a training elsewhere
 
 
@@ -38,17 +39,6 @@ class Result(TypedDict):
     history: list[Row]  # as `fit` returns it
     diverged: str | None  # the message of the DivergedError
     kind: str  # of the arithmetic that it was trained with
-
-
-def train(task: Task) -> Result:
-    """Train in this process, or take the result that a killed process has kept."""
-    checkpoint = checkpoint_of_task(task)
-    result = checkpoint.result()
-    print(f"{task['title']}, epochs: {task['epochs']}{' (finished before)' if result else ''}", flush=True)
-    if not result:
-        result, _ = trained(task, arrays.read_prepared(), checkpoint)
-        checkpoint.finish(result)
-    return result
 
 
 def tasks_of_repeats(name: str, script: str, block: Block, seed: int, block_name: str) -> list[Task]:
@@ -63,6 +53,7 @@ def tasks_of_repeats(name: str, script: str, block: Block, seed: int, block_name
             epochs=block.epochs,
             seed=seed_of(seed, repeat),
             data=arrays.prepared_digest(),
+            weights=weights_digest(block),
             keeps_weights=True,
         )
         for repeat in range(block.repeats)
@@ -74,7 +65,7 @@ def run_of(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> R
 
 
 def checkpoint_of_task(task: Task) -> Checkpoint:
-    scripts.architecture(task["script"])  # its code belongs to the key
+    """Its key holds the code that is loaded: the script's, too, from then on that it was imported."""
     return checkpoint_of(task["name"], block_of(task), task["seed"], task["epochs"], task["data"])
 
 
@@ -82,7 +73,9 @@ def block_of(task: Task) -> Block:
     return FAMILIES[task["block"]["family"]].model_validate(task["block"])
 
 
-def trained(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> tuple[Result, keras.Model | None]:
+def trained(
+    task: Task, architecture: Architecture, prepared: Prepared, checkpoint: Checkpoint | Unkept
+) -> tuple[Result, keras.Model | None]:
     """Train, from where the checkpoint stands; no model comes of a training that diverged.
 
     Raises UserError as `fit` does, but where the loss is not finite.
@@ -90,7 +83,7 @@ def trained(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> 
     result, model = Result(roc_auc=None, history=[], diverged=None, kind=kind_of_arithmetic()), None
     try:
         run = run_of(task, prepared, checkpoint)
-        model, _ = fit(scripts.architecture(task["script"]), run, result["history"].append)
+        model, _ = fit(architecture, run, result["history"].append)
         result["roc_auc"] = point(prepared.validation.labels, predict(model, prepared.validation.images))["roc_auc"]
     except DivergedError as error:
         result["diverged"] = str(error)

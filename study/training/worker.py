@@ -17,17 +17,17 @@ import json
 import logging
 import multiprocessing
 import os
+import platform
 import re
 import signal
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing import connection
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -48,9 +48,10 @@ LIMITS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 def dask_setup(worker: "Worker") -> None:
     """Called by Dask before a worker joins its scheduler."""
-    for name in LIMITS:
-        os.environ.pop(name, None)
-    multiprocessing.current_process().daemon = False  # as one that Dask's nanny started, it might start no other
+    if worker.nanny:
+        for name in LIMITS:
+            os.environ.pop(name, None)
+        multiprocessing.current_process().daemon = False  # as one that a nanny started, it might start no other
     for places in (worker.state.total_resources, worker.state.available_resources):
         places[place(identity())] = 1
 
@@ -81,8 +82,8 @@ def run(task: str, threads: int) -> bytes:
     """Train a task, which is JSON, with so many threads. The answer is an archive, as `pack` makes it.
 
     Its record has the `result` and the `seconds` that it took; or `fault`, the line of a UserError. Raises
-    BrokenExecutor where the process that trains ends before, and Reschedule where the code on the disk has changed
-    since this worker offered a place for it: then the worker is restarted.
+    ChildProcessError where the process that trains cannot begin or ends before, and Reschedule where the code on the
+    disk has changed since this worker offered a place for it: then the worker is restarted.
     """
     from distributed import Reschedule, get_client, get_worker
 
@@ -92,14 +93,14 @@ def run(task: str, threads: int) -> bytes:
         if trainer is None or trainer.threads != threads:
             end_training(this)
             trainer = _trainers[this] = Trainer(threads)
-            if trainer.identity() != identity():
+            if trainer.call(identity) != identity():
                 end_training(this)
                 this.loop.add_callback(this.close_gracefully, restart=True)
                 raise Reschedule
-        if not trainer.has(data):
-            trainer.take(get_client().get_dataset(data))
-        return trainer.train(task)
-    except BrokenExecutor:
+        if not trainer.call(_has, data):
+            trainer.call(_take, get_client().get_dataset(data))
+        return trainer.call(_train, task)
+    except ChildProcessError:
         end_training(this)
         raise
 
@@ -115,42 +116,58 @@ class Trainer:
 
     def __init__(self, threads: int):
         self.threads = threads
-        self._pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, [threads])
-        self._process: int = self._pool.submit(os.getpid).result()  # once it has imported all that it needs
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=[theirs, _begin, threads], daemon=True)
+        allowed = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is for this process
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
+        theirs.close()
 
-    def identity(self) -> dict[str, str]:
-        """Its own, which differs from the worker's where the code has changed since that began."""
-        return self._pool.submit(identity).result()
-
-    def has(self, data: str) -> bool:
-        """Whether it has the data of this SHA-256, or finds them in its working folder."""
-        return self._pool.submit(_has, data).result()
-
-    def take(self, content: bytes) -> None:
-        """Give it the bytes of a data/prepared.npz."""
-        self._pool.submit(_take, content).result()
-
-    def train(self, task: str) -> bytes:
-        return self._pool.submit(_train, task).result()
+    def call(self, function: Callable, *arguments) -> Any:
+        """What a function of a module returns there. Raises ChildProcessError where it raises, or the process ends."""
+        try:
+            self._pipe.send((function, arguments))
+            answer, fault = self._pipe.recv()
+        except (EOFError, OSError):
+            raise ChildProcessError("the process that trains ended; was it killed, or out of memory?") from None
+        if fault:
+            raise ChildProcessError(fault)
+        return answer
 
     def end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self._process, signal.SIGKILL)
-        self._pool.shutdown(wait=False)
+        self._process.kill()
 
 
 _trainers: weakref.WeakKeyDictionary["Worker", Trainer] = weakref.WeakKeyDictionary()
 _data: dict[str, Prepared] = {}  # in a process that trains: those of its last task, by their SHA-256
 
 
+def _serve(pipe: connection.Connection, begin: Callable[[int], None], threads: int) -> None:
+    """Begin, and call what comes through the pipe, in the process that trains."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cannot_begin = None
+    try:
+        begin(threads)
+    except (Exception, SystemExit) as error:
+        cannot_begin = runtime.first_line(error)
+    while True:
+        function, arguments = pipe.recv()
+        try:
+            pipe.send((None, cannot_begin) if cannot_begin else (function(*arguments), None))
+        except Exception as error:
+            pipe.send((None, runtime.first_line(error)))
+
+
 def _begin(threads: int) -> None:
     """Prepare the process that trains."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for its parent
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     runtime.set_up()
     importlib.import_module("study.training.task")
     for script in (inputs.ROOT / "stages/train").glob("*.py"):  # what is edited from now on changes nothing here
-        importlib.import_module(f"stages.train.{script.stem}")
+        with contextlib.suppress(Exception):  # of an unfinished one; the task that needs it raises it again
+            importlib.import_module(f"stages.train.{script.stem}")
     runtime.end_imports()
     runtime.use_threads(threads)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
@@ -186,11 +203,25 @@ def _train(task: str) -> bytes:
 
     content, started = json.loads(task), time.monotonic()
     try:
-        result, model = trained(content, _data[content["data"]], Unkept())
+        _check_weights(content)
+        architecture = importlib.import_module(f"stages.train.{content['script']}").architecture
+        result, model = trained(content, architecture, _data[content["data"]], Unkept())
     except UserError as error:
         return pack({"fault": str(error)})
     weights = model.get_weights() if model and content["keeps_weights"] else ()
     return pack({"result": result, "seconds": time.monotonic() - started}, weights)
+
+
+def _check_weights(task: Mapping) -> None:
+    """Raise UserError where the file of weights that the block names is not the leader's."""
+    if task["weights"] is None:
+        return
+    path = Path(task["block"]["weights"])
+    if not path.is_file() or files.sha256(path) != task["weights"]:
+        raise UserError(
+            f"{task['block_name']}.weights is {path}, of which the worker on {platform.node()} has "
+            f"{'another' if path.is_file() else 'none'} in {Path.cwd()}; copy it there"
+        )
 
 
 def pack(record: dict, weights: Sequence[np.ndarray] = ()) -> bytes:
@@ -200,6 +231,6 @@ def pack(record: dict, weights: Sequence[np.ndarray] = ()) -> bytes:
 
 def unpack(content: bytes, name: str) -> tuple[dict, list[np.ndarray]]:
     """What `pack` was given. Raises UserError, which calls the archive by the name, where it is damaged."""
-    entries = files.read_npz(files.opened(content, name))
+    entries = files.read_npz(files.opened(content, name), remedy="run it again")
     record = json.loads(str(entries.pop("record")))
     return record, [entries[number] for number in sorted(entries)]

@@ -152,7 +152,7 @@ def test_a_training_that_hangs_is_ended_and_begun_anew(expected, workspace, monk
     (workspace / "stop").touch()
     monkeypatch.setenv("TRAININGS_STOPPED", str(workspace / "stop"))
     assert record() == expected
-    assert " has finished nothing for too long; its training begins anew\n" in capsys.readouterr().out
+    assert "a training takes too long; it is ended and begins anew\n" in capsys.readouterr().out
 
 
 def test_a_fault_of_the_users_in_a_training_is_one_line(workspace, short, monkeypatch):

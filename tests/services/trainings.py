@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -31,8 +30,6 @@ def dask_setup(dask_worker) -> None:
 
 def begin(threads: int) -> None:
     """Nothing is imported that takes long."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=worker._end_with_parent, daemon=True).start()
 
 
 def train(task: str) -> bytes:

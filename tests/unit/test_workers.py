@@ -72,6 +72,7 @@ def test_without_the_package_the_variable_and_the_remedy_are_named(monkeypatch):
 def watched(monkeypatch) -> Cluster:
     """A cluster whose slowest epoch took 100 seconds; `now` is its clock."""
     watched = Cluster.__new__(Cluster)
+    watched._keys = {"a", "b", "c", "d"}
     watched._busy, watched._slowest, watched._patience = {}, 100.0, 5
     watched.now = 0.0
     monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: watched.now))
@@ -94,6 +95,10 @@ def test_a_worker_that_finishes_tasks_does_not_hang(watched):
 
 def test_a_worker_that_was_ended_has_its_time_again(watched):
     assert [hanging(watched, seconds, "a") for seconds in (0, 1001, 1, 1000, 1)] == [[], ["one"], [], [], ["one"]]
+
+
+def test_a_worker_that_trains_for_another_leader_does_not_hang(watched):
+    assert [hanging(watched, 1e6, "a", "of another") for _ in range(3)] == [[], [], []]
 
 
 def test_no_worker_hangs_before_a_training_has_shown_how_long_one_takes(watched):
@@ -119,7 +124,7 @@ def test_a_worker_whose_code_changed_after_it_began_is_restarted_and_trains_noth
     class OfOtherCode:
         threads, ended = 2, False
 
-        def identity(self) -> dict[str, str]:
+        def call(self, function) -> dict[str, str]:
             return {"study/files.py": "changed"}
 
         def end(self) -> None:
