@@ -25,7 +25,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -119,6 +119,7 @@ class Trainer:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=[theirs, _begin, threads], daemon=True)
+        resource_tracker.ensure_running()  # of multiprocessing; its start would unblock the signal
         allowed = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is for this process
         try:
             self._process.start()

@@ -354,3 +354,26 @@ def test_real_trainings_give_the_bytes_of_one_process(prepared_run, small_run, s
     }
     assert len(trained) == 5
     assert {name: found[name] for name in trained} == {name: expected[name] for name in trained}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [3, 6, 12])
+def test_ctrl_c_is_one_line_and_leaves_no_process(prepared_run, small_run, tmp_path, seconds):
+    """Processes begin, import TensorFlow, and train after so many seconds, more or less."""
+    clone = Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
+    shutil.copytree(small_run[0] / "metrics", clone / "metrics", dirs_exist_ok=True)
+    searching = subprocess.Popen(
+        [sys.executable, "-m", "stages.tune"],
+        cwd=clone,
+        env=project.environment(**{cluster.WORKERS: "2"}),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    os.killpg(searching.pid, signal.SIGINT)
+    error = searching.communicate(timeout=SECONDS)[1]
+    assert (searching.returncode, error) == (130, "stopped; `dvc repro` continues after the last finished epoch\n")
+    with contextlib.suppress(ProcessLookupError):
+        eventually(lambda: os.killpg(searching.pid, 0))  # until there is none left
