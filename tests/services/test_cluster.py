@@ -336,24 +336,28 @@ def test_without_a_scheduler_the_address_is_named(workspace, monkeypatch):
         leader.main()
 
 
-@pytest.mark.parametrize(
-    "workers", [pytest.param(1, marks=pytest.mark.long), 2, pytest.param(4, marks=pytest.mark.long)]
-)
-def test_real_trainings_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers):
-    """A model with its repeats, and a search."""
+WRITTEN = {
+    f"train.{project.SMALL_MODEL}": ("models/", "metrics/validation/"),
+    "tune": ("metrics/tune.json", "metrics/trials.csv"),
+}
+
+
+@pytest.mark.parametrize("stage", WRITTEN)
+@pytest.mark.parametrize("workers", [2, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 4))])
+def test_real_trainings_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, stage, workers):
+    """Those of a model with its repeats, and those of a search."""
     clone = Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
-    for module in (f"stages.train.{project.SMALL_MODEL}", "stages.tune"):
-        done = project.shell(
-            clone, server.python, "-m", module, **server.environment, **{cluster.WORKERS: str(workers)}
-        )
-        assert f"{cluster.WORKERS}={workers}: " in done.stdout
-        assert done.stderr == ""
+    validation = "metrics/validation"
+    if stage == "tune":  # which reads how the model scores
+        shutil.copytree(small_run[0] / validation, clone / validation, dirs_exist_ok=True)
+    environment = server.environment | {cluster.WORKERS: str(workers)}
+    done = project.shell(clone, server.python, "-m", f"stages.{stage}", **environment)
+    assert f"{cluster.WORKERS}={workers}: " in done.stdout
+    assert done.stderr == ""
     expected, found = project.outputs(small_run[0]), project.outputs(clone)
-    trained = {
-        name for name in found if name.startswith(("models/", "metrics/tune", "metrics/trials", "metrics/validation"))
-    }
-    assert len(trained) == 5
-    assert {name: found[name] for name in trained} == {name: expected[name] for name in trained}
+    written = {name: digest for name, digest in found.items() if name.startswith(WRITTEN[stage])}
+    assert len(written) >= len(WRITTEN[stage])
+    assert written == {name: expected[name] for name in written}
 
 
 @pytest.mark.long
