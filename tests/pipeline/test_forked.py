@@ -37,7 +37,12 @@ def ended(done: subprocess.CompletedProcess) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     ("module", "output"),
     [
-        pytest.param([f"stages.train.{project.SMALL_MODEL}"], f"models/{project.SMALL_MODEL}.keras", id="train"),
+        pytest.param(
+            [f"stages.train.{project.SMALL_MODEL}"],
+            f"models/{project.SMALL_MODEL}.keras",
+            id="train",
+            marks=pytest.mark.long,
+        ),
         pytest.param(["stages.evaluate"], "metrics/test/none.json", id="a fault"),
     ],
 )

@@ -5,6 +5,7 @@ machine: a scheduler and two workers with their nannies.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -148,7 +149,7 @@ def test_of_many_trials_each_is_finished_once(workspace, short, monkeypatch):
 
 def test_a_training_that_hangs_is_ended_and_begun_anew(expected, workspace, monkeypatch, capsys):
     monkeypatch.setenv(cluster.WORKERS, "2")
-    monkeypatch.setattr(cluster, "LEAST_SECONDS", 2)
+    monkeypatch.setattr(cluster, "LEAST_SECONDS", 1)
     (workspace / "stop").touch()
     monkeypatch.setenv("TRAININGS_STOPPED", str(workspace / "stop"))
     assert record() == expected
@@ -340,11 +341,11 @@ WRITTEN = {
     f"train.{project.SMALL_MODEL}": ("models/", "metrics/validation/"),
     "tune": ("metrics/tune.json", "metrics/trials.csv"),
 }
+REAL = [(2, "tune"), *(pytest.param(*each, marks=pytest.mark.long) for each in itertools.product((1, 2, 4), WRITTEN))]
 
 
-@pytest.mark.parametrize("stage", WRITTEN)
-@pytest.mark.parametrize("workers", [2, *(pytest.param(number, marks=pytest.mark.long) for number in (1, 4))])
-def test_real_trainings_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, stage, workers):
+@pytest.mark.parametrize(("workers", "stage"), REAL)
+def test_real_trainings_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers, stage):
     """Those of a model with its repeats, and those of a search."""
     clone = Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
     validation = "metrics/validation"
