@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 EXTRAS := $(VENV)/.extras
-INSTALL := $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes
+INSTALL := $(VENV)/bin/python .ci/install.py
 COMPILE := uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
   --python-version 3.11 --custom-compile-command "make lock"
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -20,15 +20,13 @@ setup: $(READY)  ## Make .venv and install the locked packages
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"error: Python {v[0]}.{v[1]} found; Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv --clear $(VENV)
-	sed -n '/^setuptools==/,/^[a-z#]/{/^setuptools==/p;/--hash/p}' requirements.txt > $(VENV)/build.txt
-	$(INSTALL) --requirement $(VENV)/build.txt
-	$(INSTALL) --no-build-isolation --requirement requirements.txt
+	$(INSTALL) requirements.txt
 	@touch $@
 
 extras: $(EXTRAS)  ## Install the locked packages of all extras as well: plots, onnx, s3, cluster, and what their tests need
 
 $(EXTRAS): $(READY) requirements-extras.txt
-	$(INSTALL) --no-build-isolation --requirement requirements-extras.txt
+	$(INSTALL) requirements-extras.txt
 	@touch $@
 
 repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
@@ -73,7 +71,7 @@ lint: $(READY)  ## Check style, format, import contracts, and what is generated
 	python -m study deps --check
 	python -m study graph --check
 
-lock:  ## Renew requirements.txt and requirements-extras.txt from pyproject.toml (needs uv)
+lock: $(READY)  ## Renew requirements.txt and requirements-extras.txt from pyproject.toml
 	$(COMPILE) --group extras --all-extras --output-file requirements-extras.txt
 	$(COMPILE) --constraint requirements-extras.txt --output-file requirements.txt
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,11 +34,12 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 @dataclass(frozen=True)
 class Usage:
-    """What one process took: seconds on the clock, the most memory resident in 10⁶ bytes, and seconds of processors."""
+    """What one process took: seconds on the clock, the most memory resident in 10⁶ bytes, and CPU seconds."""
 
     seconds: float
     peak_mb: float
     cpu_seconds: float
+    kernel_seconds: float  # of the CPU seconds
 
 
 @contextmanager
@@ -68,19 +69,31 @@ def use_npz(content: dict, path: Path) -> None:
     content["data"].update(source="npz", path=str(path.resolve()), sha256=files.sha256(path))
 
 
-def run(folder: Path, *module: str) -> Usage:
+def run(folder: Path, *module: str, **environment: str) -> Usage:
     """`python -m MODULE` in the folder, what it prints on standard error. Ends this process where it fails.
 
     The kernel lets a child's peak start from its parent's memory: what is large belongs into `apart`.
     """
     print(f"--- {' '.join(module)}", file=sys.stderr, flush=True)
     start = time.perf_counter()
-    child = subprocess.Popen([sys.executable, "-m", *module], cwd=folder, stdout=sys.stderr)
+    child = subprocess.Popen(
+        [sys.executable, "-m", *module], cwd=folder, stdout=sys.stderr, env=os.environ | environment
+    )
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         sys.exit(child.returncode if child.returncode > 0 else 1)
-    return Usage(time.perf_counter() - start, used.ru_maxrss * MAXRSS_UNIT / 1e6, used.ru_utime + used.ru_stime)
+    return Usage(
+        time.perf_counter() - start,
+        used.ru_maxrss * MAXRSS_UNIT / 1e6,
+        used.ru_utime + used.ru_stime,
+        used.ru_stime,
+    )
+
+
+def row(cells: Iterable) -> str:
+    """A row of a Markdown table."""
+    return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def apart(function: Callable, *arguments) -> None:

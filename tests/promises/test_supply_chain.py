@@ -28,7 +28,8 @@ def tracked(*folders: str) -> list[str]:
     return sorted(filter(None, project.shell(ROOT, *command).stdout.split("\0")))
 
 
-GITHUB, SCRIPTS = tracked(".github"), [*tracked(".ci"), "Makefile"]
+INSTALL = ".ci/install.py"  # both of its commands require hashes
+GITHUB, SCRIPTS = tracked(".github"), [*(path for path in tracked(".ci") if path != INSTALL), "Makefile"]
 WORKFLOWS = [ROOT / name for name in GITHUB if Path(name).suffix in {".yml", ".yaml"}]
 
 
@@ -42,7 +43,7 @@ def test_every_requirement_is_locked_with_hashes_and_names_no_index(lock):
         assert "--hash=sha256:" in entry, entry
     assert set(re.findall(r"--[a-z-]+", text)) == {"--hash"}
     assert "://" not in text
-    assert "--require-hashes" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert (ROOT / INSTALL).read_text(encoding="utf-8").count('"--require-hashes"') == 2
 
 
 def test_extras_change_no_version_of_what_the_pipeline_needs():

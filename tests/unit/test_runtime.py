@@ -1,6 +1,7 @@
 """Every program starts in a checked environment, shows nothing of TensorFlow's start-up, and ends with one line."""
 
 import contextlib
+import ctypes
 import os
 import shlex
 import signal
@@ -425,3 +426,24 @@ def test_empty_threads_are_one_per_core_that_the_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 3, 5})
     runtime.use_threads(None)
     assert os.environ["TF_NUM_INTRAOP_THREADS"] == "3"
+
+
+GROWTH = """
+import ctypes, resource
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+started = faults()
+for _ in range(20):
+    tensor = ctypes.c_void_p(libc.malloc(2**26))
+    ctypes.memset(tensor, 1, 2**26)
+    libc.free(tensor)
+print((faults() - started) * resource.getpagesize() // 2**26)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="needs glibc")
+@pytest.mark.parametrize(("environment", "fetched"), [({}, range(3)), ({"STUDY_KEEP_MEMORY": "0"}, range(19, 23))])
+def test_freed_memory_is_kept_unless_a_variable_says_otherwise(environment, fetched):
+    """How often 64 MB, taken and freed twenty times, come from the system."""
+    assert int(python(START + GROWTH, **environment).stdout) in fetched
