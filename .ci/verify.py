@@ -24,9 +24,10 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
-from study.review import changes, revisions, verdicts, words  # noqa: E402
-from study.review.changes import Row  # noqa: E402
-from study.runtime import UserError  # noqa: E402
+from study.base.runtime import UserError  # noqa: E402
+from study.compare import changes, revisions, verdicts  # noqa: E402
+from study.compare.changes import Row  # noqa: E402
+from study.report import words  # noqa: E402
 from study.training.arithmetic import arithmetic  # noqa: E402
 
 WORLDS = (

@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import workspace
-from study import files, runtime
-from study.models import keras_file, repeats_file
+from study.base import files, runtime
+from study.base.runtime import UserError
+from study.evaluation import seeds, test_split
+from study.evaluation.final_scores import shortfalls
+from study.model_files import keras_file, repeats_file
 from study.params.load import load
-from study.runtime import UserError
-from study.scoring import differences, seeds, test_split
-from study.scoring.differences import Answer, Training
-from study.scoring.final_scores import shortfalls
+from study.report import differences
+from study.report.differences import Answer, Training
 from study.scoring.predict import predict
 from study.scoring.scores import point
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import workspace
-from study import files, runtime
+from study.base import files, runtime
+from study.base.runtime import UserError
 from study.data import arrays
-from study.runtime import UserError
 
 PACKAGES = ("keras", "tensorflow", "numpy")
 WAYS = {"ours": "ours", "bfloat16": "ours, bfloat16", "notebook": "notebook"}

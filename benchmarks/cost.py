@@ -7,8 +7,8 @@ import argparse
 from pathlib import Path
 
 from benchmarks import workspace
-from study import files, runtime
-from study.runtime import UserError
+from study.base import files, runtime
+from study.base.runtime import UserError
 from study.scoring import predict
 
 ALL, PART = "all.npz", "part.npz"

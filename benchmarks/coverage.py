@@ -12,8 +12,8 @@ import numpy as np
 from scipy.special import softmax
 
 from benchmarks import bootstrap
-from study import runtime
-from study.runtime import UserError
+from study.base import runtime
+from study.base.runtime import UserError
 from study.scoring import intervals, placements
 from study.scoring.scores import point
 

@@ -4,8 +4,8 @@ import sys
 
 import keras
 
-from study import runtime
-from study.models import scripts
+from study.base import runtime
+from study.models.common import scripts
 from study.training import stage
 
 

@@ -8,7 +8,7 @@ Prints a Markdown table: the share of runs in which one of the models passes a l
 import numpy as np
 from scipy.special import stdtr
 
-from study import runtime
+from study.base import runtime
 
 RUNS = 200_000
 REPEATS = 3
@@ -47,7 +47,7 @@ def simulated(deviations: np.ndarray, runs: int) -> tuple[np.ndarray, np.ndarray
 
 
 def noise(deviations: np.ndarray, runs: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The noise of each model as `study.scoring.seeds` has it, and its degrees of freedom, in each run."""
+    """The noise of each model as `study.evaluation.seeds` has it, and its degrees of freedom, in each run."""
     own = REPEATS - 1
     raw = (deviations**2 + PART) * rng.chisquare(own, (runs, len(deviations))) / own
     kept = np.where(raw > PART, 1 - PART / raw, 1.0)

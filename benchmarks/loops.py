@@ -17,9 +17,9 @@ from keras import layers
 from tensorflow.keras.preprocessing.image import ImageDataGenerator
 
 from benchmarks import workspace
-from study import files, runtime
+from study.base import files, runtime
 from study.data.arrays import Split, read_prepared
-from study.models import scripts
+from study.models.common import scripts
 from study.params.load import load
 from study.params.schema import override
 from study.training.fit import ScoreValidation, fit, start

@@ -10,8 +10,8 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks import workspace
-from study import files, runtime
-from study.runtime import UserError
+from study.base import files, runtime
+from study.base.runtime import UserError
 
 MODELS = ("cnn2", "cnn3_dropout", "resnet50")
 STEPS = {"cnn2": 200, "cnn3_dropout": 200, "resnet50": 50}  # per epoch, at most

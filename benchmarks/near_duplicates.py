@@ -1,4 +1,4 @@
-"""near_duplicates: how many near copies study/data/near_duplicates.py finds, and how many pairs that were not planted.
+"""near_duplicates: how many near copies study/cleaning finds, and how many pairs that were not planted.
 
 Takes training images without exact copies, makes a copy of some of them in each of several ways, and prints a Markdown
 table, which stands in docs/numbers.md. Drawn images have no near duplicates of their own: each other pair is false. Of
@@ -17,10 +17,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import workspace
-from study import runtime
-from study.data import duplicates, near_duplicates, synthetic
+from study.base import runtime
+from study.cleaning import duplicates, near_duplicates
 from study.data.arrays import Split, check
-from study.review import eda_figures, figures
+from study.drawing import figures
+from study.eda import eda_figures
+from study.sources import synthetic
 
 SEED = 0
 FEWEST = 60  # images that can be drawn
@@ -38,7 +40,7 @@ COPIES = {
 
 
 Hash = Callable[[Image.Image], np.ndarray]
-# Hashes by name: an image to its bits. They were tried for study/data/near_duplicates.py.
+# Hashes by name: an image to its bits. They were tried for study/cleaning/near_duplicates.py.
 HASHES: dict[str, Hash] = {
     "dhash, both directions": lambda image: np.append(
         imagehash.dhash(image).hash, imagehash.dhash_vertical(image).hash

@@ -14,11 +14,11 @@ import numpy as np
 import psutil
 from typing_extensions import TypedDict
 
-from study import files, runtime
+from study.base import files, runtime
+from study.cluster import client, worker
+from study.display.journal import Journal
 from study.params.load import load
 from study.search import rounds
-from study.search.journal import Journal
-from study.training import cluster, worker
 from study.training.checkpoint import Checkpoint
 
 TOOK = "took.json"
@@ -27,9 +27,9 @@ LEADER = {
     "asking": (rounds, "ask"),
     "telling": (rounds, "tell"),
     "showing in the journal": (Journal, "_attempt"),
-    "opening checkpoints": (cluster, "checkpoint_of_task"),
+    "opening checkpoints": (client, "checkpoint_of_task"),
     "keeping results": (Checkpoint, "finish"),
-    "looking after workers": (cluster.Cluster, "_look_after"),
+    "looking after workers": (client.Cluster, "_look_after"),
 }
 
 
@@ -52,7 +52,7 @@ def main() -> None:
     runtime.use_threads(params.threads)
     (model, block), records, started = *params.models.items(), [], time.monotonic()
     worker.unpack = collected(worker.unpack, records)
-    with cluster.connected() as executor:
+    with client.connected() as executor:
         workers = int(executor.name.partition("=")[2]) if executor else 1
         first = params.tune.model_copy(update={"trials": workers, "round_size": workers, "rungs": 1})
         rounds.search(model, block, first, params.seed + 1, Journal(), executor)

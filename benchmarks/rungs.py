@@ -20,7 +20,7 @@ import optuna
 from scipy.stats import kendalltau
 
 from benchmarks import tuning, workspace
-from study import files, runtime
+from study.base import files, runtime
 from study.data import arrays
 from study.params.load import load
 from study.params.schema import override

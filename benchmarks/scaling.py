@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks import workspace
 from benchmarks.one_search import TOOK, Took
-from study import files, runtime
-from study.runtime import UserError
+from study.base import files, runtime
+from study.base.runtime import UserError
+from study.cluster.client import WORKERS
 from study.search.rounds import places
-from study.training.cluster import WORKERS
 
 PARTS = ("workers", "leader", "rounds", "check")
 MODEL = "cnn3_dropout"
@@ -140,7 +140,7 @@ def check_rows() -> Iterator[str]:
 
 @contextlib.contextmanager
 def sleepers(workers: int, seconds: float) -> Iterator[Callable[[Sequence[float], int], float]]:
-    """As `makespan`, but measured: Dask's workers, with one place each as in study/training/cluster.py, sleep."""
+    """As `makespan`, but measured: Dask's workers, with one place each as in study/cluster/client.py, sleep."""
     from distributed import Client, LocalCluster
 
     silent = {"dashboard_address": "127.0.0.1:0", "worker_dashboard_address": "127.0.0.1:0", "memory_limit": None}

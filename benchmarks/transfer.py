@@ -13,11 +13,12 @@ from pathlib import Path
 import keras
 
 from benchmarks import workspace
-from study import files, runtime
+from study.base import files, runtime
+from study.base.runtime import UserError
 from study.data.arrays import read_prepared
-from study.models import keras_file, scripts
+from study.model_files import keras_file
+from study.models.common import scripts
 from study.params.load import load
-from study.runtime import UserError
 from study.scoring.scores import Scores
 from study.training import batches, optimizer, transfer
 from study.training.fit import start

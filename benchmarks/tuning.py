@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import workspace
-from study import files, runtime
-from study.runtime import UserError
-from study.search import winner
+from study.base import files, runtime
+from study.base.runtime import UserError
+from study.search.outcome import winner
 
 MODEL = "cnn2_dropout"
 GRID_EPOCHS = 10  # of each trial of the grid

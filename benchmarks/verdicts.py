@@ -15,10 +15,12 @@ from functools import cache
 import numpy as np
 from scipy.special import softmax
 
-from study import runtime
-from study.runtime import UserError
-from study.scoring import differences, intervals, placements, seeds
-from study.scoring.differences import Answer, Training
+from study.base import runtime
+from study.base.runtime import UserError
+from study.evaluation import seeds
+from study.report import differences
+from study.report.differences import Answer, Training
+from study.scoring import intervals, placements
 
 SEED = 0
 CLASSES, IMAGES = 10, 1000

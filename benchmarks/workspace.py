@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 from ruamel.yaml import YAML
 
-from study import files, inputs, runtime
-from study.data import sources, synthetic
+from study.base import files, inputs, runtime
+from study.base.runtime import UserError
 from study.data.arrays import check
 from study.params.load import load
-from study.runtime import UserError
+from study.sources import images_of, synthetic
 
 ROOT = Path(__file__).resolve().parents[1]
 LINKED = (
@@ -112,7 +112,7 @@ def images(data: Path | None) -> dict[str, np.ndarray]:
         return check(synthetic.draw(**data_params.synthetic.model_dump(), seed=data_params.seed), "synthetic")
     if not data.is_file():
         raise UserError(f"--data {data} is no file; allowed: an .npz of x_train, y_train, x_test, y_test")
-    return check(sources.npz(str(data), files.sha256(data)), data.name)
+    return check(images_of.npz(str(data), files.sha256(data)), data.name)
 
 
 def write_share(path: Path, arrays: dict[str, np.ndarray], train: slice, test: slice) -> Path:

@@ -6,12 +6,12 @@ serves both. Reads data/prepared.npz, data/test.npz, metrics/tune.json and the p
 metrics/validation/best.json) and all that `evaluate` writes.
 """
 
-from study import runtime
-from study.models import scripts
+from study.base import runtime
+from study.evaluation import evaluate
+from study.models.common import scripts
 from study.params.load import load
 from study.params.schema import BEST, CONTROL
-from study.review import evaluation
-from study.search import winner
+from study.search.outcome import winner
 from study.training import stage
 
 
@@ -28,7 +28,7 @@ def main() -> None:
                 name, architecture, tuned[block], params.seed, block_name=shown, script=tuned["model"]
             )
         stage.write(name, trained)
-        evaluation.evaluate(name, trained.model, trained.repeats)
+        evaluate.evaluate(name, trained.model, trained.repeats)
 
 
 if __name__ == "__main__":

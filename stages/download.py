@@ -1,13 +1,14 @@
 """download: get the images of `data.source` and check them. Reads the param `data`; writes data/raw.npz."""
 
-from study import files, runtime
-from study.data import arrays, sources
+from study.base import files, runtime
+from study.data import arrays
 from study.params.load import load
+from study.sources import images_of
 
 
 def main() -> None:
     params = load("data")
-    images = sources.get(params.data)
+    images = images_of.get(params.data)
     files.write_npz(arrays.RAW, **images)
     print(f"{params.data.source}: {len(images['x_train'])} training and {len(images['x_test'])} test images")
     if note := arrays.note_of_few(images["y_test"], images["class_names"]):

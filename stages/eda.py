@@ -4,10 +4,12 @@ Reads data/raw.npz and the param `data`; writes metrics/eda.json and, to plots/e
 labelled samples, the mean image of each class, pixel histograms and near duplicates.
 """
 
-from study import files, runtime
-from study.data import arrays, near_duplicates, summary
+from study.base import files, runtime
+from study.cleaning import near_duplicates
+from study.data import arrays
+from study.drawing import figures
+from study.eda import eda_figures, summary
 from study.params.load import load
-from study.review import eda_figures, figures
 
 
 def main() -> None:

@@ -6,12 +6,12 @@ metrics/images/NAME.csv (a row per image), data/predictions/NAME.npz and plots/p
 
 import sys
 
-from study import runtime
-from study.models import keras_file, repeats_file
+from study.base import runtime
+from study.base.runtime import UserError
+from study.evaluation import evaluate
+from study.model_files import keras_file, repeats_file
 from study.params.load import load
-from study.review import evaluation
-from study.runtime import UserError
-from study.training import gpus
+from study.scoring import gpus
 
 
 def main(*names: str) -> None:
@@ -21,7 +21,7 @@ def main(*names: str) -> None:
     runtime.use_threads(params.threads)
     gpus.set_up()
     (name,) = names
-    evaluation.evaluate(name, keras_file.read(f"models/{name}.keras"), repeats_file.read(name))
+    evaluate.evaluate(name, keras_file.read(f"models/{name}.keras"), repeats_file.read(name))
 
 
 if __name__ == "__main__":

@@ -6,9 +6,9 @@ metrics/onnx/NAME.json. No stage of the root's dvc.yaml: `dvc repro export/dvc.y
 
 import sys
 
-from study import runtime
+from study.base import runtime
+from study.base.runtime import UserError
 from study.params.load import load
-from study.runtime import UserError
 from study.serving.export import export
 
 

@@ -6,8 +6,9 @@ data/test.npz (the test split untouched, in a file of its own so that dvc.yaml s
 
 import numpy as np
 
-from study import files, runtime
-from study.data import arrays, cleaning
+from study.base import files, runtime
+from study.cleaning import clean
+from study.data import arrays
 from study.params.load import load
 
 
@@ -15,10 +16,10 @@ def main() -> None:
     params = load("prepare")
     train, test, class_names, fit = arrays.read_raw()
     near = params.prepare.near_duplicates
-    rows = cleaning.clean_rows(train, test, class_names, drop_near=near == "drop")
-    groups = cleaning.groups_of(train, rows) if near == "group" else np.arange(len(rows))
+    rows = clean.clean_rows(train, test, class_names, drop_near=near == "drop")
+    groups = clean.groups_of(train, rows) if near == "group" else np.arange(len(rows))
     fraction, seed = params.prepare.validation_fraction, params.prepare.seed
-    learning, validation = cleaning.split(train, rows, groups, class_names, fraction, seed)
+    learning, validation = clean.split(train, rows, groups, class_names, fraction, seed)
     files.write_npz(
         arrays.PREPARED,
         x_train=learning.images,

@@ -6,11 +6,13 @@ calibration .png) and, with a column that names the model, plots/roc.csv and plo
 writes nowhere, what changed since HEAD.
 """
 
-from study import checkpoints, files, runtime
-from study.data.summary import Eda
+from study.base import checkpoints, files, runtime
+from study.compare import verdicts
+from study.drawing import figures
+from study.eda.record import Eda
 from study.params.load import load
-from study.review import comparisons, figures, verdicts
-from study.review.report import report
+from study.report import comparisons
+from study.report.pages import report
 
 
 def main() -> None:

@@ -5,21 +5,22 @@ metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to p
 the search as it runs in checkpoints/optuna.journal.
 """
 
-from study import checkpoints, files, runtime
+from study.base import checkpoints, files, runtime
+from study.display.journal import Journal
+from study.drawing import figures
 from study.params.load import load
-from study.review import figures, search_figures
-from study.search import rounds, trials, winner
-from study.search.journal import Journal
-from study.training import cluster
+from study.search import rounds, search_figures, trials
+from study.search.outcome import winner
+from study.training import executor
 
 
 def main() -> None:
     params = load("seed", "threads", "models", "tune")
     runtime.use_threads(params.threads)
-    with checkpoints.only_one("tune", "searches in this folder"), cluster.connected() as executor:
+    with checkpoints.only_one("tune", "searches in this folder"), executor.connected() as workers:
         journal = Journal()
         studies = {
-            model: rounds.search(model, params.models[model], params.tune, params.seed, journal, executor)
+            model: rounds.search(model, params.models[model], params.tune, params.seed, journal, workers)
             for model in trials.candidates(params.models, params.tune)
         }
     record = trials.outcome(studies, params.models, params.tune)

@@ -1,6 +1,6 @@
-"""Commands: compare and review results, ask a model what images show, draw plots, share runs, and renew dvc.yaml."""
+"""Commands: compare and review results, ask a model what images show, draw plots, share runs, and check dvc.yaml."""
 
-from study import runtime
+from study.base import runtime
 
 runtime.set_up()
 
@@ -12,7 +12,7 @@ def main(*arguments: str) -> None:
     options = parser().parse_args(arguments)
     match options.command:
         case "compare":
-            from study.review import verdicts
+            from study.compare import verdicts
 
             verdicts.main(options.base, options.head, options.form, options.fail_on_regression)
         case "predict":
@@ -20,29 +20,21 @@ def main(*arguments: str) -> None:
 
             predict.main(options.images, options.model, options.top, options.form)
         case "review":
-            from study.review import page
+            from study.compare import page
 
             page.main(options.base, options.output, options.plots)
         case "plots":
-            from study.review import plots
+            from study.commands import plots
 
             plots.main(options.base)
         case "share":
-            from study.pipeline import share
+            from study.commands import share
 
             share.main(options.remote)
         case "deps":
-            from study.pipeline import deps
+            from study.commands import deps
 
-            deps.main(options.check)
-        case "graph":
-            from study.pipeline import graph
-
-            graph.main(options.check)
-        case "profile":
-            from study.pipeline import profile
-
-            profile.main()
+            deps.main()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,11 +70,7 @@ def parser() -> argparse.ArgumentParser:
     plots.add_argument("base", metavar="BASE", nargs="?", help="a commit whose plots are shown beside the workspace's")
     share = command.add_parser("share", help="send data, models and all finished runs to a remote of DVC")
     share.add_argument("remote", metavar="REMOTE", nargs="?", help="its name; without it, the default remote")
-    deps = command.add_parser("deps", help="write what each stage depends on into dvc.yaml")
-    graph = command.add_parser("graph", help="draw the stages of dvc.yaml in README.md")
-    for written in (deps, graph):
-        written.add_argument("--check", action="store_true", help="write nothing; fail where the file differs")
-    command.add_parser("profile", help="run the pipeline of HEAD in a clone and show where its time goes")
+    command.add_parser("deps", help="check that dvc.yaml lists the code that each stage runs")
     return commands
 
 

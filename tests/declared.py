@@ -7,8 +7,8 @@ from pathlib import Path
 
 from project import ROOT
 
+from study.commands import deps
 from study.params import load
-from study.pipeline import deps
 
 LOADING = "from study.params.load import load\n"
 # Its function `train`, which loads params, is called by training scripts only; `best` calls others of its functions.

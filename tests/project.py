@@ -14,8 +14,8 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from study.commands import deps
 from study.params.schema import TRAINED_BY_BEST
-from study.pipeline import deps
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ("metrics/", "plots/", "reports/", "dvc.lock", "export/dvc.lock")

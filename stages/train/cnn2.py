@@ -6,7 +6,7 @@ models/cnn2.keras, models/repeats/cnn2.npz and metrics/validation/cnn2.json.
 
 from pathlib import Path
 
-from study import runtime
+from study.base import runtime
 from study.models.cnn.build import cnn
 from study.training import stage
 

@@ -6,7 +6,7 @@ models/cnn2_dropout.keras, models/repeats/cnn2_dropout.npz and metrics/validatio
 
 from pathlib import Path
 
-from study import runtime
+from study.base import runtime
 from study.models.cnn.build import cnn
 from study.training import stage
 

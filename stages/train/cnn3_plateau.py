@@ -6,7 +6,7 @@ models/cnn3_plateau.keras, models/repeats/cnn3_plateau.npz and metrics/validatio
 
 from pathlib import Path
 
-from study import runtime
+from study.base import runtime
 from study.models.cnn.build import cnn
 from study.training import stage
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from keras.applications import ResNet101
 
-from study import runtime
+from study.base import runtime
 from study.models.resnet.build import resnet
 from study.training import stage
 

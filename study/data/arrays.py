@@ -9,8 +9,8 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from study import files
-from study.runtime import UserError
+from study.base import files
+from study.base.runtime import UserError
 
 RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study import inputs
+from study.base import inputs
+from study.base.runtime import UserError
 from study.params import messages, reader
 from study.params.schema import Params
-from study.runtime import UserError
 
 FILE = "params.yaml"
 GRAPH = "dvc.yaml"

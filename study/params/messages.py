@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from study.runtime import without_secrets
+from study.base.runtime import without_secrets
 
 LONGEST = 80  # characters of a value that are shown
 

@@ -7,10 +7,10 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from study.models.cnn.schema import Cnn
+from study.models.common.schema import Block, Count, CountOrZero, Section
 from study.models.resnet.schema import Resnet
-from study.models.schema import Block, Count, CountOrZero, Section
 from study.params import messages
-from study.params.fit import Fit
+from study.params.resizing import Fit
 
 BEST = "best"  # the tuned winner's name
 CONTROL = "control"  # the name of the block that was tuned, trained for as many epochs as the winner

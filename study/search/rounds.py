@@ -13,14 +13,14 @@ from typing import Protocol
 import optuna
 from optuna.trial import TrialState
 
+from study.base.runtime import UserError
 from study.data import arrays
-from study.models import scripts
-from study.models.schema import Block
+from study.display.journal import Journal
+from study.display.progress import Estimate
+from study.models.common import scripts
+from study.models.common.schema import Block
 from study.params.schema import Space, Tune, override
-from study.progress import Estimate
-from study.runtime import UserError
 from study.search import space
-from study.search.journal import Journal
 from study.search.training import train
 from study.training.fit import seed_of, weights_digest
 from study.training.task import Result, Task

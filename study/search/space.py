@@ -2,7 +2,7 @@
 
 import optuna
 
-from study.models.schema import Block
+from study.models.common.schema import Block
 from study.params.schema import Choices, Range, Space
 
 

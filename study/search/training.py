@@ -1,7 +1,7 @@
 """The trainings of a search in this process."""
 
 from study.data import arrays
-from study.models import scripts
+from study.models.common import scripts
 from study.training.task import Result, Task, checkpoint_of_task, trained
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from study import files
-from study.models.schema import Block
+from study.base import files
+from study.base.runtime import UserError
+from study.models.common.schema import Block
 from study.params.schema import Tune, override
-from study.runtime import UserError
 from study.scoring.scores import DECIMALS, Scores
-from study.search.winner import Winner
+from study.search.outcome.winner import Winner
 
 COLUMNS = ["model", "trial", "round", "state", "rung", "epochs_run", "validation_roc_auc"]
 

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from study import files
-from study.models import keras_file, onnx_export, onnx_file
-from study.runtime import UserError
-from study.scoring import test_split
+from study.base import files
+from study.base.runtime import UserError
+from study.evaluation import test_split
+from study.model_files import keras_file
+from study.serving import onnx_export, onnx_file
 
 # The largest difference of a probability that rounding explains: of float32, and of a model that was trained in
 # mixed_bfloat16, whose 8 binary digits the exported float32 does not repeat.

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from study.runtime import one_line
+from study.base.runtime import one_line
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from study.models import keras_file
-from study.models.card import Card
-from study.runtime import UserError
+from study.base.runtime import UserError
+from study.model_files import keras_file
+from study.model_files.card import Card
 from study.scoring.predict import predict
 
 

@@ -11,14 +11,13 @@ from typing import Protocol
 
 import numpy as np
 
-from study import files, runtime
-from study.data import images
-from study.models import onnx_file
-from study.models.card import Card
-from study.runtime import UserError, one_line
+from study.base import files, runtime
+from study.base.runtime import UserError, one_line
+from study.model_files.card import Card
 from study.scoring.probabilities import calibrated
-from study.serving import sources
+from study.serving import onnx_file, sources
 from study.serving.forms import FORMS, Prediction, shown
+from study.sources import decoding
 
 BATCH = 32  # images that are read before they are scored and printed
 
@@ -54,8 +53,8 @@ def predictions(predictor: Predictor, arguments: list[str], top: int, refuse: so
     read: list[np.ndarray] = []
     for name, source in sources.expand(arguments, refuse):
         try:
-            read.append(images.read(source, predictor.size, predictor.card.fit))
-        except images.ImageError as error:
+            read.append(decoding.read(source, predictor.size, predictor.card.fit))
+        except decoding.ImageError as error:
             refuse(name, str(error))
             continue
         names.append(name)

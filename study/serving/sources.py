@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from study.data.images import SUFFIXES
-from study.runtime import first_line
+from study.base.runtime import first_line
+from study.sources.decoding import SUFFIXES
 
 STDIN = "-"
 Refuse = Callable[[str, str], None]  # of a name, and what is wrong with it

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from study.data.arrays import Split
-from study.models.schema import Augmentation
+from study.models.common.schema import Augmentation
 
 AHEAD = 2  # batches made while the network works on another
 

@@ -2,8 +2,8 @@
 
 A checkpoint serves the exact inputs that it was made from: data, params, the project's code, and what decides the
 arithmetic. Its key is a hash of them all; each file carries the key inside and is refused under another. Its folder is
-one process's at a time (study/checkpoints.py), and stays until the stage `report` ends, since DVC may not have recorded
-before what a stage wrote.
+one process's at a time (study/base/checkpoints.py), and stays until the stage `report` ends, since DVC may not have
+recorded before what a stage wrote.
 (keras.callbacks.BackupAndRestore keeps neither history nor the state of early stopping and schedules, and no key.)
 """
 
@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from study import files, inputs
-from study.checkpoints import Claim
-from study.runtime import UserError, check_inputs
-from study.training import gpus
+from study.base import files, inputs
+from study.base.checkpoints import Claim
+from study.base.runtime import UserError, check_inputs
+from study.scoring import gpus
 from study.training.arithmetic import arithmetic
 
 # What Keras' own callbacks learn from one epoch for the next.

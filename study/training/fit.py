@@ -7,15 +7,15 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from study import files
+from study.base import files
+from study.base.runtime import UserError, memory_for
 from study.data import arrays
 from study.data.arrays import Prepared, Split
-from study.models.architecture import Architecture, BlockError
-from study.models.schema import Block
-from study.runtime import UserError, memory_for
-from study.scoring import scores
+from study.models.common.architecture import Architecture, BlockError
+from study.models.common.schema import Block
+from study.scoring import gpus, scores
 from study.scoring.predict import predict
-from study.training import batches, batchnorm, gpus, optimizer, transfer
+from study.training import batches, batchnorm, optimizer, transfer
 from study.training.checkpoint import Checkpoint, Phase, Row
 from study.training.loop import DivergedError, Run, fit_epochs
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import keras
 
+from study.base.runtime import UserError
 from study.data.arrays import Prepared
-from study.models.schema import Block
-from study.runtime import UserError
+from study.display.live import Progress
+from study.models.common.schema import Block
 from study.training import batches
 from study.training.checkpoint import Checkpoint, Phase, Unkept
-from study.training.live import Progress
 
 
 @dataclass(frozen=True)

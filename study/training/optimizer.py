@@ -2,7 +2,7 @@
 
 import keras
 
-from study.models.schema import Block
+from study.models.common.schema import Block
 
 
 def compiled(model: keras.Model, optimizer: keras.optimizers.Optimizer, label_smoothing: float) -> keras.Model:

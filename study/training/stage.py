@@ -2,24 +2,25 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
-from study import files, runtime
+from study.base import files, runtime
 from study.data import arrays
 from study.data.arrays import Prepared
-from study.models import keras_file, repeats_file
-from study.models.architecture import Architecture
-from study.models.card import Card
-from study.models.repeats_file import Repeats
-from study.models.schema import Block
+from study.display import live
+from study.model_files import keras_file, repeats_file
+from study.model_files.card import Card
+from study.model_files.repeats_file import Repeats
+from study.models.common.architecture import Architecture
+from study.models.common.schema import Block
 from study.params.load import load
 from study.scoring import calibration
 from study.scoring.predict import predict
 from study.scoring.scores import DECIMALS, point, scores
-from study.training import cluster, live
+from study.training import executor
 from study.training.checkpoint import Row, Unkept
-from study.training.cluster import Cluster
 from study.training.fit import empty_model, fit_repeats
 from study.training.loop import DivergedError
 from study.training.task import Task, checkpoint_of_task, run_of, tasks_of_repeats
@@ -61,9 +62,9 @@ def fit_block(
     prepared = arrays.read_prepared()
     tasks = tasks_of_repeats(name, script or name, block, seed, block_name or f"params.yaml: models.{name}")
     labels, weights, records = prepared.validation.labels, [], []
-    with cluster.connected(len(tasks)) as executor:
-        if executor:
-            trainings = fit_elsewhere(executor, architecture, tasks, prepared, on_epoch)
+    with executor.connected(len(tasks)) as workers:
+        if workers:
+            trainings = fit_elsewhere(workers, architecture, tasks, prepared, on_epoch)
         else:
             runs = [run_of(task, prepared, checkpoint_of_task(task)) for task in tasks]
             trainings = fit_repeats(architecture, runs, on_epoch)
@@ -83,7 +84,7 @@ def fit_block(
 
 
 def fit_elsewhere(
-    executor: Cluster,
+    workers: Any,
     architecture: Architecture,
     tasks: Sequence[Task],
     prepared: Prepared,
@@ -91,7 +92,7 @@ def fit_elsewhere(
 ) -> Iterator[tuple[keras.Model, list[Row]]]:
     """As `fit_repeats`, for trainings of an executor, whose epochs are seen once the first has arrived."""
     model = None
-    for task, (result, weights) in zip(tasks, executor.outcomes(tasks), strict=True):
+    for task, (result, weights) in zip(tasks, workers.outcomes(tasks), strict=True):
         if result["diverged"]:
             raise DivergedError(result["diverged"])
         if model is None:

@@ -7,8 +7,8 @@ from typing_extensions import TypedDict
 
 from study.data import arrays
 from study.data.arrays import Prepared
-from study.models.architecture import Architecture
-from study.models.schema import Block
+from study.models.common.architecture import Architecture
+from study.models.common.schema import Block
 from study.params.schema import FAMILIES
 from study.scoring.predict import predict
 from study.scoring.scores import point

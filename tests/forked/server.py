@@ -53,7 +53,7 @@ IMPORTED = [
     "yaml",
 ]
 OPTIONAL = ["dvc_s3", "s3fs"]  # of the extra s3
-SETTINGS = {"KERAS_BACKEND": "tensorflow", "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}  # as study/runtime.py
+SETTINGS = {"KERAS_BACKEND": "tensorflow", "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3"}  # as study/base/runtime.py
 
 
 class Job(NamedTuple):

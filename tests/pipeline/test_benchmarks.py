@@ -10,7 +10,7 @@ import project
 import pytest
 
 from benchmarks import bench, cost, coverage, loops
-from study import runtime
+from study.base import runtime
 from study.params import load
 
 pytestmark = pytest.mark.slow

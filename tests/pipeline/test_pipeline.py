@@ -16,7 +16,7 @@ from project import TINY_TUNED as TUNED
 from project import shell
 from ruamel.yaml import YAML
 
-from study.models import keras_file
+from study.model_files import keras_file
 
 pytestmark = pytest.mark.slow
 SCORES = ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]

@@ -452,7 +452,7 @@ def test_what_a_training_does_not_use_may_be_edited_meanwhile(prepared, server):
     def change(_) -> None:
         params = prepared / "params.yaml"
         params.write_text(params.read_text().replace("round_size: 2", "round_size: 1  # edited"))
-        (prepared / "study/review/words.py").write_text("edited")
+        (prepared / "study/report/words.py").write_text("edited")
 
     status, _, errors = run_and(change, prepared, "dvc", "repro", f"train@{MODEL}", at="epoch 1/", **server.environment)
     assert (status, errors) == (0, "")

@@ -35,7 +35,7 @@ UNTUNED = {f"stages/train/{model}.py" for model in TINY_MODELS if model != TINY_
 }
 SPARED = {
     # Of URLs alone, and of folders alone.
-    "download": {"study/data/download.py", "study/data/folder.py", "study/data/images.py", "data/images"},
+    "download": {"study/sources/download.py", "study/sources/folder.py", "study/sources/decoding.py", "data/images"},
     "tune": UNTUNED | {f"metrics/validation/{model}.json" for model in TINY_MODELS},
     "best": UNTUNED,
 }

@@ -14,10 +14,10 @@ import pytest
 from project import ROOT
 from ruamel.yaml import YAML
 
-from study import files
-from study.data import download, sources
-from study.models import keras_file
-from study.runtime import UserError
+from study.base import files
+from study.base.runtime import UserError
+from study.model_files import keras_file
+from study.sources import download, images_of
 
 FOREIGN = re.compile(r"\b(curl|wget|docker|npx|npm|pipx?|uvx?|conda|apt(-get)?|git clone)\b.*")
 
@@ -159,7 +159,7 @@ def test_an_npz_entry_with_a_path_is_neither_read_nor_written(tmp_path, name):
             buffer = io.BytesIO()
             np.save(buffer, array)
             archive.writestr(f"{key}.npy", buffer.getvalue())
-    assert sorted(sources.npz(str(path), files.sha256(path))) == ["x_test", "x_train", "y_test", "y_train"]
+    assert sorted(images_of.npz(str(path), files.sha256(path))) == ["x_test", "x_train", "y_test", "y_train"]
     assert [found.name for found in tmp_path.rglob("*") if found.is_file()] == ["own.npz"]
 
 
@@ -183,7 +183,7 @@ def test_a_cifar10_archive_that_leaves_its_folder_is_refused(tmp_path, monkeypat
 
     monkeypatch.setattr(cifar10, "get_file", local)
     with pytest.raises(UserError, match="data.source cifar10 cannot be"):
-        sources.cifar10()
+        images_of.cifar10()
     assert list(home.rglob("data_batch_1"))
     assert not list(tmp_path.rglob("outside"))
 
@@ -202,7 +202,7 @@ def test_a_cifar10_archive_of_another_hash_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setattr(cifar10, "get_file", local)
     with pytest.raises(UserError, match="data.source cifar10 cannot be .* file hash does not match"):
-        sources.cifar10()
+        images_of.cifar10()
 
 
 def test_a_model_with_a_lambda_layer_is_refused(tmp_path):

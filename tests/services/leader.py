@@ -5,11 +5,11 @@ import sys
 import trainings
 
 import stages  # noqa: F401  (its import prepares the process)
-from study import files, runtime
+from study.base import files, runtime
+from study.cluster import client
+from study.display.journal import Journal
 from study.params.load import load
 from study.search import rounds, trials
-from study.search.journal import Journal
-from study.training import cluster
 
 MODEL = "cnn2_dropout"
 TUNE = {"trials": 12, "round_size": 6, "epochs": 4, "rungs": 2, "reduction_factor": 3}
@@ -21,7 +21,7 @@ def main(*changes: str) -> None:
     runtime.use_threads(params.threads)
     changed = {key: int(value) for key, value in (change.split("=") for change in changes)}
     tune = params.tune.model_copy(update=TUNE | changed)
-    with cluster.connected() as executor:
+    with client.connected() as executor:
         study = rounds.search(MODEL, params.models[MODEL], tune, params.seed, Journal(), executor)
     studies = {MODEL: study}
     trials.write_table(studies, "metrics/trials.csv")

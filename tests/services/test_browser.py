@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from study.__main__ import main
-from study.review import figures
+from study.drawing import figures
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARGUMENTS = [

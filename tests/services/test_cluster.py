@@ -26,10 +26,10 @@ import psutil
 import pytest
 import trainings
 
-from study import files
+from study.base import files
+from study.base.runtime import UserError
+from study.cluster import client, worker
 from study.data import arrays
-from study.runtime import UserError
-from study.training import cluster, worker
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed", reason="`make extras` is to install its packages")
@@ -48,8 +48,8 @@ def workspace(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
     monkeypatch.setenv("TF_NUM_INTEROP_THREADS", "1")
-    monkeypatch.delenv(cluster.WORKERS, raising=False)
-    monkeypatch.delenv(cluster.ADDRESS, raising=False)
+    monkeypatch.delenv(client.WORKERS, raising=False)
+    monkeypatch.delenv(client.ADDRESS, raising=False)
     images, labels = np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 1, 0, 1], np.uint8)
     split = {"x_train": images, "y_train": labels, "x_validation": images, "y_validation": labels}
     files.write_npz(arrays.PREPARED, **split, class_names=np.array(["a", "b"]))
@@ -87,7 +87,7 @@ def expected(workspace, short, monkeypatch) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_any_number_of_workers_gives_the_record_of_one_process(expected, monkeypatch, workers):
-    monkeypatch.setenv(cluster.WORKERS, str(workers))
+    monkeypatch.setenv(client.WORKERS, str(workers))
     assert record() == expected
 
 
@@ -133,13 +133,13 @@ def started_by(process: int) -> list[int]:
 
 @few_or_many
 def test_killed_training_processes_cost_no_more_than_their_trainings(expected, monkeypatch, kills):
-    monkeypatch.setenv(cluster.WORKERS, "2")
-    monkeypatch.setattr(cluster, "RETRIES", kills)
+    monkeypatch.setenv(client.WORKERS, "2")
+    monkeypatch.setattr(client, "RETRIES", kills)
     assert_kills_change_nothing(expected, monkeypatch, kills, lambda: started_by(os.getpid()))
 
 
 def test_of_many_trials_each_is_finished_once(workspace, short, monkeypatch):
-    monkeypatch.setenv(cluster.WORKERS, "4")
+    monkeypatch.setenv(client.WORKERS, "4")
     monkeypatch.setenv("TRAININGS_LOG", str(workspace / "log.txt"))
     record("trials=200", "round_size=200", "rungs=1")
     finished = Counter((workspace / "log.txt").read_text().splitlines())
@@ -148,8 +148,8 @@ def test_of_many_trials_each_is_finished_once(workspace, short, monkeypatch):
 
 
 def test_a_training_that_hangs_is_ended_and_begun_anew(expected, workspace, monkeypatch, capsys):
-    monkeypatch.setenv(cluster.WORKERS, "2")
-    monkeypatch.setattr(cluster, "LEAST_SECONDS", 1)
+    monkeypatch.setenv(client.WORKERS, "2")
+    monkeypatch.setattr(client, "LEAST_SECONDS", 1)
     (workspace / "stop").touch()
     monkeypatch.setenv("TRAININGS_STOPPED", str(workspace / "stop"))
     assert record() == expected
@@ -157,7 +157,7 @@ def test_a_training_that_hangs_is_ended_and_begun_anew(expected, workspace, monk
 
 
 def test_a_fault_of_the_users_in_a_training_is_one_line(workspace, short, monkeypatch):
-    monkeypatch.setenv(cluster.WORKERS, "2")
+    monkeypatch.setenv(client.WORKERS, "2")
     monkeypatch.setenv("TRAININGS_BROKEN", "params.yaml: one line")
     with pytest.raises(UserError, match=r"^params\.yaml: one line$"):
         leader.main()
@@ -237,7 +237,7 @@ def two_workers(tmp_path_factory) -> Iterator[Remote]:
 @pytest.fixture
 def remote(two_workers, workspace, monkeypatch) -> Remote:
     """The workers, named in the environment."""
-    monkeypatch.setenv(cluster.ADDRESS, two_workers.address)
+    monkeypatch.setenv(client.ADDRESS, two_workers.address)
     return two_workers
 
 
@@ -280,12 +280,12 @@ def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, t
         eventually(lambda: remote.count() == 2)
     printed = capsys.readouterr().out
     assert " is not used: study/training/fit.py differs; give it this commit and start it anew\n" in printed
-    assert " is not used: it was not started with --preload study.training.worker\n" in printed
+    assert " is not used: it was not started with --preload study.cluster.worker\n" in printed
 
 
 def run_leader(server, remote: Remote) -> subprocess.Popen:
     """A search in a process of its own, which has printed that a training has ended."""
-    settings = {cluster.ADDRESS: remote.address, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s"}
+    settings = {client.ADDRESS: remote.address, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s"}
     environment = project.environment(**server.environment, **settings)
     process = subprocess.Popen(
         [server.python, "-m", "leader"],
@@ -323,13 +323,13 @@ def test_a_killed_scheduler_is_one_line_and_the_next_search_goes_on(expected, se
     assert leading.returncode == 1
     kept = list(files.CHECKPOINTS.rglob("result.json"))
     assert kept
-    monkeypatch.setenv(cluster.WORKERS, "2")
+    monkeypatch.setenv(client.WORKERS, "2")
     leader.main()
     assert written() == expected
 
 
 def test_without_a_scheduler_the_address_is_named(workspace, monkeypatch):
-    monkeypatch.setenv(cluster.ADDRESS, "tcp://127.0.0.1:1")
+    monkeypatch.setenv(client.ADDRESS, "tcp://127.0.0.1:1")
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "0.5s"}),
         pytest.raises(UserError, match=r"^DASK_SCHEDULER_ADDRESS: cannot connect to tcp://127\.0\.0\.1:1: "),
@@ -351,9 +351,9 @@ def test_real_trainings_give_the_bytes_of_one_process(prepared_run, small_run, s
     validation = "metrics/validation"
     if stage == "tune":  # which reads how the model scores
         shutil.copytree(small_run[0] / validation, clone / validation, dirs_exist_ok=True)
-    environment = server.environment | {cluster.WORKERS: str(workers)}
+    environment = server.environment | {client.WORKERS: str(workers)}
     done = project.shell(clone, server.python, "-m", f"stages.{stage}", **environment)
-    assert f"{cluster.WORKERS}={workers}: " in done.stdout
+    assert f"{client.WORKERS}={workers}: " in done.stdout
     assert done.stderr == ""
     expected, found = project.outputs(small_run[0]), project.outputs(clone)
     written = {name: digest for name, digest in found.items() if name.startswith(WRITTEN[stage])}
@@ -370,7 +370,7 @@ def test_ctrl_c_is_one_line_and_leaves_no_process(prepared_run, small_run, tmp_p
     searching = subprocess.Popen(
         [sys.executable, "-m", "stages.tune"],
         cwd=clone,
-        env=project.environment(**{cluster.WORKERS: "2"}),
+        env=project.environment(**{client.WORKERS: "2"}),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

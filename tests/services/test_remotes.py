@@ -15,8 +15,8 @@ import project
 import pytest
 from project import SMALL_MODEL as MODEL
 
-from study.pipeline import share
-from study.runtime import UserError
+from study.base.runtime import UserError
+from study.commands import share
 
 pytestmark = pytest.mark.slow
 AWS = {

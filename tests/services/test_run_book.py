@@ -14,8 +14,8 @@ import project
 import pytest
 from ruamel.yaml import YAML
 
-from study.runtime import UserError
-from study.training import cluster, worker
+from study.base.runtime import UserError
+from study.cluster import client, worker
 
 distributed = pytest.importorskip("distributed", reason="needs the extra cluster: make extras")
 import dask  # noqa: E402 (once it is known to be there)
@@ -91,19 +91,19 @@ def test_every_worker_of_the_page_is_one_of_this_project():
 
 
 def connect() -> None:
-    with cluster.connected():
+    with client.connected():
         pass
 
 
 def lost_scheduler() -> None:
-    here = object.__new__(cluster.Cluster)
+    here = object.__new__(client.Cluster)
     here.name = ADDRESS
     raise here._lost()
 
 
 FAULTS = {
-    "an address that others reach": (connect, {cluster.ADDRESS: "tcp://192.0.2.7:8786"}),
-    "no certificates": (connect, {cluster.ADDRESS: ADDRESS}),
+    "an address that others reach": (connect, {client.ADDRESS: "tcp://192.0.2.7:8786"}),
+    "no certificates": (connect, {client.ADDRESS: ADDRESS}),
     "the scheduler is gone": (lost_scheduler, {}),
 }
 
@@ -118,7 +118,7 @@ def test_the_page_shows_the_line_of_a_fault(cause, variables, monkeypatch):
 
 
 def test_the_page_shows_the_line_of_a_worker_without_the_preload():
-    reason = object.__new__(cluster.Cluster)._difference("tls://127.0.0.1:44631", {"resources": {}})
+    reason = object.__new__(client.Cluster)._difference("tls://127.0.0.1:44631", {"resources": {}})
     assert f"is not used: {reason} |" in PAGE
 
 
@@ -169,7 +169,7 @@ def test_a_worker_finds_the_scheduler_by_the_service_of_its_cluster(kubernetes, 
     )
     address = f"tls://{name}-scheduler:{service['ports'][0]['port']}"  # as the operator names it
     assert containers["worker"]["command"][4] == address
-    assert {"name": cluster.ADDRESS, "value": address} in containers["worker"]["env"]
+    assert {"name": client.ADDRESS, "value": address} in containers["worker"]["env"]
     assert service["selector"]["dask.org/cluster-name"] == name
     assert f"service/{name}-scheduler {service['ports'][0]['port']}" in PAGE
 

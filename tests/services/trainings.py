@@ -15,8 +15,8 @@ import signal
 import time
 from pathlib import Path
 
-from study.runtime import UserError
-from study.training import worker
+from study.base.runtime import UserError
+from study.cluster import worker
 
 
 def use() -> None:

@@ -15,9 +15,10 @@ from project import ROOT
 from ruamel.yaml import YAML
 
 import stages  # noqa: F401  (its import prepares the process)
-from study import files, inputs, progress, runtime
+from study.base import files, inputs, runtime
 from study.data import arrays
 from study.data.arrays import Prepared, Split
+from study.display import progress
 from study.models.cnn.schema import Cnn
 from study.models.resnet.schema import Resnet
 from study.params import load, reader

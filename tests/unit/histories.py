@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from samples import pictures
 
-from study import files
+from study.base import files
+from study.evaluation.image_scores import ImageScores, image_scores
 from study.params.schema import TRAINED_BY_BEST
-from study.scoring.image_scores import ImageScores, image_scores
 
 CLASSES = ["a", "b", "c"]
 SKILLS = {"cnn2": 1.0, "resnet50": 1.0, "best": 1.4}

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 
 from study.data.arrays import Prepared
-from study.models.architecture import Architecture
 from study.models.cnn.schema import Cnn
+from study.models.common.architecture import Architecture
+from study.models.common.schema import Block
 from study.models.resnet.build import resnet
-from study.models.schema import Block
 from study.training.checkpoint import Checkpoint
 from study.training.loop import Run
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from study.review.comparisons import Ranked
-from study.scoring.differences import Training
-from study.scoring.image_scores import image_scores
+from study.evaluation.image_scores import image_scores
+from study.report.comparisons import Ranked
+from study.report.differences import Training
 
 
 def sample(seed: int, count: int, classes: int, levels: int | None = None) -> tuple[np.ndarray, np.ndarray]:

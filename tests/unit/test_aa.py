@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from benchmarks import aa
-from study import files, inputs
-from study.runtime import UserError, check_inputs
+from study.base import files, inputs
+from study.base.runtime import UserError, check_inputs
 
 LABELS = np.arange(200) % 4
 

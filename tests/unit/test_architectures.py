@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from networks import CALLS, backbone_of
 
-from study import files
-from study.models import keras_file, scripts
+from study.base import files
+from study.base.runtime import UserError
+from study.model_files import keras_file
+from study.models.common import scripts
 from study.params.schema import override
-from study.runtime import UserError
 
 # Keras takes the one input of its own file for a list.
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")

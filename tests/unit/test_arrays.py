@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from study.base.runtime import UserError
 from study.data import arrays
-from study.runtime import UserError
 
 
 def few_images(**changes) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from study.data.arrays import Split
-from study.models.schema import Augmentation
+from study.models.common.schema import Augmentation
 from study.training import batches
 
 

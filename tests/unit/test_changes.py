@@ -9,10 +9,10 @@ import pytest
 from histories import git, scored
 from project import ROOT, environment
 
-from study.models import repeats_file
-from study.review import changes, revisions, verdicts
-from study.review.changes import ChangedParam, Comparison, Row
-from study.runtime import UserError
+from study.base.runtime import UserError
+from study.compare import changes, revisions, verdicts
+from study.compare.changes import ChangedParam, Comparison, Row
+from study.model_files import repeats_file
 
 
 def compare(base: str, head: str | None = None) -> Comparison:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from networks import PLATEAU, TINY, Killed, as_run
 
-from study import files, inputs, runtime
+from study.base import files, inputs, runtime
+from study.base.runtime import UserError
 from study.params.schema import override
-from study.runtime import UserError
 from study.training import arithmetic
 from study.training.checkpoint import Checkpoint, Phase, Row
 from study.training.fit import fit

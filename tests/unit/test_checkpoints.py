@@ -11,15 +11,15 @@ from pathlib import Path
 import project
 import pytest
 
-from study import checkpoints, files
-from study.checkpoints import Claim
-from study.runtime import UserError
+from study.base import checkpoints, files
+from study.base.checkpoints import Claim
+from study.base.runtime import UserError
 
 KEY, OTHER = "1" * 64, "2" * 64
 # Takes the folder of a training, says so, and leaves a file in it once it is told to end.
 CLAIM = """
 import sys
-from study.checkpoints import Claim
+from study.base.checkpoints import Claim
 
 claim = Claim(*sys.argv[1:])
 print("claimed", flush=True)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from samples import epoch, pictures, ranked, record, validation
 
+from study.evaluation.image_scores import image_scores
+from study.evaluation.seeds import Noise
 from study.params.schema import Range
-from study.review import checks
-from study.review.checks import Case
-from study.review.comparisons import Comparison, Ranked
-from study.scoring.differences import Training
-from study.scoring.image_scores import image_scores
-from study.scoring.seeds import Noise
+from study.report import checks
+from study.report.checks import Case
+from study.report.comparisons import Comparison, Ranked
+from study.report.differences import Training
 
 OPEN = Range(low=0.001, high=0.1, log=True)
 DROPOUT = Range(low=0.0, high=0.5, log=False)

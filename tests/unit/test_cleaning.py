@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from study.data import cleaning
+from study.base.runtime import UserError
+from study.cleaning import clean
 from study.data.arrays import Split
-from study.runtime import UserError
 
 
 def different_images(*per_class: int) -> Split:
@@ -25,7 +25,7 @@ def test_faulty_training_images_are_dropped_and_counted_once(capsys):
     images = different_images(8, 8).images
     rows, labels = [0, 1, 1, 2, 2, 3, 3, 4, 5, 6], [0, 0, 0, 0, 1, 1, 1, 0, 0, 0]
     rows, labels = [*rows, 7, 8, 9, 10], [*labels, 1, 1, 1, 1]
-    kept = cleaning.clean_rows(Split(images[rows], np.array(labels)), Split(images[[3]], np.array([1])), ["a", "b"])
+    kept = clean.clean_rows(Split(images[rows], np.array(labels)), Split(images[[3]], np.array([1])), ["a", "b"])
     assert kept.tolist() == [0, 1, 7, 8, 9, 10, 11, 12, 13]
     assert capsys.readouterr().out == (
         "14 training images: dropped 2 that are in the test split, 2 whose copy has another label, 1 repeated\n"
@@ -60,20 +60,20 @@ def test_a_class_that_cleaning_empties_is_named_with_what_was_dropped_of_it(draw
     images = different_images(4, 4).images
     train = Split(images[drawn[0]], np.array(drawn[1], np.uint8))
     with pytest.raises(UserError) as error:
-        cleaning.clean_rows(train, Split(images[[0]], np.array([1])), ["a", "b", "c"][: max(drawn[1]) + 1])
+        clean.clean_rows(train, Split(images[[0]], np.array([1])), ["a", "b", "c"][: max(drawn[1]) + 1])
     assert str(error.value).startswith(f"data/raw.npz: cleaning {message}")
     assert str(error.value).endswith("add other images of it to the data, or correct their labels")
 
 
 def test_validation_has_its_fraction_of_each_class_and_learning_has_the_rest():
     images = different_images(60, 20)
-    learning, validation = cleaning.split(images, np.arange(80), np.arange(80), names(images), 0.1, seed=0)
+    learning, validation = clean.split(images, np.arange(80), np.arange(80), names(images), 0.1, seed=0)
     assert [np.bincount(part.labels).tolist() for part in (learning, validation)] == [[54, 18], [6, 2]]
 
 
 def test_no_image_is_both_learned_from_and_validated_with():
     images = different_images(30, 30)
-    parts = cleaning.split(images, np.arange(10, 50), np.arange(40), names(images), 0.25, seed=0)
+    parts = clean.split(images, np.arange(10, 50), np.arange(40), names(images), 0.25, seed=0)
     found = sorted(image.tobytes() for part in parts for image in part.images)
     assert found == sorted(image.tobytes() for image in images.images[10:50])
 
@@ -94,7 +94,7 @@ def test_a_fraction_that_leaves_a_class_too_few_images_is_refused_with_those_tha
     images = different_images(*per_class)
     start = f"params.yaml: prepare.validation_fraction is {fraction}, which leaves a class {fault}; allowed with the "
     with pytest.raises(UserError, match=f"^{re.escape(start + allowed)}"):
-        cleaning.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
+        clean.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
 
 
 @pytest.mark.parametrize("per_class", [(4, 4), (4, 5), (300, 4), (9, 5, 4, 4), (9, 6, 100), (5, 5, 5, 50), (301, 7, 8)])
@@ -102,10 +102,10 @@ def test_a_fraction_that_leaves_a_class_too_few_images_is_refused_with_those_tha
 def test_the_fractions_that_are_named_as_allowed_are_so(per_class, end):
     images = different_images(*per_class)
     with pytest.raises(UserError) as error:
-        cleaning.split(images, *2 * [np.arange(len(images))], names(images), 0.999, seed=0)
+        clean.split(images, *2 * [np.arange(len(images))], names(images), 0.999, seed=0)
     lowest, highest = re.search(r": ([\d.]+) to ([\d.]+)$", str(error.value)).groups()
     fraction = float({"lowest": lowest, "highest": highest}[end])
-    parts = cleaning.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
+    parts = clean.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
     for part, least in zip(parts, (1, 2), strict=True):
         assert np.bincount(part.labels, minlength=len(per_class)).min() >= least
 
@@ -120,18 +120,18 @@ def drawn(rows: list[int], labels: list[int], mirrored: int = 0) -> Split:
 
 def test_near_copies_are_kept_unless_they_are_to_be_dropped():
     train, test = drawn([0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9], [0, 1] * 5 + [0], mirrored=2), drawn([9], [0])
-    assert cleaning.clean_rows(train, test, ["a", "b"]).tolist() == list(range(11))
+    assert clean.clean_rows(train, test, ["a", "b"]).tolist() == list(range(11))
 
 
 def test_near_copies_of_test_images_and_of_earlier_ones_are_dropped_and_counted(capsys):
     train, test = drawn([0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9], [0, 1] * 5 + [0], mirrored=2), drawn([9], [0])
-    assert cleaning.clean_rows(train, test, ["a", "b"], drop_near=True).tolist() == list(range(9))
+    assert clean.clean_rows(train, test, ["a", "b"], drop_near=True).tolist() == list(range(9))
     assert "1 near copies of test images, 1 near copies of other training images\n" in capsys.readouterr().out
 
 
 def test_near_copies_are_one_group_and_are_counted(capsys):
     train = drawn([0, 1, 2, 0, 1, 0], [0, 1, 0, 0, 1, 0], mirrored=3)
-    assert cleaning.groups_of(train, np.arange(6)).tolist() == [0, 1, 2, 0, 1, 0]
+    assert clean.groups_of(train, np.arange(6)).tolist() == [0, 1, 2, 0, 1, 0]
     assert capsys.readouterr().out.startswith("5 training images are near copies of each other, in 2 groups; ")
 
 
@@ -139,7 +139,7 @@ def test_near_copies_are_one_group_and_are_counted(capsys):
 def test_a_group_is_learned_from_or_validated_with_as_a_whole(seed):
     images, groups = different_images(40, 40), np.arange(80) // 4
     rows = np.arange(80)
-    parts = cleaning.split(images, rows, groups, names(images), 0.25, seed)
+    parts = clean.split(images, rows, groups, names(images), 0.25, seed)
     number = {image.tobytes(): group for image, group in zip(images.images, groups, strict=True)}
     sides = [{number[image.tobytes()] for image in part.images} for part in parts]
     assert not sides[0] & sides[1]
@@ -164,7 +164,7 @@ def test_no_class_has_more_for_validation_than_its_fraction(sizes, fraction):
     groups = np.arange(200)
     groups[: sum(sizes)] = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
     for seed in range(6):
-        _, validation = cleaning.split(images, np.arange(200), groups, names(images), fraction, seed)
+        _, validation = clean.split(images, np.arange(200), groups, names(images), fraction, seed)
         of_grouped, of_others = np.bincount(validation.labels) / 100
         assert 0.5 * fraction < of_grouped <= fraction
         assert of_others == fraction
@@ -174,7 +174,7 @@ def test_near_copies_under_another_label_count_for_their_own_class():
     images = different_images(40, 40)
     groups = np.r_[np.arange(40), np.arange(20), np.arange(60, 80)]
     for seed in range(5):
-        _, validation = cleaning.split(images, np.arange(80), groups, names(images), 0.25, seed)
+        _, validation = clean.split(images, np.arange(80), groups, names(images), 0.25, seed)
         assert (np.bincount(validation.labels) <= 10).all()
 
 
@@ -184,15 +184,15 @@ GROUPS_OF_4, ALL = np.arange(80) // 4, np.r_[np.zeros(40, int), np.arange(40, 80
 def test_a_fraction_that_no_group_fits_is_refused_with_those_that_work():
     images = different_images(40, 40)
     with pytest.raises(UserError) as error:
-        cleaning.split(images, np.arange(80), GROUPS_OF_4, names(images), 0.05, seed=0)
+        clean.split(images, np.arange(80), GROUPS_OF_4, names(images), 0.05, seed=0)
     message = "40 cleaned training images of class class0, in 10 groups of near copies: 0.1 to 0.9"
     assert str(error.value).endswith(f"fewer than two images for validation; allowed with the {message}")
     for fraction in (0.1, 0.9):
-        cleaning.split(images, np.arange(80), GROUPS_OF_4, names(images), fraction, seed=0)
+        clean.split(images, np.arange(80), GROUPS_OF_4, names(images), fraction, seed=0)
 
 
 def test_a_class_that_is_one_group_is_named():
     images = different_images(40, 40)
     message = r"raw\.npz: the 40 cleaned training images of class class0, in 1 group of near copies, cannot be split by"
     with pytest.raises(UserError, match=message):
-        cleaning.split(images, np.arange(80), ALL, names(images), 0.25, seed=0)
+        clean.split(images, np.arange(80), ALL, names(images), 0.25, seed=0)

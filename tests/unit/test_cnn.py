@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 
-from study.models import scripts
+from study.base.runtime import UserError
 from study.models.cnn.build import cnn
+from study.models.common import scripts
 from study.params.schema import override
-from study.runtime import UserError
 from study.training import batches, batchnorm, optimizer
 
 MODELS = {

@@ -11,16 +11,16 @@ from samples import ranked as perfect
 from sklearn.metrics import precision_recall_fscore_support, roc_curve
 
 from benchmarks import bootstrap
-from study import files
-from study.review import comparisons
-from study.review.comparisons import Pair, Ranked
-from study.runtime import UserError
-from study.scoring import differences, image_scores
-from study.scoring.differences import Answer
-from study.scoring.final_scores import class_areas
-from study.scoring.image_scores import ImageScores
+from study.base import files
+from study.base.runtime import UserError
+from study.evaluation import image_scores
+from study.evaluation.final_scores import class_areas
+from study.evaluation.image_scores import ImageScores
+from study.report import comparisons, differences
+from study.report.comparisons import Pair, Ranked
+from study.report.differences import Answer
 from study.scoring.probabilities import normalised
-from study.search import winner
+from study.search.outcome import winner
 
 CLASSES = 3
 NONE = "no difference shown"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from study.commands import deps
 from study.params import reader
-from study.pipeline import deps
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = """\
@@ -61,8 +61,8 @@ stages:
 IMPORTS = {
     "from": "from study.data import synthetic",
     "from a name": "from study.data.synthetic import draw",
-    "dotted": "import study.data.synthetic",
-    "in a function": "def late():\n    import study.data.synthetic as drawn\n    return drawn",
+    "dotted": "import study.sources.synthetic",
+    "in a function": "def late():\n    import study.sources.synthetic as drawn\n    return drawn",
 }
 
 
@@ -131,7 +131,7 @@ def test_a_model_without_a_script_ends_the_command_with_one_line(new_model):
 
 def test_check_names_the_stages_that_differ_and_writes_nothing(tree):
     pipeline = tree / "dvc.yaml"
-    before = pipeline.read_text(encoding="utf-8").replace("      - study/review/eda_figures.py\n", "")
+    before = pipeline.read_text(encoding="utf-8").replace("      - study/eda/figures.py\n", "")
     pipeline.write_text(before, encoding="utf-8")
     done = study(tree, "deps", "--check")
     reason = "the deps of eda are not up to date; run `python -m study deps`"
@@ -141,10 +141,10 @@ def test_check_names_the_stages_that_differ_and_writes_nothing(tree):
 
 @pytest.mark.parametrize("statement", IMPORTS.values(), ids=IMPORTS)
 def test_a_new_import_adds_its_module(tree, statement):
-    with (tree / "study/data/duplicates.py").open("a", encoding="utf-8") as module:
+    with (tree / "study/cleaning/duplicates.py").open("a", encoding="utf-8") as module:
         module.write(f"\n\n{statement}\n")
     assert study(tree, "deps").returncode == 0
-    assert set(deps_of(tree, "prepare")) - set(deps_of(ROOT, "prepare")) == {"study/data/synthetic.py"}
+    assert set(deps_of(tree, "prepare")) - set(deps_of(ROOT, "prepare")) == {"study/sources/synthetic.py"}
 
 
 def test_an_init_is_listed_once_it_holds_a_statement(tree):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from study.scoring import differences, intervals, seeds
-from study.scoring.differences import Answer, Training
-from study.scoring.seeds import Noise
+from study.evaluation import seeds
+from study.evaluation.seeds import Noise
+from study.report import differences
+from study.report.differences import Answer, Training
+from study.scoring import intervals
 
 LABELS = np.repeat([0, 1], 50)
 CONTRIBUTIONS = np.random.default_rng(0).normal(size=100)

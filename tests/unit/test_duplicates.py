@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from study.data import duplicates
+from study.cleaning import duplicates
 from study.data.arrays import Split
 
 

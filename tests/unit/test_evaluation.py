@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from study import files
+from study.base import files
+from study.base.runtime import UserError
 from study.data import arrays
-from study.models.repeats_file import Repeats
-from study.review import evaluation
-from study.runtime import UserError
-from study.scoring import image_scores
-from study.scoring.final_scores import FinalScores
+from study.evaluation import evaluate, image_scores
+from study.evaluation.final_scores import FinalScores
+from study.model_files.repeats_file import Repeats
 from study.scoring.predict import predict
 from study.scoring.scores import Scores
 
@@ -48,13 +47,13 @@ UNFIT = {
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
 def test_a_model_that_does_not_fit_the_test_split_is_refused_with_its_remedy(folder, change):
     with pytest.raises(UserError, match=r"^models/cnn2\.keras: .*dvc repro"):
-        evaluation.evaluate("cnn2", network(**change), ONCE)
+        evaluate.evaluate("cnn2", network(**change), ONCE)
 
 
 @pytest.mark.parametrize("change", UNFIT.values(), ids=UNFIT)
 def test_a_refused_model_leaves_no_file(folder, change):
     with pytest.raises(UserError):
-        evaluation.evaluate("cnn2", network(**change), ONCE)
+        evaluate.evaluate("cnn2", network(**change), ONCE)
     assert [path.name for path in folder.rglob("*") if path.is_file()] == ["test.npz"]
 
 
@@ -62,16 +61,16 @@ def test_a_lack_of_memory_names_the_model(folder, monkeypatch):
     def lack(*arguments):
         raise MemoryError("Unable to allocate 7.28 TiB for an array")
 
-    monkeypatch.setattr(evaluation, "predict", lack)
+    monkeypatch.setattr(evaluate, "predict", lack)
     with pytest.raises(UserError, match=r"^models/cnn2\.keras: out of memory \(Unable to allocate 7\.28 TiB .*\); "):
-        evaluation.evaluate("cnn2", network(), ONCE)
+        evaluate.evaluate("cnn2", network(), ONCE)
 
 
 @pytest.fixture
 def evaluated(folder) -> np.ndarray:
     """The probabilities that a model gave when it was evaluated in the working folder."""
     model = network()
-    evaluation.evaluate("cnn2", model, ONCE)
+    evaluate.evaluate("cnn2", model, ONCE)
     return predict(model, files.read_npz(arrays.TEST)["x_test"])
 
 

@@ -15,9 +15,13 @@ from matplotlib.text import Text
 from project import ROOT
 from samples import ranked
 
+from study.cleaning.near_duplicates import Pairs
 from study.data.arrays import Split
-from study.data.near_duplicates import Pairs
-from study.review import eda_figures, evaluation, figures, model_figures, ranking_figure, search_figures
+from study.drawing import figures
+from study.eda import eda_figures
+from study.evaluation import evaluate
+from study.report import model_figures, ranking_figure
+from study.search import search_figures
 
 NAMES = ["accuracy", "macro avg", "$_$"]
 LABELS = np.arange(9, dtype=np.uint8) % 3
@@ -51,7 +55,7 @@ FIGURES = {
     "mean images": lambda: eda_figures.mean_images(SPLIT, NAMES),
     "pixel histograms": lambda: eda_figures.pixel_histograms(dict.fromkeys(SPLITS, np.eye(3, 256))),
     "near duplicates": lambda: eda_figures.near_duplicates(SPLITS, PAIRS, NAMES, 0),
-    "predictions": lambda: evaluation.prediction_grid("model", SPLIT, LABELS, NAMES),
+    "predictions": lambda: evaluate.prediction_grid("model", SPLIT, LABELS, NAMES),
     "ranking": lambda: ranking_figure.ranking(MODELS),
     "learning curves": lambda: model_figures.learning_curves(MODELS),
     "ROC": lambda: model_figures.roc(CURVES),
@@ -127,7 +131,7 @@ def noise(count: int) -> np.ndarray:
 
 
 GRIDS = {
-    "predictions": lambda split: evaluation.prediction_grid("model", split, split.labels, NAMES),
+    "predictions": lambda split: evaluate.prediction_grid("model", split, split.labels, NAMES),
     "samples": lambda split: eda_figures.samples("train", split, NAMES, 0),
     "near duplicates": lambda split: eda_figures.near_duplicates(
         {"train": split, "test": split}, Pairs(*3 * [np.arange(98).reshape(-1, 2)]), NAMES, 0
@@ -193,7 +197,7 @@ def test_titles_of_a_grid_stand_side_by_side_however_long_the_names_are():
 
 def test_the_grid_of_predictions_has_an_image_of_every_class():
     split, names = many(60), [f"name {label}" for label in range(60)]
-    figure = evaluation.prediction_grid("model", split, split.labels, names)
+    figure = evaluate.prediction_grid("model", split, split.labels, names)
     assert {text.get_text() for text in figure.axes[0].texts} == set(names)
 
 
@@ -261,7 +265,7 @@ def test_images_of_a_grid_stand_under_their_titles():
 def test_a_wrong_prediction_is_shown_in_red_with_the_true_class():
     predicted = LABELS.copy()
     predicted[1] = 0
-    figure = evaluation.prediction_grid("model", SPLIT, predicted, NAMES)
+    figure = evaluate.prediction_grid("model", SPLIT, predicted, NAMES)
     texts = {text.get_text(): text.get_color() for text in figure.axes[0].texts}
     assert texts == {
         "accuracy": figures.RIGHT,

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.lib import format
 
-from study import files
-from study.runtime import UserError
+from study.base import files
+from study.base.runtime import UserError
 from study.scoring.scores import Scores
 
 SCORES = {"roc_auc": 0.9, "roc_auc_low": 0.8, "roc_auc_high": 0.95, "accuracy": 0.5, "log_loss": 1.0}

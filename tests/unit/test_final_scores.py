@@ -5,7 +5,7 @@ import pytest
 from samples import sample, unequal
 from sklearn.metrics import roc_auc_score
 
-from study.scoring.final_scores import class_areas, final_scores
+from study.evaluation.final_scores import class_areas, final_scores
 from study.scoring.probabilities import normalised
 from study.scoring.scores import class_roc_auc
 

@@ -10,12 +10,12 @@ import pytest
 import tensorflow
 from networks import CALLS, PLATEAU, SMALL_RESNET, TINY, as_run, saved, tiny
 
-from study.models import keras_file
-from study.models.architecture import Architecture
+from study.base.runtime import UserError
+from study.model_files import keras_file
 from study.models.cnn.build import cnn
 from study.models.cnn.schema import Cnn
+from study.models.common.architecture import Architecture
 from study.params.schema import override
-from study.runtime import UserError
 from study.scoring.predict import predict
 from study.training import batchnorm, fit, optimizer
 

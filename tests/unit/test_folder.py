@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study import files, inputs, runtime
-from study.data import arrays, folder, images, sources
-from study.params.fit import FITS
-from study.runtime import UserError
+from study.base import files, inputs, runtime
+from study.base.runtime import UserError
+from study.data import arrays
+from study.params.resizing import FITS
+from study.sources import decoding, folder, images_of
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
 
@@ -58,7 +59,7 @@ def test_an_image_that_is_no_square_is_stretched_or_padded(own, fit, corner):
 @pytest.mark.parametrize("fit", FITS)
 def test_the_fit_goes_with_the_images_to_those_who_train(own, params, fit):
     changes = {"source": "folder", "folder": str(own), "image_size": 22, "fit": fit}
-    files.write_npz(arrays.RAW, **sources.get(params.data.model_copy(update=changes)))
+    files.write_npz(arrays.RAW, **images_of.get(params.data.model_copy(update=changes)))
     assert arrays.read_raw()[3] == fit
 
 
@@ -205,7 +206,7 @@ def test_all_broken_files_are_printed_and_the_error_names_the_first(own, capsys)
 
 
 def test_an_image_of_too_many_pixels_takes_no_memory(own, monkeypatch):
-    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 100)
     write(own / "train/a/x.png", size=(11, 10))
     with pytest.raises(UserError, match=r"x\.png has 11 x 10 pixels"):
         read(own)

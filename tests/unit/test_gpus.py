@@ -9,11 +9,12 @@ import tensorflow as tf
 from networks import Killed, as_run
 
 from stages import evaluate
-from study.models import keras_file
-from study.models.architecture import Architecture
+from study.base.runtime import UserError
+from study.model_files import keras_file
 from study.models.cnn.schema import Cnn
-from study.runtime import UserError
-from study.training import fit, gpus
+from study.models.common.architecture import Architecture
+from study.scoring import gpus
+from study.training import fit
 from study.training.arithmetic import arithmetic
 
 pytestmark = pytest.mark.usefixtures("checkpoints")

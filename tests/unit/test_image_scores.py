@@ -7,10 +7,10 @@ import pytest
 from samples import pictures, sample, varied
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
-from study import files
-from study.runtime import UserError
-from study.scoring import image_scores
-from study.scoring.image_scores import ImageScores
+from study.base import files
+from study.base.runtime import UserError
+from study.evaluation import image_scores
+from study.evaluation.image_scores import ImageScores
 from study.scoring.probabilities import normalised
 
 CLASSES = 4

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.data import images
-from study.data.images import ImageError
-from study.params.fit import FITS, Fit
+from study.params.resizing import FITS, Fit
+from study.sources import decoding
+from study.sources.decoding import ImageError
 
 SIZE = (32, 32)
 PIXELS = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
@@ -27,7 +27,7 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def decoded(content: bytes, fit: Fit = "stretch") -> np.ndarray:
-    return images.decode(content, SIZE, fit)
+    return decoding.decode(content, SIZE, fit)
 
 
 @pytest.mark.parametrize("fit", FITS)
@@ -243,10 +243,10 @@ def test_a_bomb_is_refused_before_its_pixels_take_memory(monkeypatch):
 
 
 def test_a_file_that_is_larger_than_any_image_is_read_no_further(monkeypatch):
-    monkeypatch.setattr(images, "MAX_BYTES", 1000)
+    monkeypatch.setattr(decoding, "MAX_BYTES", 1000)
     file = io.BytesIO(b"x" * 5000)
     with pytest.raises(ImageError, match="is larger than 0 MB"):
-        images.read(file, SIZE, "stretch")
+        decoding.read(file, SIZE, "stretch")
     assert file.tell() == 1001
 
 
@@ -260,4 +260,4 @@ NO_FILES = {
 @pytest.mark.parametrize(("name", "fault"), NO_FILES.values(), ids=NO_FILES)
 def test_what_is_no_file_is_refused(tmp_path, name, fault):
     with pytest.raises(ImageError, match=fault):
-        images.read(tmp_path / name, SIZE, "stretch")
+        decoding.read(tmp_path / name, SIZE, "stretch")

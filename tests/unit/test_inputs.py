@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from project import ROOT
 
-from study import files, inputs
+from study.base import files, inputs
+from study.base.runtime import UserError
 from study.params.load import load
-from study.runtime import UserError
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import project
 import pytest
 from networks import SMALL_RESNET, saved
 
-from study.models import keras_file
-from study.models.card import Card
-from study.runtime import UserError
+from study.base.runtime import UserError
+from study.model_files import keras_file
+from study.model_files.card import Card
 from study.scoring.predict import predict
 from study.serving.keras_model import KerasModel
 
@@ -25,8 +25,8 @@ WRITE = f"""
 import resource, signal
 import stages
 import keras
-from study import runtime
-from study.models import keras_file
+from study.base import runtime
+from study.model_files import keras_file
 
 def main():
     keras_file.write("models/model.keras", model)

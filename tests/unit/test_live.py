@@ -12,7 +12,7 @@ from dvc.repo import Repo
 from histories import commit, git
 from project import ROOT
 
-from study.training import live
+from study.display import live
 
 ROW = {"epoch": 1, "loss": 0.5, "val_roc_auc": 0.75}
 

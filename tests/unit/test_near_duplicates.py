@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.data import near_duplicates, synthetic
+from study.cleaning import near_duplicates
 from study.data.arrays import Split
+from study.sources import synthetic
 
 
 @pytest.fixture(scope="module")

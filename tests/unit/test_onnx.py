@@ -11,12 +11,12 @@ import pytest
 from networks import SMALL_RESNET, TINY
 from PIL import Image
 
-from study import files
-from study.models import card, keras_file, onnx_export, onnx_file
-from study.models.card import Card
-from study.runtime import UserError
+from study.base import files
+from study.base.runtime import UserError
+from study.model_files import card, keras_file
+from study.model_files.card import Card
 from study.scoring.predict import predict
-from study.serving import export
+from study.serving import export, onnx_export, onnx_file
 from study.training.fit import mirror_averaged
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx: make extras")

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from histories import commit, git
 
-from study import files
 from study.__main__ import main
+from study.base import files
+from study.base.runtime import UserError
+from study.compare import page, revisions
 from study.params.schema import TRAINED_BY_BEST
-from study.review import page, revisions
-from study.runtime import UserError
 
 
 @pytest.fixture

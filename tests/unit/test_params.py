@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from project import ROOT
 from ruamel.yaml import YAML
 
+from study.base.runtime import UserError
 from study.params import load
 from study.params.schema import override
-from study.runtime import UserError
 
 REMOVED = object()
 TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")

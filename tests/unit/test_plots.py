@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from study.__main__ import main
-from study.review import plots
-from study.runtime import UserError
+from study.base.runtime import UserError
+from study.commands import plots
 
 FAULT = {"name": "plots/roc.csv", "rev": "workspace", "type": "FileNotFoundError", "msg": "no such\nfile"}
 CHART = [{"type": "vega", "content": {"mark": "bar"}}]

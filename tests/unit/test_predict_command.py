@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study import files
-from study.models import onnx_file
-from study.models.card import Card
-from study.runtime import UserError
-from study.serving import predict
+from study.base import files
+from study.base.runtime import UserError
+from study.model_files.card import Card
+from study.serving import onnx_file, predict
 
 PROBABILITIES = np.array([25, 4, 1]) / 30  # at temperature 2, their roots: 5, 2 and 1 eighths
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from study import progress
+from study.display import progress
 
 DURATIONS = {
     0: "0 s",

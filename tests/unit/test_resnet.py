@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from networks import CALLS, SMALL_RESNET, backbone_of, small_backbone
 
+from study.base.runtime import UserError
 from study.models.resnet.build import resnet
 from study.models.resnet.schema import Resnet
 from study.params.schema import override
-from study.runtime import UserError
 
 SHAPE = (32, 32, 3)
 

@@ -3,9 +3,9 @@
 import pytest
 from histories import git
 
-from study.review import revisions
-from study.review.revisions import ChangedFile
-from study.runtime import UserError
+from study.base.runtime import UserError
+from study.compare import revisions
+from study.compare.revisions import ChangedFile
 
 NAMES = {
     "branch": "main",

@@ -15,8 +15,8 @@ import project
 import pytest
 from project import ROOT
 
-from study import runtime
-from study.runtime import UserError
+from study.base import runtime
+from study.base.runtime import UserError
 
 pytestmark = pytest.mark.slow
 START = "from study import runtime; runtime.set_up()\n"
@@ -100,7 +100,7 @@ def test_settings_that_keras_refuses_are_named_in_one_line(tmp_path, content, va
 def test_the_end_of_the_imports_restores_stderr():
     code = """
     import os
-    from study import runtime
+    from study.base import runtime
     before = os.fstat(2)
     runtime.set_up()
     assert not os.path.samestat(before, os.fstat(2))
@@ -113,7 +113,7 @@ def test_the_end_of_the_imports_restores_stderr():
 def test_a_second_set_up_changes_nothing():
     code = """
     import os
-    from study import runtime
+    from study.base import runtime
     before = os.fstat(2)
     runtime.set_up()
     runtime.set_up()
@@ -251,9 +251,9 @@ def test_ctrl_c_during_the_imports_ends_with_one_line_too():
 
 def test_a_stage_whose_code_changed_while_it_ran_ends_with_one_line():
     """Also where the edit came after its last output."""
-    process = run("from study import inputs\ninputs.changed = lambda: 'study/files.py'")
+    process = run("from study import inputs\ninputs.changed = lambda: 'study/base/files.py'")
     assert process.returncode == 1
-    assert process.stderr == "error: study/files.py changed while this stage ran; run `dvc repro` again\n"
+    assert process.stderr == "error: study/base/files.py changed while this stage ran; run `dvc repro` again\n"
 
 
 PROGRAMS = {
@@ -282,7 +282,7 @@ def test_the_last_words_of_a_program_fit_what_it_is(monkeypatch, capsys, name, s
 # Stands for DVC: runs a command by a shell, and waits.
 DVC = "import subprocess, sys; subprocess.run(['sh', '-c', sys.argv[1]])"
 STAGE = """
-from study import runtime
+from study.base import runtime
 
 def main():
     import os, time
@@ -360,7 +360,7 @@ CORES = len(os.sched_getaffinity(0))
 SETTINGS = [(threads, cores) for threads in (1, 2) for cores in sorted({1, CORES})]
 TRAININGS = f"""
 import stages.train.cnn2
-from study import runtime
+from study.base import runtime
 
 runtime.end_imports()
 

@@ -6,7 +6,7 @@ from itertools import repeat
 import pytest
 
 from benchmarks import one_search, scaling
-from study.training import worker
+from study.cluster import worker
 from study.training.task import Result
 
 

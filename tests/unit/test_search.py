@@ -12,16 +12,16 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 from sklearn.metrics import roc_auc_score
 
-from study import files, inputs
+from study.base import files, inputs
+from study.base.runtime import UserError
 from study.data import arrays
-from study.models import scripts
-from study.models.architecture import Architecture, BlockError
+from study.display.journal import Journal
 from study.models.cnn.schema import Cnn
+from study.models.common import scripts
+from study.models.common.architecture import Architecture, BlockError
 from study.params.schema import Range, Spaces, override
-from study.runtime import UserError
 from study.scoring.predict import predict
 from study.search import rounds, space, trials
-from study.search.journal import Journal
 from study.search.rounds import Contender
 from study.search.training import train
 from study.training import fit, task

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from study.scoring import intervals, seeds
+from study.evaluation import seeds
+from study.scoring import intervals
 
 LABELS = np.repeat([0, 1], 50)
 FAMILIES = {"cnn2": "cnn", "cnn3": "cnn", "resnet50": "resnet", "resnet101": "resnet", "best": "cnn"}

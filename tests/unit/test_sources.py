@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 from yarl import URL
 
-from study import files
-from study.data import download, sources
-from study.runtime import UserError
+from study.base import files
+from study.base.runtime import UserError
+from study.sources import download, images_of
 
 
 @pytest.fixture
@@ -109,17 +109,17 @@ def impatient(monkeypatch):
 
 def test_a_local_archive_is_read(archive):
     path, sha256 = archive
-    assert sources.npz(str(path), sha256)["x_train"].shape == (6, 8, 8, 3)
+    assert images_of.npz(str(path), sha256)["x_train"].shape == (6, 8, 8, 3)
 
 
 def test_an_archive_of_another_hash_is_refused(archive):
     with pytest.raises(UserError, match="has SHA-256 .* allows 000"):
-        sources.npz(str(archive[0]), "0" * 64)
+        images_of.npz(str(archive[0]), "0" * 64)
 
 
 def test_a_missing_archive_is_named(tmp_path):
     with pytest.raises(UserError, match=r"none\.npz is no file"):
-        sources.npz(str(tmp_path / "none.npz"), "0" * 64)
+        images_of.npz(str(tmp_path / "none.npz"), "0" * 64)
 
 
 RELATIVE = r"none\.npz is no file in .*{folder} \(`dvc exp run` .* give an absolute path\); allowed"
@@ -128,13 +128,13 @@ RELATIVE = r"none\.npz is no file in .*{folder} \(`dvc exp run` .* give an absol
 def test_a_missing_archive_is_named_with_the_folder_that_was_searched(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=RELATIVE.format(folder=tmp_path.name)):
-        sources.npz("none.npz", "0" * 64)
+        images_of.npz("none.npz", "0" * 64)
 
 
 def test_an_archive_without_an_array_is_refused(tmp_path):
     files.write_npz(tmp_path / "a.npz", x_train=np.zeros(3))
     with pytest.raises(UserError, match=r"a\.npz: lacks y_train, x_test, y_test; it must hold x_train, y_train"):
-        sources.npz(str(tmp_path / "a.npz"), files.sha256(tmp_path / "a.npz"))
+        images_of.npz(str(tmp_path / "a.npz"), files.sha256(tmp_path / "a.npz"))
 
 
 def test_an_archive_is_read_as_it_was_hashed_though_another_takes_its_name(archive, monkeypatch):
@@ -148,21 +148,21 @@ def test_an_archive_is_read_as_it_was_hashed_though_another_takes_its_name(archi
         return found
 
     monkeypatch.setattr(hashlib, "file_digest", then_replaced)
-    assert sources.npz(str(path), sha256)["x_train"].shape == (6, 8, 8, 3)
+    assert images_of.npz(str(path), sha256)["x_train"].shape == (6, 8, 8, 3)
 
 
 def test_an_archive_is_downloaded_once(archive, server):
     path, sha256 = archive
-    first = sources.npz(f"{server.url}/good", sha256)
+    first = images_of.npz(f"{server.url}/good", sha256)
     path.unlink()  # the server has it no more
-    again = sources.npz(f"{server.url}/good", sha256)
+    again = images_of.npz(f"{server.url}/good", sha256)
     assert np.array_equal(first["x_train"], again["x_train"])
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("page", ["moved", "packed"])
 def test_an_archive_is_taken_as_the_server_has_it(archive, server, page):
-    assert sources.npz(f"{server.url}/{page}", archive[1])["x_train"].shape == (6, 8, 8, 3)
+    assert images_of.npz(f"{server.url}/{page}", archive[1])["x_train"].shape == (6, 8, 8, 3)
 
 
 FAILURES = {
@@ -186,32 +186,32 @@ FAILURES = {
 def test_a_download_that_fails_is_refused_in_one_line(archive, server, impatient, page, reason):
     sha256 = "0" * 64 if page == "good" else archive[1]
     with pytest.raises(UserError, match=f"/{page} cannot be downloaded .*{reason}") as error:
-        sources.npz(f"{server.url}/{page}", sha256)
+        images_of.npz(f"{server.url}/{page}", sha256)
     assert str(error.value).isprintable()
 
 
 @pytest.mark.parametrize("page", ["missing", "half", "slow-body", "endless", "good"])
 def test_a_failed_download_leaves_nothing(archive, server, impatient, tmp_path, page):
     with pytest.raises(UserError):
-        sources.npz(f"{server.url}/{page}", "0" * 64)
+        images_of.npz(f"{server.url}/{page}", "0" * 64)
     assert list((tmp_path / "keras/datasets").iterdir()) == []
 
 
 def test_another_file_in_the_cache_is_not_taken(archive, server, tmp_path):
     (tmp_path / "keras/datasets").mkdir(parents=True)
     (tmp_path / f"keras/datasets/{archive[1]}.npz").write_text("half of it")
-    assert sources.npz(f"{server.url}/good", archive[1])["x_train"].shape == (6, 8, 8, 3)
+    assert images_of.npz(f"{server.url}/good", archive[1])["x_train"].shape == (6, 8, 8, 3)
 
 
 def test_no_password_is_sent_over_http(archive, server):
-    sources.npz(f"{server.url}/moved", archive[1])
+    images_of.npz(f"{server.url}/moved", archive[1])
     assert len(server.requests) == 2
     assert not [headers for headers in server.requests if "Authorization" in headers]
 
 
 def test_a_netrc_that_is_not_there_adds_no_line(archive, server, monkeypatch, caplog):
     monkeypatch.setenv("NETRC", "/none")
-    sources.npz(f"{server.url}/good", archive[1])
+    images_of.npz(f"{server.url}/good", archive[1])
     assert caplog.messages == []
 
 
@@ -243,11 +243,11 @@ def cifar10(monkeypatch) -> np.ndarray:
 
 
 def test_cifar10_has_the_labels_that_keras_gives(cifar10):
-    np.testing.assert_array_equal(sources.cifar10()["y_train"], cifar10)
+    np.testing.assert_array_equal(images_of.cifar10()["y_train"], cifar10)
 
 
 def test_cifar10_comes_from_keras_with_its_class_names(cifar10):
-    assert sources.cifar10()["class_names"].tolist()[3] == "cat"
+    assert images_of.cifar10()["class_names"].tolist()[3] == "cat"
 
 
 def test_cifar10_is_downloaded_to_where_keras_looks_for_it(monkeypatch):
@@ -262,19 +262,19 @@ def test_cifar10_is_downloaded_to_where_keras_looks_for_it(monkeypatch):
     monkeypatch.setattr(cifar10, "get_file", asked)
     with pytest.raises(AskedError) as wanted:
         keras.datasets.cifar10.load_data()
-    assert wanted.value.args == sources.CIFAR10
+    assert wanted.value.args == images_of.CIFAR10
 
 
 def test_cifar10_without_a_network_says_what_to_do(archive, server, impatient, monkeypatch):
-    monkeypatch.setattr(sources, "CIFAR10", (f"{server.url}/missing", "0" * 64, "archive"))
+    monkeypatch.setattr(images_of, "CIFAR10", (f"{server.url}/missing", "0" * 64, "archive"))
     with pytest.raises(UserError, match="data.source cifar10 cannot be loaded .404.* set data.source to npz"):
-        sources.cifar10()
+        images_of.cifar10()
 
 
 @pytest.mark.parametrize("source", ["synthetic", "cifar10", "npz"])
 def test_arrays_of_every_source_are_checked(params, archive, cifar10, source):
     changes = {"path": str(archive[0]), "sha256": archive[1]}
     small = params.data.synthetic.model_copy(update={"train_images": 100, "test_images": 20})
-    images = sources.get(params.data.model_copy(update=changes | {"source": source, "synthetic": small}))
+    images = images_of.get(params.data.model_copy(update=changes | {"source": source, "synthetic": small}))
     assert images["y_train"].ndim == 1
     assert sorted(images) == ["class_names", "x_test", "x_train", "y_test", "y_train"]

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from networks import TINY
 
-from study import files
+from study.base import files
+from study.base.runtime import UserError
 from study.data import arrays
-from study.models import keras_file, repeats_file
+from study.model_files import keras_file, repeats_file
 from study.params.schema import override
-from study.review.comparisons import Validation
-from study.runtime import UserError
+from study.report.comparisons import Validation
 from study.scoring import calibration
 from study.scoring.predict import predict
 from study.scoring.scores import point

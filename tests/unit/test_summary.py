@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from study.data import summary
 from study.data.arrays import Split
+from study.eda import summary
 
 
 @pytest.fixture

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from study.data import arrays, cleaning, duplicates, near_duplicates, synthetic
+from study.cleaning import clean, duplicates, near_duplicates
+from study.data import arrays
 from study.data.arrays import Split
 from study.params.schema import Synthetic
+from study.sources import synthetic
 
 
 def draw(seed: int) -> dict[str, np.ndarray]:
@@ -70,5 +72,5 @@ PLANTED = {
 def test_cleaning_empties_no_class_however_many_faults_are_planted(planted, seed):
     drawn = synthetic.draw(**Synthetic(noise=10.0, **planted).model_dump(), seed=seed)
     train, test = (Split(drawn[f"x_{name}"], drawn[f"y_{name}"]) for name in ("train", "test"))
-    rows = cleaning.clean_rows(train, test, synthetic.CLASS_NAMES, drop_near=planted["near_duplicates"] > 0)
-    assert np.bincount(train.labels[rows], minlength=10).min() >= cleaning.LEAST
+    rows = clean.clean_rows(train, test, synthetic.CLASS_NAMES, drop_near=planted["near_duplicates"] > 0)
+    assert np.bincount(train.labels[rows], minlength=10).min() >= clean.LEAST

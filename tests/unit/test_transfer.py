@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from networks import SMALL_RESNET, Killed, as_run, backbone_of, saved, small_backbone
 
-from study import files
-from study.models import keras_file
+from study.base import files
+from study.base.runtime import UserError
+from study.model_files import keras_file
 from study.models.resnet.schema import Resnet
 from study.params.schema import override
-from study.runtime import UserError
 from study.training import fit, transfer
 from study.training.checkpoint import Checkpoint
 

@@ -6,11 +6,12 @@ import re
 import pytest
 
 from study.__main__ import main
-from study.review import changes, revisions, verdicts, words
-from study.review.changes import Comparison, Row
-from study.runtime import UserError
-from study.scoring.differences import Training
-from study.scoring.seeds import Noise
+from study.base.runtime import UserError
+from study.compare import changes, revisions, verdicts
+from study.compare.changes import Comparison, Row
+from study.evaluation.seeds import Noise
+from study.report import words
+from study.report.differences import Training
 
 
 def compare(base: str, head: str | None = None) -> Comparison:

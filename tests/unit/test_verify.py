@@ -11,7 +11,7 @@ import project
 import pytest
 from ruamel.yaml import YAML
 
-from study.review import changes, revisions
+from study.compare import changes, revisions
 
 SPEC = importlib.util.spec_from_file_location("verify", project.ROOT / ".ci/verify.py")
 verify = importlib.util.module_from_spec(SPEC)

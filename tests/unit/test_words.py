@@ -7,10 +7,10 @@ import jinja2
 import pytest
 from samples import ranked, record
 
-from study.review import report, words
-from study.review.comparisons import ClassScores, Comparison, Mistake, Pair, Ranked
-from study.scoring.differences import Answer, Training
-from study.scoring.seeds import Noise
+from study.evaluation.seeds import Noise
+from study.report import pages, words
+from study.report.comparisons import ClassScores, Comparison, Mistake, Pair, Ranked
+from study.report.differences import Answer, Training
 
 COUNTS = {"a": 12, "b": 14, "c": 14}
 EDA = {
@@ -60,7 +60,7 @@ def written(params):
 
     def page(comparison: Comparison, **changes) -> str:
         arguments = {"eda": EDA, "trials": TRIALS, "params": params} | changes
-        return report.report(comparison, **arguments).pages["reports/report.md"]
+        return pages.report(comparison, **arguments).pages["reports/report.md"]
 
     return page
 
@@ -120,19 +120,19 @@ def with_class(name: str) -> Ranked:
 
 @pytest.mark.parametrize(("name", "shown"), NAMES.values(), ids=NAMES)
 def test_a_class_may_have_any_printable_name(name, shown):
-    text = report.classification(with_class(name), [name, "b", "c"])
+    text = pages.classification(with_class(name), [name, "b", "c"])
     assert f"| {shown} | 0.9000 | 0.8500 – 0.9500 | 1.000 | 1.000 | 1.000 | 2 |" in text
     assert f"| | {shown} | b | c |\n|---|---|---|---|\n| {shown} | **2** | · | · |\n| b | · | **2** | · |\n" in text
 
 
 def test_a_matrix_of_many_classes_is_left_to_dvc(monkeypatch):
-    monkeypatch.setattr(report, "MOST_CLASSES", 2)
-    text = report.classification(ranked("cnn2", 0.9), ["a", "b", "c"])
+    monkeypatch.setattr(pages, "MOST_CLASSES", 2)
+    text = pages.classification(ranked("cnn2", 0.9), ["a", "b", "c"])
     assert "A matrix of 3 classes is too large for a page. `make plots` draws it.\n" in text
 
 
 def test_a_model_without_mistakes_has_a_sentence_in_place_of_their_table():
-    text = report.classification(ranked("cnn2", 0.9), ["a", "b", "c"])
+    text = pages.classification(ranked("cnn2", 0.9), ["a", "b", "c"])
     assert "The model makes no mistake on the test split.\n" in text
 
 
@@ -194,7 +194,7 @@ def test_a_model_keeps_its_place_in_the_plots_of_all_models_whatever_its_rank(co
     models = {name: params.models[name] for name in ("resnet50", "cnn2")}
     some = params.model_copy(update={"models": models})
     for ranking in (comparison.ranking, comparison.ranking[::-1]):
-        written = report.report(replace(comparison, ranking=ranking), EDA, TRIALS, some)
+        written = pages.report(replace(comparison, ranking=ranking), EDA, TRIALS, some)
         for _, rows in written.tables.values():
             assert list(dict.fromkeys(row[0] for row in rows)) == ["best", "control", "resnet50", "cnn2"]
         for name in ("learning_curves", "roc"):
@@ -281,7 +281,7 @@ def test_the_report_has_its_parts_in_order(comparison, written):
 
 
 def test_the_report_shows_every_figure_that_it_draws(comparison, params):
-    drawn = report.report(comparison, EDA, TRIALS, params)
+    drawn = pages.report(comparison, EDA, TRIALS, params)
     for path in drawn.figures:
         assert f"](../{path})" in drawn.pages["reports/report.md"]
 

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from study.runtime import UserError
-from study.training import cluster, worker
-from study.training.cluster import Cluster
+from study.base.runtime import UserError
+from study.cluster import client, worker
+from study.cluster.client import Cluster
 
 ADDRESSES = {
     "loopback": ("tcp://127.0.0.1:8786", True),
@@ -30,41 +30,39 @@ ADDRESSES = {
 
 @pytest.mark.parametrize(("address", "allowed"), ADDRESSES.values(), ids=ADDRESSES)
 def test_a_scheduler_is_on_this_machine_or_encrypted(address, allowed):
-    environment = {cluster.ADDRESS: address}
+    environment = {client.ADDRESS: address}
     if allowed:
-        assert cluster._chosen(environment) == (0, address)
+        assert client._chosen(environment) == (0, address)
     else:
         with pytest.raises(
             UserError, match=r"^DASK_SCHEDULER_ADDRESS is '.*'; allowed: tls://HOST:PORT, and tcp:// on"
         ):
-            cluster._chosen(environment)
+            client._chosen(environment)
 
 
 @pytest.mark.parametrize("workers", ["0", "-1", "1.5", "two", " 2", "1000", "²"])
 def test_a_number_of_workers_that_cannot_be_meant_is_named(workers):
     with pytest.raises(UserError, match=r"^STUDY_WORKERS is '.*'; allowed: 1 to 256, or unset$"):
-        cluster._chosen({cluster.WORKERS: workers})
+        client._chosen({client.WORKERS: workers})
 
 
 def test_workers_and_an_address_cannot_both_be_meant():
     with pytest.raises(UserError, match=r"^STUDY_WORKERS and DASK_SCHEDULER_ADDRESS are both set; unset one of them$"):
-        cluster._chosen({cluster.WORKERS: "2", cluster.ADDRESS: "tls://host:1"})
+        client._chosen({client.WORKERS: "2", client.ADDRESS: "tls://host:1"})
 
 
-@pytest.mark.parametrize(
-    ("environment", "trainings"), [({}, 5), ({cluster.WORKERS: "4"}, 1), ({cluster.WORKERS: ""}, 5)]
-)
+@pytest.mark.parametrize(("environment", "trainings"), [({}, 5), ({client.WORKERS: "4"}, 1), ({client.WORKERS: ""}, 5)])
 def test_trainings_run_in_this_process_unless_there_are_several_for_workers(monkeypatch, environment, trainings):
-    monkeypatch.setattr(cluster, "os", SimpleNamespace(environ=environment))
-    with cluster.connected(trainings) as executor:
+    monkeypatch.setattr(client, "os", SimpleNamespace(environ=environment))
+    with client.connected(trainings) as executor:
         assert executor is None
 
 
 def test_without_the_package_the_variable_and_the_remedy_are_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    monkeypatch.setenv(cluster.WORKERS, "2")
+    monkeypatch.setenv(client.WORKERS, "2")
     message = r"^STUDY_WORKERS is set, which needs the package distributed; run `make extras`$"
-    with pytest.raises(UserError, match=message), cluster.connected(5):
+    with pytest.raises(UserError, match=message), client.connected(5):
         pass
 
 
@@ -75,7 +73,7 @@ def watched(monkeypatch) -> Cluster:
     watched._keys = {"a", "b", "c", "d"}
     watched._busy, watched._slowest, watched._patience = {}, 100.0, 5
     watched.now = 0.0
-    monkeypatch.setattr(cluster, "time", SimpleNamespace(monotonic=lambda: watched.now))
+    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: watched.now))
     return watched
 
 
@@ -125,7 +123,7 @@ def test_a_worker_whose_code_changed_after_it_began_is_restarted_and_trains_noth
         threads, ended = 2, False
 
         def call(self, function) -> dict[str, str]:
-            return {"study/files.py": "changed"}
+            return {"study/base/files.py": "changed"}
 
         def end(self) -> None:
             OfOtherCode.ended = True

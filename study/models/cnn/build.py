@@ -10,8 +10,8 @@ from functools import partial
 import keras
 from keras import layers
 
-from study.models.architecture import Architecture, BlockError
 from study.models.cnn.schema import Cnn
+from study.models.common.architecture import Architecture, BlockError
 
 
 def cnn(*filters: int) -> Architecture:

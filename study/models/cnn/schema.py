@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from study.models.schema import Block
+from study.models.common.schema import Block
 
 
 class Cnn(Block):

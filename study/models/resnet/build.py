@@ -9,11 +9,11 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from study import files
-from study.models import hdf5
-from study.models.architecture import Architecture, BlockError
+from study.base import files
+from study.base.runtime import first_line, lack_of_memory
+from study.model_files import hdf5
+from study.models.common.architecture import Architecture, BlockError
 from study.models.resnet.schema import Resnet
-from study.runtime import first_line, lack_of_memory
 
 # What ImageNet weights expect to be added to blue, green and red: less their means over ImageNet.
 MEANS = [-103.939, -116.779, -123.68]

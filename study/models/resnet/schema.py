@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from study.models.schema import Block, Count, Rate, Section
+from study.models.common.schema import Block, Count, Rate, Section
 
 # No character that is more than itself in Markdown, HTML or a cell of a spreadsheet: tables show the searched params.
 PATH = r"^[\w./~][\w./~ (),+\-]*$"

@@ -1,0 +1,255 @@
+"""Files that appear whole or not at all, and hold the same bytes for the same content: text, JSON, CSV, npz."""
+
+import contextlib
+import csv
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from study.base import inputs
+from study.base.runtime import UserError, check_inputs, first_line, memory
+
+# The state of unfinished trainings; ignored by git and DVC.
+CHECKPOINTS = Path("checkpoints")
+
+# Readers of the header of an array, by the version of its format.
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+# Remedies: small files are in git, the others in DVC's cache.
+RESTORE = "`git restore` it, or `dvc repro --force` its stage"
+RESTORE_CACHED = (
+    "delete it, then `dvc checkout` or `dvc repro` restores what a stage made (if it comes back damaged, delete its "
+    "copy in .dvc/cache, which dvc.lock names, as well)"
+)
+
+
+@contextlib.contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Yield the path of a file to write beside `path`; renamed to `path` at the end, removed on an error.
+
+    Its name ends in .partial, which git and DVC ignore: what a killed stage leaves is never taken for an output. Raises
+    UserError where what the stage was made from has changed. After a power failure the file is whole, too. A checkpoint
+    needs neither: its key says what made it, and a damaged one is refused.
+    """
+    path = Path(path)
+    is_output = not _is_checkpoint(path)
+    path.parent.resolve().mkdir(parents=True, exist_ok=True)  # also where a link to it is left
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        yield partial
+        if is_output:
+            check_inputs()
+            _sync(partial)
+        partial.replace(path)
+        if is_output:
+            with contextlib.suppress(OSError):  # not every system syncs folders
+                _sync(path.parent)
+    except OSError as error:
+        if error.filename:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error  # a full disk names no file
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def remember(path: str | Path) -> None:
+    """Have a stage refuse to write outputs once this file, which it is about to read, has changed."""
+    if not _is_checkpoint(path):
+        inputs.remember(path, inputs.stamp(path))
+
+
+def _is_checkpoint(path: str | Path) -> bool:
+    return CHECKPOINTS in Path(path).parents
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def searched(path: str) -> str:
+    """For messages: where a relative path was looked for, and what DVC makes of it."""
+    if Path(path).is_absolute():
+        return ""
+    return (
+        f" in {Path.cwd()} (`dvc exp run` with --queue or --temp works in a folder of its own: give an absolute path)"
+    )
+
+
+def clear(folder: Path) -> None:
+    """Remove a folder of scratch files; of one that is a symbolic link, its content."""
+    if not folder.is_symlink():
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+
+
+def sha256(path: str | Path) -> str:
+    """64 lower-case hex digits."""
+    with Path(path).open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def write_text(path: str | Path, text: str) -> None:
+    with whole(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write a record; a list of flat records in it takes one line per record."""
+    entries = (f"  {_json(key)}: {_value(value)}" for key, value in content.items())
+    write_text(path, "{\n" + ",\n".join(entries) + "\n}\n")
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, list) and value and all(map(_is_flat, value)):
+        return "[\n    " + ",\n    ".join(map(_json, value)) + "\n  ]"
+    return _json(value, indent=2).replace("\n", "\n  ")
+
+
+def _is_flat(value: Any) -> bool:
+    return isinstance(value, dict) and not any(isinstance(entry, dict | list) for entry in value.values())
+
+
+def _json(value: Any, **options: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, **options)
+
+
+def read_json(path: str | Path, kind: type) -> Any:
+    """Read what a stage wrote, as the type `kind`. Raises UserError where the file is missing, damaged or unfit."""
+    from pydantic import TypeAdapter, ValidationError  # takes a quarter of a second, which `predict` saves
+
+    remember(path)
+    try:
+        return TypeAdapter(kind).validate_json(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise UserError(f"{path}: {where} {fault['msg']}; {RESTORE}") from None
+
+
+def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
+    with whole(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def read_csv(path: str | Path) -> list[list[str]]:
+    """The rows of a table that a stage wrote, its header first. Raises UserError where it is missing or damaged."""
+    remember(path)
+    try:
+        with Path(path).open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file, strict=True))
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path}: is not a readable table ({error}); {RESTORE}") from None
+    if not rows or len({len(row) for row in rows}) > 1:
+        raise UserError(f"{path}: is not a whole table; {RESTORE}")
+    return rows
+
+
+def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
+    """Write arrays uncompressed; numpy stamps no time into the archive, so equal arrays give equal bytes."""
+    with whole(path) as partial, partial.open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def npz_bytes(**arrays: Any) -> bytes:
+    """The archive that `write_npz` writes."""
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    return content.getvalue()
+
+
+def opened(content: bytes, name: str) -> BinaryIO:
+    """An open file of this content; messages call it by the name."""
+    file = io.BytesIO(content)
+    file.name = name
+    return file
+
+
+def read_npz(
+    source: str | Path | BinaryIO, *keys: str, optional: Sequence[str] = (), remedy: str = RESTORE_CACHED
+) -> dict[str, np.ndarray]:
+    """Read the named arrays (all, if none is named), and the optional ones that are there, of a file or an open file.
+
+    No other entry is read. Raises UserError, which ends with the remedy, where the file is missing, damaged, lacks one
+    of them, holds two of a name, more than memory, or pickled objects, which are never loaded.
+    """
+    path = source if isinstance(source, str | Path) else source.name
+    if not isinstance(source, io.BytesIO):
+        remember(path)
+    try:
+        with zipfile.ZipFile(source) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            chosen = [*keys, *(key for key in optional if key in names)] or names
+            missing = [key for key in keys if key not in names]
+            if not missing:
+                return _arrays(archive, chosen)
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+    except Exception as error:  # numpy, zipfile and the decompressors raise many types
+        raise UserError(f"{path}: is not a readable .npz of plain arrays ({first_line(error)}); {remedy}") from None
+    raise UserError(f"{path}: lacks {', '.join(missing)}; it must hold {', '.join(keys)}; {remedy}")
+
+
+def _arrays(archive: zipfile.ZipFile, keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """The arrays, once all of them are known to fit into memory."""
+    needed, there = sum(_size(archive, key) for key in keys), memory()
+    if needed > there:
+        raise MemoryError(f"its arrays take {needed / 1e9:.1f} GB; this machine has {there / 1e9:.1f} GB of memory")
+    arrays = {}
+    for key in keys:
+        with _entry(archive, key) as content:
+            arrays[key] = npy.read_array(content, allow_pickle=False)
+    return arrays
+
+
+def _size(archive: zipfile.ZipFile, key: str) -> int:
+    """Bytes of the entry of an array. Raises ValueError where its header says otherwise or names another kind."""
+    with _entry(archive, key) as content:
+        version = npy.read_magic(content)
+        if version not in HEADERS:
+            raise ValueError(f"is of version {version}")
+        shape, _, dtype = HEADERS[version](content)
+        if dtype.hasobject or dtype.names or dtype.subdtype:
+            raise ValueError("holds objects or records; allowed: numbers and text")
+        size = archive.getinfo(f"{key}.npy").file_size
+        if content.tell() + math.prod(shape) * dtype.itemsize != size:
+            raise ValueError(f"its header does not fit its {size} bytes")
+        return size
+
+
+@contextlib.contextmanager
+def _entry(archive: zipfile.ZipFile, key: str) -> Iterator[BinaryIO]:
+    """The open entry of an array. What is raised in the context becomes a ValueError that names the entry."""
+    name = f"{key}.npy"
+    try:
+        if archive.namelist().count(name) > 1:
+            raise ValueError("is there more than once")
+        with archive.open(name) as content:
+            yield content
+    except Exception as error:
+        raise ValueError(f"{name}: {first_line(error)}") from None

@@ -1,0 +1,1 @@
+"""Duplicates, near-duplicates and the split of the training images."""

@@ -1,0 +1,1 @@
+"""Workers that train for a leader. Nothing here can change an output."""

@@ -1,0 +1,237 @@
+"""What makes a worker of Dask one of this project: `dask worker ADDRESS --nthreads 1 --preload study.cluster.worker`.
+
+A worker offers one place, a resource of Dask that is named after its code and its locked packages. A leader asks for
+the places of its own name, so that no training comes to a worker that differs, or to one that trains.
+
+A worker trains in a process of its own. Dask's threads would draw from Python's random numbers, from which Keras takes
+the seeds of layers; and a process can be ended, whatever it does.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import io
+import json
+import logging
+import multiprocessing
+import os
+import platform
+import re
+import signal
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing import connection, resource_tracker
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from study.base import files, inputs, runtime
+from study.base.runtime import UserError
+from study.data import arrays
+from study.data.arrays import Prepared
+
+if TYPE_CHECKING:
+    from distributed import Worker
+
+PLACE = "study-"
+LOCK = "requirements.txt"
+LOCKED = re.compile(r"^([\w.-]+)==", re.MULTILINE)
+# By these Dask lets libraries compute with one thread. The leader says how many a training has.
+LIMITS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def dask_setup(worker: "Worker") -> None:
+    """Called by Dask before a worker joins its scheduler."""
+    if worker.nanny:
+        for name in LIMITS:
+            os.environ.pop(name, None)
+        multiprocessing.current_process().daemon = False  # as one that a nanny started, it might start no other
+    for places in (worker.state.total_resources, worker.state.available_resources):
+        places[place(identity())] = 1
+
+
+def dask_teardown(worker: "Worker") -> None:
+    """Called by Dask as a worker ends."""
+    end_training(worker)
+
+
+@functools.cache
+def identity() -> dict[str, str]:
+    """SHA-256 of each module of the project as the process started with it, and the version of each locked package."""
+    if not inputs.remembered_code():
+        inputs.remember_code()
+    versions = {}
+    for package in LOCKED.findall((inputs.ROOT / LOCK).read_text(encoding="utf-8")):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # one of other systems
+            versions[package] = importlib.metadata.version(package)
+    return inputs.remembered_code() | versions
+
+
+def place(identity: Mapping[str, str]) -> str:
+    """The name of the resource that workers of this identity offer."""
+    return PLACE + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def run(task: str, threads: int) -> bytes:
+    """Train a task, which is JSON, with so many threads. The answer is an archive, as `pack` makes it.
+
+    Its record has the `result` and the `seconds` that it took; or `fault`, the line of a UserError. Raises
+    ChildProcessError where the process that trains cannot begin or ends before, and Reschedule where the code on the
+    disk has changed since this worker offered a place for it: then the worker is restarted.
+    """
+    from distributed import Reschedule, get_client, get_worker
+
+    this, data = get_worker(), json.loads(task)["data"]
+    trainer = _trainers.get(this)
+    try:
+        if trainer is None or trainer.threads != threads:
+            end_training(this)
+            trainer = _trainers[this] = Trainer(threads)
+            if trainer.call(identity) != identity():
+                end_training(this)
+                this.loop.add_callback(this.close_gracefully, restart=True)
+                raise Reschedule
+        if not trainer.call(_has, data):
+            trainer.call(_take, get_client().get_dataset(data))
+        return trainer.call(_train, task)
+    except ChildProcessError:
+        end_training(this)
+        raise
+
+
+def end_training(dask_worker: "Worker") -> None:
+    """End the process that trains for a worker, whatever it does."""
+    if trainer := _trainers.pop(dask_worker, None):
+        trainer.end()
+
+
+class Trainer:
+    """A process that trains, with so many threads."""
+
+    def __init__(self, threads: int):
+        self.threads = threads
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=[theirs, _begin, threads], daemon=True)
+        resource_tracker.ensure_running()  # of multiprocessing; its start would unblock the signal
+        allowed = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is for this process
+        try:
+            self._process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
+        theirs.close()
+
+    def call(self, function: Callable, *arguments) -> Any:
+        """What a function of a module returns there. Raises ChildProcessError where it raises, or the process ends."""
+        try:
+            self._pipe.send((function, arguments))
+            answer, fault = self._pipe.recv()
+        except (EOFError, OSError):
+            raise ChildProcessError("the process that trains ended; was it killed, or out of memory?") from None
+        if fault:
+            raise ChildProcessError(fault)
+        return answer
+
+    def end(self) -> None:
+        self._process.kill()
+
+
+_trainers: weakref.WeakKeyDictionary["Worker", Trainer] = weakref.WeakKeyDictionary()
+_data: dict[str, Prepared] = {}  # in a process that trains: those of its last task, by their SHA-256
+
+
+def _serve(pipe: connection.Connection, begin: Callable[[int], None], threads: int) -> None:
+    """Begin, and call what comes through the pipe, in the process that trains."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    cannot_begin = None
+    try:
+        begin(threads)
+    except (Exception, SystemExit) as error:
+        cannot_begin = runtime.first_line(error)
+    while True:
+        function, arguments = pipe.recv()
+        try:
+            pipe.send((None, cannot_begin) if cannot_begin else (function(*arguments), None))
+        except Exception as error:
+            pipe.send((None, runtime.first_line(error)))
+
+
+def _begin(threads: int) -> None:
+    """Prepare the process that trains."""
+    runtime.set_up()
+    importlib.import_module("study.training.task")
+    for script in (inputs.ROOT / "stages/train").glob("*.py"):  # what is edited from now on changes nothing here
+        with contextlib.suppress(Exception):  # of an unfinished one; the task that needs it raises it again
+            importlib.import_module(f"stages.train.{script.stem}")
+    runtime.end_imports()
+    runtime.use_threads(threads)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stdout = io.StringIO()  # processes of one machine share a terminal
+
+
+def _end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _has(data: str) -> bool:
+    if data not in _data:
+        own = Path(arrays.PREPARED)
+        if not own.is_file() or files.sha256(own) != data:
+            return False
+        _keep(data, own)
+    return True
+
+
+def _take(content: bytes) -> None:
+    _keep(hashlib.sha256(content).hexdigest(), files.opened(content, arrays.PREPARED))
+
+
+def _keep(data: str, source: Path | BinaryIO) -> None:
+    _data.clear()
+    _data[data] = arrays.read_prepared(source)
+
+
+def _train(task: str) -> bytes:
+    from study.training.checkpoint import Unkept
+    from study.training.task import trained
+
+    content, started = json.loads(task), time.monotonic()
+    try:
+        _check_weights(content)
+        architecture = importlib.import_module(f"stages.train.{content['script']}").architecture
+        result, model = trained(content, architecture, _data[content["data"]], Unkept())
+    except UserError as error:
+        return pack({"fault": str(error)})
+    weights = model.get_weights() if model and content["keeps_weights"] else ()
+    return pack({"result": result, "seconds": time.monotonic() - started}, weights)
+
+
+def _check_weights(task: Mapping) -> None:
+    """Raise UserError where the file of weights that the block names is not the leader's."""
+    if task["weights"] is None:
+        return
+    path = Path(task["block"]["weights"])
+    if not path.is_file() or files.sha256(path) != task["weights"]:
+        raise UserError(
+            f"{task['block_name']}.weights is {path}, of which the worker on {platform.node()} has "
+            f"{'another' if path.is_file() else 'none'} in {Path.cwd()}; copy it there"
+        )
+
+
+def pack(record: dict, weights: Sequence[np.ndarray] = ()) -> bytes:
+    """An archive .npz of a record, as JSON, and weights."""
+    return files.npz_bytes(record=json.dumps(record), **{f"{number:05d}": each for number, each in enumerate(weights)})
+
+
+def unpack(content: bytes, name: str) -> tuple[dict, list[np.ndarray]]:
+    """What `pack` was given. Raises UserError, which calls the archive by the name, where it is damaged."""
+    entries = files.read_npz(files.opened(content, name), remedy="run it again")
+    record = json.loads(str(entries.pop("record")))
+    return record, [entries[number] for number in sorted(entries)]

@@ -1,0 +1,1 @@
+"""Commands of `python -m study` that use DVC."""

@@ -1,0 +1,1 @@
+"""What running work shows. Nothing here can change an output."""

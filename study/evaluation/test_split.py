@@ -1,0 +1,13 @@
+"""The test split: used to score, never to choose. The only reader of data/test.npz.
+
+`evaluate` and `best` score on it; `export` compares two files of one model on it.
+"""
+
+from study.base import files
+from study.data.arrays import TEST, Split
+
+
+def read() -> tuple[Split, list[str]]:
+    """The test split and the class names."""
+    arrays = files.read_npz(TEST, "x_test", "y_test", "class_names")
+    return Split(arrays["x_test"], arrays["y_test"]), arrays["class_names"].tolist()

@@ -1,0 +1,128 @@
+"""Models as `.keras` files whose bytes depend on nothing but layers and weights."""
+
+import errno
+import io
+import json
+import math
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from study.base import files
+from study.base.runtime import UserError, first_line, lack_of_memory
+from study.model_files import card, hdf5
+from study.model_files.card import Card
+
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # the entries of a file
+CARD = "card"  # the key of metadata.json
+
+
+def write(path: str | Path, model: keras.Model, own_card: Card | None = None) -> None:
+    """Save the inference part of a model, with a card where it has one.
+
+    The card stands in metadata.json, which Keras does not look at when it loads a model; if there were one file more in
+    the archive, Keras would unpack them all. Keras writes the date into metadata.json, memory addresses into
+    config.json (the ids of shared objects) and times into the archive. Here dates and times are left out, and shared
+    objects are numbered in order of appearance. All is made in memory, because HDF5 crashes on a full disk: twice the
+    model's size at most.
+    """
+    saved = _Buffer()
+    keras.Model(model.inputs, model.outputs, name=model.name).save(saved)
+    with zipfile.ZipFile(saved) as source, files.whole(path) as partial, zipfile.ZipFile(partial, "w") as target:
+        for name in sorted(source.namelist()):
+            content = source.read(name)
+            if name == "metadata.json":
+                version = {"keras_version": json.loads(content)["keras_version"]}
+                content = json.dumps(version | ({CARD: own_card.to_dict()} if own_card else {}))
+            elif name == "config.json":
+                content = json.dumps(_number_shared_objects(json.loads(content), {}))
+            target.writestr(zipfile.ZipInfo(name), content)
+
+
+class _Buffer(io.BytesIO):
+    """A file in memory that passes for the path of a `.keras` file, by which `Model.save` knows the format."""
+
+    def __str__(self) -> str:
+        return "model.keras"
+
+
+def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:
+    """The same configuration with each shared_object_id replaced by its order of appearance."""
+    if isinstance(config, list):
+        return [_number_shared_objects(part, numbers) for part in config]
+    if isinstance(config, dict):
+        return {
+            key: numbers.setdefault(part, len(numbers))
+            if key == "shared_object_id"
+            else _number_shared_objects(part, numbers)
+            for key, part in config.items()
+        }
+    return config
+
+
+def read(path: str | Path, scratch: Path | None = None) -> keras.Model:
+    """Load a `.keras` file in safe mode. Raises UserError where it is missing or cannot be loaded.
+
+    The layers are first built without memory for their weights, so that a model has to hold what its layers ask for.
+    Weights are unpacked into the folder `scratch`; None: into that of checkpoints.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"{path}: is missing; `dvc repro` makes it")
+    files.remember(path)
+    scratch = scratch or files.CHECKPOINTS
+    scratch.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return _load(archive, folder)
+        except Exception as error:  # Keras raises many types for a damaged or unsafe file
+            keras.utils.clear_session()  # or the weights of a refused model would get memory with those of the next
+            if lack := lack_of_memory(error):
+                raise UserError(f"{path}: {lack}; a smaller network needs less") from None
+            if getattr(error, "errno", None) == errno.ENOSPC:
+                raise OSError(errno.ENOSPC, error.strerror, str(scratch)) from None
+            raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
+
+
+def read_card(path: str | Path, model: keras.Model) -> Card:
+    """The card in the file of a model that was read. Raises UserError where it holds none that fits."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return card.checked(json.loads(archive.read(METADATA)).get(CARD), model.output_shape[-1])
+    except Exception as error:  # zipfile and json raise many types for what is not what `read` has seen
+        raise UserError(f"{path}: {first_line(error)}; `dvc repro` makes a file that does") from None
+
+
+def _load(archive: zipfile.ZipFile, folder: str) -> keras.Model:
+    """The model of an archive, by way of a file of its weights in `folder`."""
+    _check_entries(archive)
+    weights = archive.extract(WEIGHTS, folder)
+    model = _build(json.loads(archive.read(CONFIG)), hdf5.weights(weights))
+    model.load_weights(weights)
+    return model
+
+
+def _check_entries(archive: zipfile.ZipFile) -> None:
+    """Raise ValueError unless the archive holds a model as Keras stores it: uncompressed, and nothing else."""
+    names = sorted(archive.namelist())
+    if names != sorted([CONFIG, METADATA, WEIGHTS]):
+        raise ValueError(f"it holds {', '.join(names)[:100]}; allowed: {CONFIG}, {METADATA} and {WEIGHTS}, each once")
+    for entry in archive.infolist():
+        if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
+            raise ValueError(f"{entry.filename} is compressed; Keras writes it as it is")
+
+
+def _build(config: dict, held: int) -> keras.Model:
+    """The model of a configuration. Raises ValueError where its layers have more weights than are `held`."""
+    with keras.StatelessScope(initialize_variables=False):
+        model = keras.saving.deserialize_keras_object(config | {"compile_config": None}, safe_mode=True)
+    if not isinstance(model, keras.Model):
+        raise ValueError("it holds no model")
+    needed = sum(math.prod(weight.shape) for weight in model.weights)
+    if needed > held:
+        raise ValueError(f"its layers have {needed} weights, it holds {held}")
+    with keras.StatelessScope():
+        return model  # the end of the scope gives memory to the weights

@@ -1,1 +1,0 @@
-"""The pipeline as a whole: its declared dependencies, its graph, where its time goes."""

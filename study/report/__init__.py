@@ -1,0 +1,1 @@
+"""What the scores of a run support: comparisons, checks and pages."""

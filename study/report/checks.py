@@ -1,0 +1,244 @@
+"""Numbered checks of a run: what a reviewer should look at, and what to do about it.
+
+Each function below is one rule. It returns a case per subject that the rule applies to, and none where all is well.
+docs/numbers.md lists the rules.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from study.data.arrays import FEW
+from study.eda.record import Eda
+from study.params.schema import Choices, Model, Range, Space, override
+from study.report.comparisons import Comparison, Ranked
+from study.search.outcome.winner import Winner
+
+EDGE = 0.05  # of a range on its own scale: where one of ten uniform draws falls by chance
+ACCURACY_GAP = 0.1  # between training and validation: three standard errors of a share near a half in 200 images
+LOSS_FALL = 0.02  # of the training loss in the last epoch; a rate that has come down to 0 lowers it by less
+LEAST_EPOCHS = 3  # before a learning curve says whether it has levelled off
+CHANCE = 0.5  # the ROC-AUC of a constant guess
+UNBALANCED = 5  # images of the largest class per image of the smallest
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a rule applies to: a model, a param, or classes of a split."""
+
+    subject: str
+    measured: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule and its cases."""
+
+    id: str
+    title: str
+    advice: str  # what to do where it applies
+    cases: list[Case]
+
+
+def checks(comparison: Comparison, eda: Eda, block: Model, space: Space) -> list[Check]:
+    """All checks, in the order of their numbers; `block` is the tuned model's own, `space` what was searched."""
+    models = comparison.ranking
+    return [
+        Check(
+            "C1",
+            "The best value lies at the edge of the search space",
+            "Widen the space of this param in `tune.space` beyond that edge, and search again.",
+            at_the_edge(comparison.tuned, block, space),
+        ),
+        Check(
+            "C2",
+            "Over-fitting",
+            "Raise `dropout`, `weight_decay` or augmentation, train for fewer epochs, or set "
+            "`early_stopping_patience`.",
+            over_fitting(models),
+        ),
+        Check(
+            "C3",
+            "Under-fitting",
+            "Train for more epochs, or raise `learning_rate`; if that changes nothing, take a larger network.",
+            under_fitting(models),
+        ),
+        Check(
+            "C4",
+            "No better than a constant guess",
+            "Do not use this model before its learning curve, learning rate and labels have been looked at.",
+            no_better_than_a_guess(models, len(eda["classes"])),
+        ),
+        Check(
+            "C5",
+            "Few or unbalanced images per class",
+            "Collect more images of the smallest classes; until then read the intervals per class, not the averages.",
+            few_or_unbalanced(eda),
+        ),
+        Check(
+            "C6",
+            "Verdict unknown for want of repeats",
+            "Set `repeats` of at least one model to 3 or more, so that the noise of its seeds is measured.",
+            unknown_noise(models),
+        ),
+        Check(
+            "C7",
+            "The noise of the seeds is borrowed or not corrected",
+            "Before you claim a difference of this model, set its own `repeats` to 3 or more.",
+            uncertain_noise(models),
+        ),
+        Check(
+            "C8",
+            "Confidence does not match accuracy",
+            "Divide the log probabilities by the temperature from validation before you use them as probabilities.",
+            miscalibrated(models),
+        ),
+    ]
+
+
+def at_the_edge(tuned: Winner, block: Model, space: Space) -> list[Case]:
+    """Searched numbers of the winner that lie within EDGE of an end of their range, or are an end of their list.
+
+    An end counts only where the model could have a value beyond it: there is no dropout below 0.
+    """
+    cases = []
+    for key, values in space.items():
+        value = tuned["values"].get(key)
+        ends = _ends(values)
+        if ends is None or not _is_number(value):
+            continue
+        low, high = ends
+        place = _place(value, values, low, high)
+        for end, near, beyond in ((low, place <= EDGE, -1), (high, place >= 1 - EDGE, 1)):
+            if near and _may_go_on(block, key, end, beyond, high - low):
+                cases.append(Case(key, f"{value:.4g} in {low:.4g} to {high:.4g}"))
+    return cases
+
+
+def _ends(values: Range | Choices) -> tuple[float, float] | None:
+    """The lowest and the highest value; None where no number was searched."""
+    if isinstance(values, Range):
+        return values.low, values.high
+    if len(set(values)) < 2 or not all(map(_is_number, values)):
+        return None
+    return min(values), max(values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _place(value: float, values: Range | Choices, low: float, high: float) -> float:
+    """From 0 at the lowest to 1 at the highest value; of a list, 1/2 is anything between."""
+    if isinstance(values, Range):
+        scale = math.log if values.log else float
+        return (scale(value) - scale(low)) / (scale(high) - scale(low))
+    return 0.0 if value <= low else 1.0 if value >= high else 0.5
+
+
+def _may_go_on(block: Model, key: str, end: float, direction: int, width: float) -> bool:
+    """Whether a block may have a value a little beyond an end of its space."""
+    step = 1 if isinstance(end, int) and isinstance(getattr(block, key), int) else EDGE * width
+    if end and isinstance(step, float):
+        step = min(step, abs(end) / 2)
+    try:
+        override(block, {key: end + direction * step}, key)
+    except ValueError:
+        return False
+    return True
+
+
+def over_fitting(models: list[Ranked]) -> list[Case]:
+    """In the last epoch, training accuracy is higher than validation accuracy by more than ACCURACY_GAP, and validation
+    loss is above its lowest. Dropout and augmentation lower training accuracy, so the gap is wider than it looks.
+    """
+    cases = []
+    for model in models:
+        history = model.validation["history"]
+        last, lowest = history[-1], min(row["val_loss"] for row in history)
+        if last["accuracy"] - last["val_accuracy"] > ACCURACY_GAP and last["val_loss"] > lowest:
+            cases.append(
+                Case(
+                    model.name,
+                    f"accuracy {last['accuracy']:.3f} in training, {last['val_accuracy']:.3f} on validation; "
+                    f"validation loss {last['val_loss']:.3f}, at its lowest {lowest:.3f}",
+                )
+            )
+    return cases
+
+
+def under_fitting(models: list[Ranked]) -> list[Case]:
+    """Validation loss is lowest in the last epoch, and training loss fell by more than LOSS_FALL in it, or there were
+    fewer than LEAST_EPOCHS.
+    """
+    cases = []
+    for model in models:
+        losses = [row["loss"] for row in model.validation["history"]]
+        validation = [row["val_loss"] for row in model.validation["history"]]
+        if validation[-1] > min(validation):
+            continue
+        if len(losses) < LEAST_EPOCHS:
+            cases.append(Case(model.name, f"fewer than {LEAST_EPOCHS} epochs"))
+        elif (fall := 1 - losses[-1] / losses[-2]) > LOSS_FALL:
+            cases.append(Case(model.name, f"training loss fell by {100 * fall:.1f} % in the last epoch"))
+    return cases
+
+
+def no_better_than_a_guess(models: list[Ranked], classes: int) -> list[Case]:
+    """The interval of the test ROC-AUC reaches down to CHANCE, or the test log loss is above log(classes), that of a
+    guess that gives all classes one probability.
+    """
+    guess = math.log(classes)
+    return [
+        Case(
+            model.name,
+            f"ROC-AUC from {model.test['roc_auc_low']:.4f}; log loss {model.test['log_loss']:.3f}, of a guess "
+            f"{guess:.3f}",
+        )
+        for model in models
+        if model.test["roc_auc_low"] <= CHANCE or model.test["log_loss"] > guess
+    ]
+
+
+def few_or_unbalanced(eda: Eda) -> list[Case]:
+    """A class has fewer than FEW images in a split, or the largest has more than UNBALANCED times the smallest's."""
+    cases = []
+    for split in ("train", "test"):
+        counts: Mapping[str, int] = eda[split]["label_counts"]
+        rare, common = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        if counts[rare] < FEW or counts[common] > UNBALANCED * counts[rare]:
+            cases.append(Case(split, f"{counts[rare]} images of {rare}, {counts[common]} of {common}"))
+    return cases
+
+
+def unknown_noise(models: list[Ranked]) -> list[Case]:
+    """No model was trained more than once, so that nothing says what another seed does."""
+    return [Case(model.name, f"trainings: {model.training.repeats}") for model in models if not model.training.noise]
+
+
+def uncertain_noise(models: list[Ranked]) -> list[Case]:
+    """A model was trained once and takes the noise of others, or the part of the images could not be taken off."""
+    cases = []
+    for model in models:
+        noise = model.training.noise
+        if noise and noise.borrowed:
+            cases.append(Case(model.name, f"trained once; borrows from {' and '.join(noise.measured)}"))
+        elif noise and not noise.corrected:
+            cases.append(Case(model.name, "still holds that of the images, which is no smaller"))
+    return cases
+
+
+def miscalibrated(models: list[Ranked]) -> list[Case]:
+    """The interval of the expected calibration error, less what a calibrated model shows by chance, excludes 0."""
+    cases = []
+    for model in models:
+        error = model.calibration_error
+        if error.low > 0:
+            cases.append(
+                Case(
+                    model.name,
+                    f"calibration error {error.value:.3f}, by chance {error.calibrated:.3f}; temperature "
+                    f"{model.validation['temperature']:.2f}",
+                )
+            )
+    return cases

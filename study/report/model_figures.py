@@ -1,0 +1,72 @@
+"""Figures of all models together."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.figure import Figure
+
+from study.drawing import figures
+from study.report.comparisons import Ranked
+
+ABREAST = 4  # reliability diagrams in a row
+LEGEND = 10  # models per column of a legend
+
+
+def learning_curves(models: Sequence[Ranked]) -> Figure:
+    """Validation ROC-AUC, accuracy and loss after each epoch."""
+    scores = {"val_roc_auc": "validation ROC-AUC", "val_accuracy": "validation accuracy", "val_loss": "validation loss"}
+    figure, axes = figures.subplots(1, len(scores), figsize=(11, 3.4))
+    for axis, (score, label) in zip(axes, scores.items(), strict=True):
+        axis.set_prop_cycle(figures.LINES)
+        for model in models:
+            history = model.validation["history"]
+            axis.plot([row["epoch"] for row in history], [row[score] for row in history], marker=".", label=model.name)
+        axis.set(xlabel="epoch", title=label)
+        axis.xaxis.get_major_locator().set_params(integer=True)
+        axis.grid()
+    _legend(figure, len(models))
+    return figure
+
+
+def roc(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
+    """The macro ROC curve of each model; the dotted line is that of a guess."""
+    figure, axis = figures.subplots(figsize=(5.4, 5))
+    axis.set_prop_cycle(figures.LINES)
+    for name, curve in curves.items():
+        axis.plot(*zip(*curve, strict=True), label=name)
+    axis.plot([0, 1], [0, 1], ":", color=figures.INK, linewidth=1)
+    axis.set(xlabel="false positive rate", ylabel="true positive rate", xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    axis.grid()
+    _legend(figure, len(curves))
+    return figure
+
+
+def _legend(figure: Figure, models: int) -> None:
+    """Right of the axes, which all show the same models."""
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    columns = -(-models // LEGEND)
+    figure.tight_layout()
+    figure.legend(handles, labels, loc="center left", bbox_to_anchor=(1, 0.5), ncols=columns)
+
+
+def reliability(models: Sequence[Ranked]) -> Figure:
+    """Accuracy over confidence of each model's bins with 95 % intervals; the dotted line is perfect calibration."""
+    columns = min(len(models), ABREAST)
+    rows = -(-len(models) // columns)
+    figure, axes = figures.subplots(
+        rows, columns, figsize=(2.7 * columns, 2.7 * rows), sharex=True, sharey=True, squeeze=False
+    )
+    for axis in axes.flat[len(models) :]:
+        axis.axis("off")
+    for axis, model in zip(axes.flat, models, strict=False):
+        axis.plot([0, 1], [0, 1], ":", color=figures.INK, linewidth=1)
+        for each in model.reliability:
+            axis.vlines(each.confidence, each.accuracy_low, each.accuracy_high, figures.COLOURS[0])
+            axis.plot(each.confidence, each.accuracy, "o", color=figures.COLOURS[0], markersize=4, clip_on=False)
+        ends = {"xlim": (0, 1), "ylim": (0, 1), "xticks": (0, 0.5, 1), "yticks": (0, 0.5, 1)}
+        axis.set(**ends, aspect="equal", title=model.name)
+        axis.tick_params(labelbottom=True)
+        axis.grid()
+    figure.supxlabel("confidence")
+    figure.supylabel("accuracy on test")
+    figure.tight_layout()
+    return figure

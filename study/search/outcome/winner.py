@@ -1,0 +1,41 @@
+"""The record of a search that `best` and `report` read: metrics/tune.json."""
+
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from study.base import files
+from study.params.schema import Model
+
+FILE = "metrics/tune.json"
+
+
+class BestSoFar(TypedDict):
+    """The best validation ROC-AUC in the last rung up to a trial, of all trials in order."""
+
+    trial: int
+    validation_roc_auc: float
+
+
+class Winner(TypedDict):
+    """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`.
+
+    `epochs` are those of all trainings of the search. They ran under so many `kinds_of_arithmetic`: of more than one,
+    such as two kinds of processors, equal trainings have scores that differ a little. `control` is the block of `model`
+    as it was, but for as many epochs as the winner's: what it scores shows what more epochs gain by themselves.
+    """
+
+    model: str
+    trials: int
+    epochs: int
+    kinds_of_arithmetic: int
+    trial: int
+    validation_roc_auc: float
+    values: dict[str, Any]
+    block: Model
+    control: Model
+    best_so_far: list[BestSoFar]
+
+
+def read() -> Winner:
+    return files.read_json(FILE, Winner)

@@ -1,0 +1,129 @@
+"""Image files as arrays: what models learn from and what they predict are read by the same function.
+
+An image is turned upright as its EXIF orientation says. Transparent parts show white. Of 16 bits per value the upper 8
+are kept. Colour profiles are ignored. Pillow's bilinear filter resizes; where it makes an image smaller, it averages
+over all pixels. An image of the right size keeps its pixels.
+"""
+
+import io
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 (Pillow loads others)
+
+from study.base.runtime import first_line, lack_of_memory
+from study.params.resizing import Fit
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of their files, in lower case
+# What makes an image of each EXIF orientation upright; 1 is upright.
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+MAX_PIXELS = 89_478_485  # Pillow's own limit: 268 MB in RGB
+MAX_BYTES = 4 * MAX_PIXELS  # of a file
+
+
+class ImageError(Exception):
+    """What is wrong with an image file, in words that follow its name."""
+
+
+def read(source: Path | BinaryIO, size: tuple[int, int], fit: Fit) -> np.ndarray:
+    """The image in a file, or in what is left of an open one, as `decode` gives it."""
+    try:
+        if not isinstance(source, Path):
+            return decode(source.read(MAX_BYTES + 1), size, fit)
+        if not source.is_file():  # a device or a pipe may never end
+            raise ImageError("is no file" if source.exists() else "is missing")
+        with source.open("rb") as file:
+            return read(file, size, fit)
+    except OSError as error:
+        raise ImageError(f"cannot be read ({error.strerror or first_line(error)})") from None
+
+
+def decode(content: bytes, size: tuple[int, int], fit: Fit) -> np.ndarray:
+    """(height, width, 3) uint8 of the bytes of a PNG, JPEG or WebP file; `size` is (height, width).
+
+    Raises ImageError for other, broken, animated and huge images. The size is checked before pixels take memory.
+    """
+    if not content:
+        raise ImageError("is empty")
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"is larger than {MAX_BYTES / 1e6:.0f} MB")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check(image)
+            _fit_transparent_colour(image)
+            image.load()
+            return np.array(_fitted(_rgb(_upright(image)), size, fit))
+    except Image.UnidentifiedImageError:
+        raise ImageError("is no PNG, JPEG or WebP image, or a broken one") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"has too many pixels; allowed: {MAX_PIXELS / 1e6:.0f} million") from None
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow raises many types
+        raise ImageError(lack_of_memory(error) or f"is broken ({first_line(error)})") from None
+
+
+def _check(image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"has {width} x {height} pixels; allowed: {MAX_PIXELS / 1e6:.0f} million")
+    if getattr(image, "is_animated", False) and image.format != "MPO":  # a JPEG of a camera, with previews behind it
+        raise ImageError(f"is animated ({image.n_frames} frames); give one of its frames as a file")
+
+
+def _fit_transparent_colour(image: Image.Image) -> None:
+    """Give the one transparent colour of a PNG file of 2, 4 or 16 bits the values that Pillow gives to its pixels."""
+    if image.format != "PNG" or (colour := image.info.get("transparency")) is None or not image.tile:
+        return
+    match image.tile[0].args:
+        case "L;2" | "L;4" as mode:
+            image.info["transparency"] = colour * {"L;2": 85, "L;4": 17}[mode]
+        case "RGB;16B":  # the upper 8 bits
+            image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """The image turned as its orientation says. `ImageOps.exif_transpose` gives up where another entry is unfit."""
+    try:
+        turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except MemoryError:
+        raise
+    except Exception:  # EXIF that cannot be read says nothing; Pillow raises many types
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        if (transparent := image.info.get("transparency")) is not None:  # one value of 16 bits
+            grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+        image = grey
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
+def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+    height, width = size
+    if fit == "stretch":
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+    scale = min(width / image.width, height / image.height)
+    inner = image.resize(
+        (max(1, round(scale * image.width)), max(1, round(scale * image.height))), Image.Resampling.BILINEAR
+    )
+    padded = Image.new("RGB", (width, height))
+    padded.paste(inner, ((width - inner.width) // 2, (height - inner.height) // 2))
+    return padded
