@@ -75,7 +75,7 @@ lock: $(READY)  ## Renew requirements.txt and requirements-extras.txt from pypro
 	$(COMPILE) --group extras --all-extras --output-file requirements-extras.txt
 	$(COMPILE) --constraint requirements-extras.txt --output-file requirements.txt
 
-walkthrough: $(READY)  ## Run docs/walkthrough.md in a clone of HEAD and write the outputs into it
+walkthrough: $(READY)  ## Run the commands of docs/tutorial.md in a clone of HEAD and write what they print into it
 	python tests/walkthrough.py
 
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
