@@ -1,4 +1,4 @@
-"""What docs/scaling.md has a reader type, save or copy: certificates, Dask's configuration, a script for Slurm, files for
+"""What docs/scaling.md has a reader type or copy: certificates, Dask's configuration, a script for Slurm, files for
 Kubernetes."""
 
 import contextlib
