@@ -19,6 +19,7 @@ setup: $(READY)  ## Make .venv and install the locked packages
 
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"error: Python {v[0]}.{v[1]} found; Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
+	@test ! -L $(VENV) || { echo "error: $(VENV) is a link, whose folder would be emptied; remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) requirements.txt
 	@touch $@
