@@ -57,7 +57,7 @@ def page(base: Revision, head: Revision, folder: Path, plots: Drawn) -> str:
     """Links to files are to GitHub where the repository is there, else relative to `folder`."""
     fault = None
     try:
-        comparison = changes.compare(base, head)
+        comparison = changes.between(base, head)
     except UserError as error:
         fault, comparison = str(error), changes.unscored(base, head)
     return words.render(
@@ -114,7 +114,7 @@ def links(base: Revision, head: Revision, folder: Path) -> list[Link]:
 def dropped(head: Revision) -> set[str]:
     """The figures of models that params.yaml does not have."""
     try:
-        models = {*changes.families(changes.Records(head, head.read(changes.PARAMS))), *TRAINED_BY_BEST}
+        models = {*changes.families(changes.recorded(head, changes.PARAMS)), *TRAINED_BY_BEST}
     except UserError:  # the page says why there is no verdict
         return set()
     return {path for path in head.paths(OF_MODELS) if Path(path).stem not in models}
