@@ -102,35 +102,8 @@ class Comparison:
     tuned: winner.Winner
     search_on_validation: float  # what the search gained there
 
-    @property
-    def first_by_mean(self) -> Ranked:
-        """The model with the highest mean over its repeats."""
-        return max(self.ranking, key=lambda model: model.test["roc_auc_mean"])
-
-    @property
-    def tuning(self) -> Pair | None:
-        """Best against the model whose block was tuned: what the search and the further epochs gained together.
-
-        None where the two are one training, as in each of the two below.
-        """
-        return self.pair(BEST, self.tuned["model"])
-
-    @property
-    def search(self) -> Pair | None:
-        """Best against the control, which has as many epochs: what the search gained."""
-        return self.pair(BEST, CONTROL)
-
-    @property
-    def further_epochs(self) -> Pair | None:
-        """The control against the model whose block was tuned: what the epochs of the winner gained by themselves."""
-        return self.pair(CONTROL, self.tuned["model"])
-
-    def from_(self, name: str) -> list[Pair]:
-        """A model against each other one, in the order of the ranking."""
-        pairs = (self.pair(name, model.name) for model in self.ranking)
-        return [pair for pair in pairs if pair]
-
     def pair(self, one: str, other: str) -> Pair | None:
+        """The one against the other; None if they are the same training."""
         for pair in self.pairs:
             if pair.names == (one, other):
                 return pair
@@ -140,7 +113,7 @@ class Comparison:
 
 
 def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
-    """Read what stages recorded of each model, all of it tracked by git, and rank and compare them.
+    """Read what stages recorded of each model, and rank and compare them. Models of the same training are no pair.
 
     Raises UserError where a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
     """
@@ -153,9 +126,7 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
             what = f"has other classes than metrics/eda.json; {source.remedy}"
             raise source.fault(f"metrics/test/{model.name}.json", what)
     ranking = sorted(ranked, key=lambda model: model.test["roc_auc"], reverse=True)
-    base = tuned["model"]
-    blocks = {BEST: tuned["block"], CONTROL: tuned["control"], base: models[base]}
-    same = [{one, other} for one, other in itertools.combinations(blocks, 2) if _are_one(blocks[one], blocks[other])]
+    same = _same_trainings(tuned, models[tuned["model"]])
     compared = [pair for pair in itertools.combinations(ranking, 2) if {model.name for model in pair} not in same]
     on_validation = {model.name: model.validation["roc_auc"] for model in ranked}
     return Comparison(
@@ -166,9 +137,11 @@ def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     )
 
 
-def _are_one(one: Model, other: Model) -> bool:
-    """Whether two blocks are the same training, however often it is repeated."""
-    return one.model_copy(update={"repeats": other.repeats}) == other
+def _same_trainings(tuned: winner.Winner, own: Model) -> list[set[str]]:
+    """Which two of best, control and the tuned model have one block, however often it is repeated."""
+    blocks = {BEST: tuned["block"], CONTROL: tuned["control"], tuned["model"]: own}
+    once = {name: block.model_copy(update={"repeats": 1}) for name, block in blocks.items()}
+    return [{one, other} for one, other in itertools.combinations(once, 2) if once[one] == once[other]]
 
 
 def _ranked(model: Scored, source: Files) -> Ranked:
