@@ -3,7 +3,7 @@
 Without REF: run the whole pipeline twice, in two clones of HEAD at two paths, with other hash seeds, locales and time
 zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and compare each
 model with what REF records, as `python -m study compare` does. Another processor is like another seed: the change may
-be as large as seeds make it. Fail where it is larger, and where a model is no longer scored. Where the same code and
+be as large as seeds make it. Fail if it is larger, and if a model is no longer scored. If the same code and
 params lead the search to another winner, by rounding, `best` is trained again from the winner that REF records, so that
 like is compared with like.
 """
@@ -34,7 +34,7 @@ WORLDS = (
     {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
 )
-# A model fails that is so many standard deviations away. Where its own seeds were measured, perhaps by few repeats, its
+# A model fails that is so many standard deviations away. If its own seeds were measured, perhaps by few repeats, its
 # p value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
 # nobody knows how alike the two are. docs/methods.md says how seldom a model fails by chance.
 LIMIT = 6

@@ -29,7 +29,7 @@ WORSE, SAME, NEW, GONE, UNKNOWN = "worse", "same bytes", "new", "gone", "unknown
 
 @dataclass(frozen=True)
 class ChangedParam:
-    """A param by its dotted name; a value is None where there is none, else in JSON."""
+    """A param by its dotted name; a value is None if there is none, else JSON."""
 
     name: str
     before: str | None
@@ -38,8 +38,7 @@ class ChangedParam:
 
 @dataclass(frozen=True)
 class ChangedModel:
-    """A model of either revision. The `pair` is the later less the earlier; None for one that is new, gone or of the
-    same bytes."""
+    """A model of either revision. `pair`, after less before, is None if the model is new, gone or of the same bytes."""
 
     name: str
     before: Scored | None
@@ -54,6 +53,7 @@ class ChangedModel:
         return SAME if self.before and self.after else NEW if self.after else GONE
 
     def change(self, score: str) -> float | None:
+        """Of a score of the shipped model; None if there are not two."""
         return self.after.test[score] - self.before.test[score] if self.before and self.after else None
 
     @property
@@ -86,7 +86,7 @@ class NoRecordsError(UserError):
 
 
 def between(base: Revision, head: Revision) -> Changes:
-    """Raises UserError where either lacks records of today's form, or where the test splits are not the same."""
+    """Raises UserError if either lacks records of today's form, or if the test splits are not the same."""
     models = changed_models(base, head)
     return replace(unscored(base, head), models=models)
 
@@ -128,15 +128,14 @@ def changed_models(base: Revision, head: Revision) -> list[ChangedModel]:
 def recorded(revision: Revision, *places: str) -> Files:
     """The files that a revision has in these places."""
     remedy = LATER if revision.commit else files.RESTORE
-    return Files(revision.read(*places).get, f" of {revision.title}", remedy)
+    return Files(revision.read(*places).get, revision.title, remedy)
 
 
 def _scored(source: Files) -> dict[str, Scored]:
     """The models of params.yaml, the tuned winner and its control, by name."""
     models = families(source)
     if not any(source.read(f"metrics/test/{name}.json") for name in models):
-        title = source.place.removeprefix(" of ")
-        raise NoRecordsError(f"{title}: has no metrics/test/*.json; name a commit that records a run")
+        raise NoRecordsError(f"{source.title}: has no metrics/test/*.json; name a commit that records a run")
     return {model.name: model for model in run.scored(source, models, source.json(winner.FILE, Search))}
 
 
@@ -184,6 +183,7 @@ def _check_test_splits(before: Files, old: dict[str, Scored], after: Files, new:
     if not one.images.same_split(other.images):
         raise after.fault(
             image_scores.path(other.name),
-            f"is of another test split ({len(other.images.labels)} images) than {image_scores.path(one.name)}"
-            f"{before.place} ({len(one.images.labels)} images); scores on different images cannot be compared",
+            f"is of another test split ({len(other.images.labels)} images) than "
+            f"{before.name(image_scores.path(one.name))} ({len(one.images.labels)} images); scores on different images "
+            "cannot be compared",
         )

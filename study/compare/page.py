@@ -23,7 +23,7 @@ REPORT = "reports/report.md"
 
 @dataclass(frozen=True)
 class ChangedMetric:
-    """A number of a file of metrics; None where there is none."""
+    """A number of a file of metrics; None if there is none."""
 
     path: str
     name: str
@@ -54,7 +54,7 @@ def main(base: str, output: str, plots: str | None) -> None:
 
 
 def page(base: Revision, head: Revision, folder: Path, plots: Drawn) -> str:
-    """Links to files are to GitHub where the repository is there, else relative to `folder`."""
+    """Links to files are to GitHub if the repository is there, else relative to `folder`."""
     fault = None
     try:
         comparison = changes.between(base, head)
@@ -121,7 +121,7 @@ def dropped(head: Revision) -> set[str]:
 
 
 def drawn(plots: str | None, folder: Path) -> Drawn:
-    """Raises UserError where the folder `plots` holds no PNG file; paths are relative to `folder`."""
+    """Raises UserError if the folder `plots` holds no PNG file; paths are relative to `folder`."""
     if plots is None or plots.startswith(WEB):
         return Drawn(quote(plots, ":/") if plots else None, [])
     paths = sorted(Path(plots).rglob("*.png"))

@@ -20,7 +20,7 @@ LOAN = "†"
 
 
 def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> None:
-    """Print the comparison as `text`, `md` or `json`. Raises UserError where a model is worse and shall not be."""
+    """Print the comparison as `text`, `md` or `json`. Raises UserError if a model is worse and must not be."""
     comparison = changes.between(*revisions.find(base, head))
     print({"text": text, "md": markdown, "json": as_json}[form](comparison), end="")
     if fail_on_regression and comparison.worse:
@@ -30,7 +30,7 @@ def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> No
 def against_head() -> str:
     """What the workspace changed since HEAD, for the end of a run: a table, a line on why there is none, or nothing.
 
-    Nothing where no commit records a run, git or the repository are missing, or nothing changed.
+    Nothing if no commit records a run, git or the repository are missing, or nothing changed.
     """
     try:
         base, _ = revisions.find("HEAD")

@@ -77,7 +77,7 @@ def write(model: str, scores: ImageScores, class_names: Sequence[str]) -> None:
 def parse(rows: Sequence[Sequence[str]], class_names: Sequence[str] | None = None) -> ImageScores:
     """From the rows of such a table, its header first. Without class names, classes are numbered in alphabetical order.
 
-    Raises ValueError where a column is missing, or where the rows hold no such scores.
+    Raises ValueError if a column is missing, or if the rows hold no such scores.
     """
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=False))
     if missing := [name for name in COLUMNS if name not in columns and name not in LABELS]:

@@ -1,6 +1,6 @@
 """Numbered checks of a run: what a reviewer should look at, and what to do about it.
 
-Each function below is one rule. It returns a case per subject that the rule applies to, and none where all is well.
+Each function below is one rule. It returns a case per subject that the rule applies to, and none if all is well.
 templates/checks.md.j2 has the title of each check and what to do about it; docs/methods.md lists the rules.
 """
 
@@ -14,7 +14,7 @@ from study.params.schema import Choices, Model, Range, Space, override
 from study.report.comparisons import Comparison, Ranked
 from study.search.outcome.winner import Winner
 
-EDGE = 0.05  # of a range on its own scale: where one of ten uniform draws falls by chance
+EDGE = 0.05  # of a range on its own scale, so that one of ten uniform draws lies at an end by chance
 ACCURACY_GAP = 0.1  # between training and validation: three standard errors of a share near a half in 200 images
 LOSS_FALL = 0.02  # of the training loss in the last epoch; a rate that has come down to 0 lowers it by less
 LEAST_EPOCHS = 3  # before a learning curve says whether it has levelled off
@@ -48,7 +48,7 @@ def checks(comparison: Comparison, eda: Eda, block: Model, space: Space) -> dict
 def at_the_edge(tuned: Winner, block: Model, space: Space) -> list[Case]:
     """Searched numbers of the winner that lie within EDGE of an end of their range, or are an end of their list.
 
-    An end counts only where the model could have a value beyond it: there is no dropout below 0.
+    An end counts only if the model could have a value beyond it: there is no dropout below 0.
     """
     cases = []
     for key, values in space.items():
@@ -65,7 +65,7 @@ def at_the_edge(tuned: Winner, block: Model, space: Space) -> list[Case]:
 
 
 def _ends(values: Range | Choices) -> tuple[float, float] | None:
-    """The lowest and the highest value; None where no number was searched."""
+    """The lowest and the highest value; None if no number was searched."""
     if isinstance(values, Range):
         return values.low, values.high
     if len(set(values)) < 2 or not all(map(_is_number, values)):
@@ -134,8 +134,8 @@ def under_fitting(models: list[Ranked]) -> list[Case]:
 
 
 def no_better_than_a_guess(models: list[Ranked], classes: int) -> list[Case]:
-    """The interval of the test ROC-AUC reaches down to CHANCE, or the test log loss is above log(classes), that of a
-    guess that gives all classes one probability.
+    """The interval of the test ROC-AUC reaches down to CHANCE, or the test log loss is above log(classes), which a
+    guess of one probability for all classes has.
     """
     guess = math.log(classes)
     return [

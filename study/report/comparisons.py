@@ -90,7 +90,7 @@ class Mistake:
     actual: str
     predicted: str
     confidence: float  # the probability of the predicted class
-    probability: float  # that of the actual class
+    probability: float  # of the actual class
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Comparison:
 def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
     """Read what stages recorded of each model, and rank and compare them. Models of the same training are no pair.
 
-    Raises UserError where a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
+    Raises UserError if a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
     """
     source = run.working_folder()
     tuned = source.json(winner.FILE, winner.Winner)

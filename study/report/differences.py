@@ -28,7 +28,7 @@ class Answer:
     low: float
     high: float
     p: float
-    deviation: float  # 0 where the images show none
+    deviation: float  # 0 if the images show none
 
     @property
     def turned(self) -> "Answer":
@@ -40,7 +40,7 @@ class Answer:
 class Pair:
     """The ROC-AUC of the one model less that of the other on the same test images, by both questions.
 
-    `retrained` is None where the noise of the seeds is unknown. The p values are corrected, each for all pairs of the
+    `retrained` is None if the noise of the seeds is unknown. The p values are corrected, each for all pairs of the
     table that ask this question.
     """
 
@@ -100,7 +100,7 @@ def _retrained(one: Scored, other: Scored, same: Collection[str] | None) -> Answ
 
 
 def _adjusted(answers: Sequence[Answer | None]) -> list[float | None]:
-    """The p values of one question, corrected for all of its answers; None where there is none."""
+    """The p values of one question, corrected for all of its answers; None for no answer."""
     adjusted = iter(holm([answer.p for answer in answers if answer]))
     return [answer and next(adjusted) for answer in answers]
 
@@ -127,10 +127,10 @@ def retrained(
 ) -> Answer | None:
     """Of the difference `value` of two models' means over their repeats; contributions (N,) are of these means.
 
-    The variance is that of the draw of images plus, for each model, that of its seeds over its repeats; Student's t
+    The variance is the sampling variance plus, for each model, its seed variance over its repeats; Student's t
     with the degrees of freedom of Welch (The generalization of "Student's" problem when several different population
     variances are involved, Biometrika 34, 1947) and Satterthwaite. The noise of one model is one estimate, unless the
-    two are of different trainings. None where a model's noise is not known.
+    two are of different trainings. None if a model's noise is not known.
     """
     if one.noise is None or other.noise is None:
         return None

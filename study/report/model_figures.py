@@ -53,7 +53,7 @@ def learning_curves(models: Sequence[Ranked]) -> Figure:
 
 
 def roc(curves: Mapping[str, Sequence[tuple[float, float]]]) -> Figure:
-    """The macro ROC curve of each model; the dotted line is that of a guess."""
+    """The macro ROC curve of each model; the dotted line is a guess."""
     figure, axis = figures.subplots(figsize=(5.4, 5))
     axis.set_prop_cycle(figures.LINES)
     for name, curve in curves.items():

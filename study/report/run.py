@@ -51,21 +51,21 @@ class Scored:
 
 @dataclass(frozen=True)
 class Files:
-    """The files of a run: `read` gives the bytes at a path, or None. Messages name the `place`, end with the `remedy`.
+    """The files of a run: `read` gives the bytes at a path, or None. Messages hold `title` and end with `remedy`.
 
     All methods raise UserError for a file that is missing, damaged or unfit.
     """
 
     read: Callable[[str], bytes | None]
-    place: str = ""
+    title: str = ""
     remedy: str = files.RESTORE
 
     def json(self, path: str, kind: type) -> Any:
-        return files.parse_json(self.content(path), path + self.place, kind, self.remedy)
+        return files.parse_json(self.content(path), self.name(path), kind, self.remedy)
 
     def images(self, model: str, class_names: Sequence[str] | None = None) -> ImageScores:
         path = image_scores.path(model)
-        rows = files.parse_csv(self.content(path), path + self.place, self.remedy)
+        rows = files.parse_csv(self.content(path), self.name(path), self.remedy)
         try:
             return image_scores.parse(rows, class_names)
         except ValueError as error:
@@ -77,8 +77,12 @@ class Files:
             raise self.fault(path, "is missing; `dvc repro` makes it")
         return content
 
+    def name(self, path: str) -> str:
+        """How messages call a file."""
+        return f"{path} of {self.title}" if self.title else path
+
     def fault(self, path: str, what: str) -> UserError:
-        return UserError(f"{path}{self.place}: {what}")
+        return UserError(f"{self.name(path)}: {what}")
 
 
 def working_folder() -> Files:
@@ -101,7 +105,7 @@ def scored(
     """The models of params.yaml, given with their `families`, and those that `best` trained from the `search`.
 
     `record` is the type as which metrics/test/<model>.json is read. Raises UserError as `Files` does, for a search of
-    an unknown model, and where models were scored on different images.
+    an unknown model, and if models were scored on different images.
     """
     base = search["model"]
     if base not in families:

@@ -24,8 +24,8 @@ def seed_noise(
     A model of OWN repeats or more has its own. The seeds of models of one family can differ many times over in what
     they do (docs/methods.md): pooled, they would hide the changes of a steady model and find changes of an unsteady one
     that are none. A model of two repeats, which is one degree of freedom, has that of its family, pooled over its
-    models with their degrees of freedom, as if all were equally steady. A model trained once borrows: that of the model
-    `base` whose block it tunes, if there is one; else the largest of a single model of its family, else of any model.
+    models with their degrees of freedom, as if all were equally steady. A model trained once borrows from the model
+    `base` whose block it tunes, if there is one; else the largest noise of a model of its family, else of any model.
     """
     measured = {name: own for name, own in spreads.items() if own is not None}
     of_family = {name: own for name, own in measured.items() if families[name] == families[model]}

@@ -186,14 +186,7 @@ def test_a_tuned_model_that_params_lack_is_named(recorded, models):
         comparisons.compare({"resnet50": models["resnet50"]}, NAMES)
 
 
-FILES = [
-    "tune.json",
-    "validation/best.json",
-    "test/control.json",
-    "validation/cnn2.json",
-    "test/best.json",
-    "images/resnet50.csv",
-]
+FILES = ["tune.json", "validation/cnn2.json", "test/control.json", "images/resnet50.csv"]
 
 
 @pytest.mark.parametrize("name", FILES)
