@@ -68,20 +68,6 @@ class Ranked(Scored):
 
 
 @dataclass(frozen=True)
-class ClassScores:
-    """Test scores of one class, or their average over the classes."""
-
-    name: str
-    roc_auc: float
-    roc_auc_low: float
-    roc_auc_high: float
-    precision: float
-    recall: float
-    f1: float
-    images: int
-
-
-@dataclass(frozen=True)
 class Mistake:
     """A test image that a model is wrong about."""
 
@@ -156,19 +142,20 @@ def _ranked(model: Scored, source: Files) -> Ranked:
     return Ranked(**vars(model), validation=validation, mean_interval=interval)
 
 
-def class_scores(model: Ranked, class_names: list[str]) -> list[ClassScores]:
-    """ROC-AUC, precision, recall and F1 of each class, then their averages."""
-    images = model.images
+def class_scores(model: Ranked, class_names: list[str]) -> list[dict]:
+    """The recorded ROC-AUC of each class with scikit-learn's precision, recall, F1 and support, then their averages."""
+    images, test = model.images, model.test
     rates = classification_report(
         images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
     )
-    areas = [(row["class"], row["roc_auc"], row["low"], row["high"]) for row in model.test["class_roc_auc"]]
-    rows = [(area, rates[str(label)]) for label, area in enumerate(areas)]
-    average = ("macro avg", *(model.test[key] for key in ("roc_auc", "roc_auc_low", "roc_auc_high")))
-    rows.append((average, rates["macro avg"]))
-    return [
-        ClassScores(*area, row["precision"], row["recall"], row["f1-score"], int(row["support"])) for area, row in rows
-    ]
+    average = {
+        "class": "macro avg",
+        "roc_auc": test["roc_auc"],
+        "low": test["roc_auc_low"],
+        "high": test["roc_auc_high"],
+    }
+    rows = [area | rates[str(label)] for label, area in enumerate(test["class_roc_auc"])]
+    return [*rows, average | rates["macro avg"]]
 
 
 def confusion(model: Ranked, classes: int) -> list[list[int]]:

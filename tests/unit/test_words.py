@@ -9,7 +9,7 @@ from samples import ranked, record
 
 from study.evaluation.seeds import Noise
 from study.report import pages, words
-from study.report.comparisons import ClassScores, Comparison, Mistake, Ranked
+from study.report.comparisons import Comparison, Mistake, Ranked
 from study.report.differences import Answer, Pair
 from study.report.seed_noise import Training
 
@@ -91,9 +91,11 @@ def test_the_ranking_fits_into_120_columns(comparison):
 
 
 def test_the_page_of_a_model_has_a_row_per_class():
+    cat = {"class": "cat", "roc_auc": 0.91234, "low": 0.9, "high": 0.925}
+    average = {"class": "macro avg", "roc_auc": 0.9, "low": 0.88, "high": 0.92}
     rows = [
-        ClassScores("cat", 0.91234, 0.9, 0.925, 0.5, 0.25, 0.3333, 100),
-        ClassScores("macro avg", 0.9, 0.88, 0.92, 0.5, 0.5, 0.5, 200),
+        cat | {"precision": 0.5, "recall": 0.25, "f1-score": 0.3333, "support": 100.0},
+        average | {"precision": 0.5, "recall": 0.5, "f1-score": 0.5, "support": 200.0},
     ]
     page = {"model": ranked("cnn2", 0.9), "class_names": [], "confusion": None, "mistakes": []}
     assert words.render("classification", classes=rows, **page).splitlines()[:6] == [
