@@ -12,6 +12,11 @@ from study.params.schema import Params
 
 FILE = "params.yaml"
 GRAPH = "dvc.yaml"
+# A stage of a `foreach` over the models names them by itself; these two list the files of each model.
+READ_OF_EACH_MODEL = {
+    "tune": ["metrics/validation/{}.json"],
+    "report": ["metrics/validation/{}.json", "metrics/test/{}.json", "metrics/images/{}.csv"],
+}
 
 
 def load(*sections: str) -> Params:
@@ -60,20 +65,16 @@ def parse(raw: Any) -> Params:
 
 
 def check_models(params: Params) -> None:
-    """Raise UserError where a model has no script, or where dvc.yaml does not list it yet."""
-    check_scripts(params)
-    listed = {line.strip() for line in read_text(GRAPH).splitlines()}
-    for name in params.models:
-        if f"- metrics/validation/{name}.json" not in listed:
-            raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; run `python -m study deps`")
-
-
-def check_scripts(params: Params) -> None:
-    """Raise UserError where a model has no script."""
+    """Raise UserError where a model has no script, or where the deps of a stage lack one of its files."""
+    stages = read_yaml(GRAPH)["stages"]
     for name in params.models:
         script = Path(f"stages/train/{name}.py")
         if not script.is_file():
             raise UserError(f"{FILE}: models.{name} has no script {script}; write it, or remove the block")
+        read = {stage: {path.format(name) for path in paths} for stage, paths in READ_OF_EACH_MODEL.items()}
+        lacking = {stage: sorted(paths - set(stages[stage]["deps"])) for stage, paths in read.items()}
+        if lines := [f"{', '.join(paths)} to the deps of {stage}" for stage, paths in lacking.items() if paths]:
+            raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; add {', and '.join(lines)}")
 
 
 def read_yaml(path: str) -> Any:

@@ -110,6 +110,7 @@ REFUSED = {
     "a tag of Python": ("!!python/object:os.system {}", 1, "could not determine a constructor"),
     "an anchor": ("a: &x 1", 1, "anchors (&) and aliases (*) are not allowed"),
     "an alias": ("a: 1\nb: *x", 2, "anchors (&) and aliases (*) are not allowed"),
+    "aliases that multiply": ("a: &a [x, x]\nb: &b [*a, *a]", 1, "anchors (&) and aliases (*) are not allowed"),
     "a date that is none": ("a: 2001-99-99", None, "month must be in 1..12"),
     "two documents": ("a: 1\n---\nb: 1", 2, "but found another document"),
     "a NUL": ("a: \0", None, "control characters are not allowed"),
