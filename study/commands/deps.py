@@ -55,7 +55,7 @@ def import_graph(models: Iterable[str]) -> grimp.ImportGraph:
     Raises UserError for a syntax error, and for a folder that is no package: grimp sees no module in it.
     """
     for path in (path for folder in ("stages", "study") for path in Path(folder).rglob("*.py")):
-        if not path.with_name("__init__.py").is_file():
+        if not path.with_name("__init__.py").is_file() and not path.parent.name.startswith("."):  # .ipynb_checkpoints
             raise UserError(f"{path.parent} has no __init__.py; add one, so that imports of {path.name} are seen")
     try:
         graph = grimp.build_graph("stages", "study", exclude_type_checking_imports=True, cache_dir=None)

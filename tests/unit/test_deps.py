@@ -100,6 +100,12 @@ def test_a_fault_of_the_code_ends_the_command_with_one_line(tree, statement, mes
     assert done.stderr.count("\n") == 1
 
 
+def test_copies_that_jupyter_keeps_are_no_code(tree):
+    Path("study/data/.ipynb_checkpoints").mkdir()
+    Path("study/data/.ipynb_checkpoints/arrays-checkpoint.py").touch()
+    deps.main()
+
+
 def test_a_folder_without_an_init_is_named(tree):
     Path("study/data/__init__.py").unlink()
     with pytest.raises(UserError, match=r"^study/data has no __init__\.py; add one"):
