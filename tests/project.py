@@ -34,7 +34,7 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def shell(folder: Path, *command: str | Path, check: bool = True, **changes: str) -> subprocess.CompletedProcess:
-    """Run a command with some environment variables changed; fail where it fails, unless `check` is false."""
+    """Run a command with some environment variables changed; fail if it fails, unless `check` is false."""
     done = subprocess.run(
         command, cwd=folder, env=environment(**changes), capture_output=True, text=True, timeout=SECONDS, check=False
     )

@@ -65,20 +65,23 @@ def parse(raw: Any) -> Params:
 
 
 def check_models(params: Params) -> None:
-    """Raise UserError where a model has no script, or where the deps of a stage lack one of its files."""
+    """Raise UserError if a model has no script, or if the deps of a stage lack one of its files."""
     stages = read_yaml(GRAPH)["stages"]
     for name in params.models:
         script = Path(f"stages/train/{name}.py")
         if not script.is_file():
             raise UserError(f"{FILE}: models.{name} has no script {script}; write it, or remove the block")
-        read = {stage: {path.format(name) for path in paths} for stage, paths in READ_OF_EACH_MODEL.items()}
-        lacking = {stage: sorted(paths - set(stages[stage]["deps"])) for stage, paths in read.items()}
-        if lines := [f"{', '.join(paths)} to the deps of {stage}" for stage, paths in lacking.items() if paths]:
+        lines = []
+        for stage, patterns in READ_OF_EACH_MODEL.items():
+            paths = [pattern.format(name) for pattern in patterns]
+            if stage in stages and (lacking := [path for path in paths if path not in stages[stage]["deps"]]):
+                lines.append(f"{', '.join(lacking)} to the deps of {stage}")
+        if lines:
             raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; add {', and '.join(lines)}")
 
 
 def read_yaml(path: str) -> Any:
-    """The values of a YAML file, as DVC reads them. Raises UserError where it is missing or not valid YAML."""
+    """The values of a YAML file, as DVC reads them. Raises UserError if it is missing or not valid YAML."""
     try:
         return reader.read(read_text(path))
     except reader.YamlError as error:
@@ -87,7 +90,7 @@ def read_yaml(path: str) -> Any:
 
 
 def read_text(path: str) -> str:
-    """Raises UserError where the file is missing or not UTF-8."""
+    """Raises UserError if the file is missing or not UTF-8."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -97,7 +97,7 @@ class Range(Section):
     @model_validator(mode="after")
     def _low_is_below_high(self) -> "Range":
         if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError(f"low is {self.low}; allowed: below high, {self.high}, and above 0 where log is true")
+            raise ValueError(f"low is {self.low}; allowed: below high, {self.high}, and above 0 if log is true")
         return self
 
 
@@ -221,5 +221,5 @@ def override(block: Block, changes: dict[str, Any], where: str) -> Block:
         return block.changed(changes)
     except ValidationError as error:
         fault = error.errors()[0]
-        value = fault["input"] if fault["loc"] else changes  # not the whole block, where its params do not fit together
+        value = fault["input"] if fault["loc"] else changes  # not the whole block, if its params do not fit together
         raise ValueError(f"{where}: {messages.shown(value)} is refused; {messages.allowed(fault)}") from None

@@ -330,7 +330,7 @@ FAULTS = {
         1.0,
         "tune.space.cnn.learning_rate.low is 1.0; allowed: below high, 0.016, ",
     ),
-    "logarithm of 0": ("tune.space.cnn.learning_rate.low", 0.0, "above 0 where log is true"),
+    "logarithm of 0": ("tune.space.cnn.learning_rate.low", 0.0, "above 0 if log is true"),
     "range of what is no number": (
         "tune.space.cnn.early_stopping_patience",
         {"low": 2, "high": 5, "log": False},
@@ -428,7 +428,7 @@ def test_the_lines_that_dvc_yaml_lacks_for_a_new_model_are_named(folder):
         load.load("seed")
     assert str(error.value) == (
         "params.yaml: models.cnn4 is not listed in dvc.yaml yet; add metrics/validation/cnn4.json to the deps of tune, "
-        "and metrics/images/cnn4.csv, metrics/test/cnn4.json, metrics/validation/cnn4.json to the deps of report"
+        "and metrics/validation/cnn4.json, metrics/test/cnn4.json, metrics/images/cnn4.csv to the deps of report"
     )
 
 

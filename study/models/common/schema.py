@@ -36,7 +36,7 @@ class Plateau(Section):
 class Block(Section):
     """The params of one model; each family adds its own."""
 
-    SIZES: ClassVar[tuple[str, ...]]  # the params that decide how much memory a training takes
+    SIZES: ClassVar[tuple[str, ...]]  # the params that decide how much memory a training run takes
 
     family: str
     repeats: Annotated[int, Field(ge=1, le=100)]
