@@ -16,11 +16,11 @@ TRAINING = "study/training/stage.py"
 
 
 @cache
-def code() -> dict[str, frozenset[str]]:
-    """The files that decide what a stage writes, by stage; the templates of `foreach` are filled in."""
+def code(without: tuple[str, ...] = tuple(deps.NO_DEPS)) -> dict[str, frozenset[str]]:
+    """The files that a stage imports, by stage, and not only through these packages; `foreach` is filled in."""
     with chdir(ROOT):
         params = load.parse(load.read_yaml("params.yaml"))
-        graph = deps.import_graph(params.models)
+        graph = deps.import_graph(params.models, without)
         stages = dict(deps.stages("dvc.yaml", params))
         return {name: frozenset(deps.code(stage["cmd"].split()[2], graph)) for name, stage in stages.items()}
 

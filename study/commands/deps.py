@@ -49,8 +49,8 @@ def main() -> None:
     print(f"{' and '.join(PIPELINES)}: the deps of all stages are complete")
 
 
-def import_graph(models: Iterable[str]) -> grimp.ImportGraph:
-    """The imports between all modules but the packages of NO_DEPS.
+def import_graph(models: Iterable[str], without: Iterable[str] = NO_DEPS) -> grimp.ImportGraph:
+    """The imports between all modules but those of some packages.
 
     Raises UserError for a syntax error, and for a folder that is no package: grimp sees no module in it.
     """
@@ -63,7 +63,7 @@ def import_graph(models: Iterable[str]) -> grimp.ImportGraph:
         raise UserError(str(error)) from None
     for model in models:
         graph.add_import(importer=SCRIPTS, imported=f"stages.train.{model}")
-    for package in NO_DEPS:
+    for package in without:
         for module in (package, *graph.find_descendants(package)):
             graph.remove_module(module)
     return graph
