@@ -16,18 +16,13 @@ TRAINING = "study/training/stage.py"
 
 
 @cache
-def code() -> dict[str, frozenset[str]]:
-    """The files that running a stage executes or reads, by stage; the templates of `foreach` are filled in."""
+def code(without: tuple[str, ...] = tuple(deps.NO_DEPS)) -> dict[str, frozenset[str]]:
+    """The files that a stage imports, by stage, and not only through these packages; `foreach` is filled in."""
     with chdir(ROOT):
-        models, pipeline = deps.read_models(), load.read_yaml("dvc.yaml")
-        graph, found = deps.Code(models), {}
-        for stage in deps.stages(Path("dvc.yaml").read_text(encoding="utf-8")):
-            (module,) = stage.modules
-            if "foreach" in pipeline["stages"][stage.name]:
-                found |= {f"{stage.name}@{model}": graph.files(module.replace("${key}", model)) for model in models}
-            else:
-                found[stage.name] = graph.files(module)
-        return {name: frozenset(files) for name, files in found.items()}
+        params = load.parse(load.read_yaml("params.yaml"))
+        graph = deps.import_graph(params.models, without)
+        stages = dict(deps.stages("dvc.yaml", params))
+        return {name: frozenset(deps.code(stage["cmd"].split()[2], graph)) for name, stage in stages.items()}
 
 
 def sections(name: str) -> set[str]:

@@ -106,7 +106,7 @@ def changed_params(base: Revision, head: Revision) -> list[ChangedParam]:
 def _leaves(value: Any, name: str = "") -> dict[str, str]:
     """Values that are no mapping, in JSON, by their dotted names."""
     if not isinstance(value, dict) or (name and not value):
-        return {name: json.dumps(value, ensure_ascii=False)}
+        return {name: json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)}
     leaves: dict[str, str] = {}
     for key, below in value.items():
         leaves |= _leaves(below, f"{name}.{key}" if name else str(key))

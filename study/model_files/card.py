@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from study.data import arrays
-from study.params.resizing import FITS, Fit
+from study.params.resizing import RESIZINGS, Resizing
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Card:
 
     class_names: list[str]  # of the outputs, in order
     temperature: float  # that calibrates the probabilities: `probabilities.calibrated`
-    fit: Fit  # how an image gets the input's size
+    fit: Resizing  # how an image gets the input's size
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -32,6 +32,6 @@ def checked(content: Any, classes: int) -> Card:
         raise ValueError(f"it names {len(names)} classes and gives {classes} probabilities")
     if not isinstance(temperature, float) or not 0 < temperature < math.inf:
         raise ValueError("its temperature must be a number above 0")
-    if fit not in FITS:
-        raise ValueError(f"its fit must be {' or '.join(FITS)}")
+    if fit not in RESIZINGS:
+        raise ValueError(f"its fit must be {' or '.join(RESIZINGS)}")
     return Card(names, temperature, fit)

@@ -12,6 +12,11 @@ from study.params.schema import Params
 
 FILE = "params.yaml"
 GRAPH = "dvc.yaml"
+# A stage of a `foreach` over the models names them by itself; these two list the files of each model.
+READ_OF_EACH_MODEL = {
+    "tune": ["metrics/validation/{}.json"],
+    "report": ["metrics/validation/{}.json", "metrics/test/{}.json", "metrics/images/{}.csv"],
+}
 
 
 def load(*sections: str) -> Params:
@@ -60,24 +65,23 @@ def parse(raw: Any) -> Params:
 
 
 def check_models(params: Params) -> None:
-    """Raise UserError where a model has no script, or where dvc.yaml does not list it yet."""
-    check_scripts(params)
-    listed = {line.strip() for line in read_text(GRAPH).splitlines()}
-    for name in params.models:
-        if f"- metrics/validation/{name}.json" not in listed:
-            raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; run `python -m study deps`")
-
-
-def check_scripts(params: Params) -> None:
-    """Raise UserError where a model has no script."""
+    """Raise UserError if a model has no script, or if the deps of a stage lack one of its files."""
+    stages = read_yaml(GRAPH)["stages"]
     for name in params.models:
         script = Path(f"stages/train/{name}.py")
         if not script.is_file():
             raise UserError(f"{FILE}: models.{name} has no script {script}; write it, or remove the block")
+        lines = []
+        for stage, patterns in READ_OF_EACH_MODEL.items():
+            paths = [pattern.format(name) for pattern in patterns]
+            if stage in stages and (lacking := [path for path in paths if path not in stages[stage]["deps"]]):
+                lines.append(f"{', '.join(lacking)} to the deps of {stage}")
+        if lines:
+            raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; add {', and '.join(lines)}")
 
 
 def read_yaml(path: str) -> Any:
-    """The values of a YAML file, as DVC reads them. Raises UserError where it is missing or not valid YAML."""
+    """The values of a YAML file, as DVC reads them. Raises UserError if it is missing or not valid YAML."""
     try:
         return reader.read(read_text(path))
     except reader.YamlError as error:
@@ -86,7 +90,7 @@ def read_yaml(path: str) -> Any:
 
 
 def read_text(path: str) -> str:
-    """Raises UserError where the file is missing or not UTF-8."""
+    """Raises UserError if the file is missing or not UTF-8."""
     try:
         return Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:

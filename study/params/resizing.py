@@ -2,5 +2,5 @@
 
 from typing import Literal, get_args
 
-Fit = Literal["stretch", "pad"]  # `stretch` changes their proportions, `pad` keeps them and adds black bars
-FITS: tuple[str, ...] = get_args(Fit)
+Resizing = Literal["stretch", "pad"]  # `stretch` changes their proportions, `pad` keeps them and adds black bars
+RESIZINGS: tuple[str, ...] = get_args(Resizing)

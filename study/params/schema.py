@@ -10,7 +10,7 @@ from study.models.cnn.schema import Cnn
 from study.models.common.schema import Block, Count, CountOrZero, Section
 from study.models.resnet.schema import Resnet
 from study.params import messages
-from study.params.resizing import Fit
+from study.params.resizing import Resizing
 
 BEST = "best"  # the tuned winner's name
 CONTROL = "control"  # the name of the block that was tuned, trained for as many epochs as the winner
@@ -63,7 +63,7 @@ class Data(Section):
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     folder: Annotated[str, Field(min_length=1)]
     image_size: Annotated[int, Field(ge=22, le=1024)]
-    fit: Fit
+    fit: Resizing
     synthetic: Synthetic
 
     @model_validator(mode="after")
@@ -97,7 +97,7 @@ class Range(Section):
     @model_validator(mode="after")
     def _low_is_below_high(self) -> "Range":
         if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError(f"low is {self.low}; allowed: below high, {self.high}, and above 0 where log is true")
+            raise ValueError(f"low is {self.low}; allowed: below high, {self.high}, and above 0 if log is true")
         return self
 
 
@@ -130,22 +130,14 @@ class Tune(Section):
 
     @model_validator(mode="after")
     def _rungs_differ(self) -> "Tune":
-        lengths = self.epochs and self.epochs_of_rungs(self.epochs)
-        if lengths and len(set(lengths)) < self.rungs:
+        """Two rungs have the same length only if each has one epoch; so the second must have more."""
+        least = self.reduction_factor ** (self.rungs - 2) if self.rungs > 1 else 0
+        if self.epochs is not None and self.epochs <= least:
             raise ValueError(
-                f"rungs is {self.rungs}, of {', '.join(map(str, lengths))} epochs; allowed: rungs of different "
-                "lengths; raise epochs, or lower rungs or reduction_factor"
+                f"epochs is {self.epochs}; allowed: above {least}, so that the {self.rungs} rungs differ in length; "
+                "raise epochs, or lower rungs or reduction_factor"
             )
         return self
-
-    def epochs_of_rungs(self, own: int) -> list[int]:
-        """Epochs of each rung for a block of `own` epochs, which none exceeds.
-
-        The last has `epochs`; each one before it the next's, divided by `reduction_factor`.
-        """
-        last = self.epochs or own
-        shares = [self.reduction_factor**rung for rung in reversed(range(self.rungs))]
-        return [min(own, -(-last // share)) for share in shares]
 
 
 class Params(Section):
@@ -226,8 +218,8 @@ def secret_in(url: str) -> str | None:
 def override(block: Block, changes: dict[str, Any], where: str) -> Block:
     """A checked copy of a model's block with some params changed. Raises ValueError that names `where`."""
     try:
-        return type(block).model_validate(block.model_dump() | changes)
+        return block.changed(changes)
     except ValidationError as error:
         fault = error.errors()[0]
-        value = fault["input"] if fault["loc"] else changes  # not the whole block, where its params do not fit together
+        value = fault["input"] if fault["loc"] else changes  # not the whole block, if its params do not fit together
         raise ValueError(f"{where}: {messages.shown(value)} is refused; {messages.allowed(fault)}") from None

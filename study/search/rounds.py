@@ -90,7 +90,7 @@ def search(
     for each in given:
         study.enqueue_trial(each)
     sizes = [len(given)] if tune.sampler == "grid" else sizes_of_rounds(tune)
-    lengths = tune.epochs_of_rungs(override(block, given[0], "tune").epochs)
+    lengths = epochs_of_rungs(tune, override(block, given[0], "tune").epochs)
     estimate = Estimate(sum(epochs_of_round(size, lengths, tune.reduction_factor) for size in sizes))
     for number, size in enumerate(sizes):
         study.sampler = sampler(seed_of(seed, number), tune)
@@ -123,6 +123,16 @@ def sizes_of_rounds(tune: Tune) -> list[int]:
     return [min(tune.round_size, tune.trials - asked) for asked in range(0, tune.trials, tune.round_size)]
 
 
+def epochs_of_rungs(tune: Tune, own: int) -> list[int]:
+    """Epochs of each rung for a block of `own` epochs, which none exceeds.
+
+    The last has `tune.epochs`; each one before it the next's, divided by `tune.reduction_factor`.
+    """
+    last = tune.epochs or own
+    shares = [tune.reduction_factor**rung for rung in reversed(range(tune.rungs))]
+    return [min(own, -(-last // share)) for share in shares]
+
+
 def epochs_of_round(trials: int, lengths: list[int], reduction_factor: int) -> int:
     """Epochs of a round with rungs of these lengths, if no training stops early."""
     count = 0
@@ -136,7 +146,7 @@ def ask(study: optuna.Study, block: Block, tune: Tune, values: Space) -> Contend
     """A trial with all its params."""
     trial = study.ask()
     changed = override(block, space.suggested(trial, values), "tune")
-    lengths = tune.epochs_of_rungs(changed.epochs)
+    lengths = epochs_of_rungs(tune, changed.epochs)
     if tune.epochs is None and len(set(lengths)) < tune.rungs:
         raise UserError(
             f"params.yaml: tune.rungs is {tune.rungs}, of {', '.join(map(str, lengths))} epochs for "

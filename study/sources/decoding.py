@@ -13,7 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 (Pillow loads others)
 
 from study.base.runtime import first_line, lack_of_memory
-from study.params.resizing import Fit
+from study.params.resizing import Resizing
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of their files, in lower case
@@ -35,20 +35,20 @@ class ImageError(Exception):
     """What is wrong with an image file, in words that follow its name."""
 
 
-def read(source: Path | BinaryIO, size: tuple[int, int], fit: Fit) -> np.ndarray:
+def read(source: Path | BinaryIO, size: tuple[int, int], resizing: Resizing) -> np.ndarray:
     """The image in a file, or in what is left of an open one, as `decode` gives it."""
     try:
         if not isinstance(source, Path):
-            return decode(source.read(MAX_BYTES + 1), size, fit)
+            return decode(source.read(MAX_BYTES + 1), size, resizing)
         if not source.is_file():  # a device or a pipe may never end
             raise ImageError("is no file" if source.exists() else "is missing")
         with source.open("rb") as file:
-            return read(file, size, fit)
+            return read(file, size, resizing)
     except OSError as error:
         raise ImageError(f"cannot be read ({error.strerror or first_line(error)})") from None
 
 
-def decode(content: bytes, size: tuple[int, int], fit: Fit) -> np.ndarray:
+def decode(content: bytes, size: tuple[int, int], resizing: Resizing) -> np.ndarray:
     """(height, width, 3) uint8 of the bytes of a PNG, JPEG or WebP file; `size` is (height, width).
 
     Raises ImageError for other, broken, animated and huge images. The size is checked before pixels take memory.
@@ -62,7 +62,7 @@ def decode(content: bytes, size: tuple[int, int], fit: Fit) -> np.ndarray:
             _check(image)
             _fit_transparent_colour(image)
             image.load()
-            return np.array(_fitted(_rgb(_upright(image)), size, fit))
+            return np.array(_resized(_rgb(_upright(image)), size, resizing))
     except Image.UnidentifiedImageError:
         raise ImageError("is no PNG, JPEG or WebP image, or a broken one") from None
     except Image.DecompressionBombError:
@@ -116,9 +116,9 @@ def _rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _fitted(image: Image.Image, size: tuple[int, int], fit: Fit) -> Image.Image:
+def _resized(image: Image.Image, size: tuple[int, int], resizing: Resizing) -> Image.Image:
     height, width = size
-    if fit == "stretch":
+    if resizing == "stretch":
         return image.resize((width, height), Image.Resampling.BILINEAR)
     scale = min(width / image.width, height / image.height)
     inner = image.resize(

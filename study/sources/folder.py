@@ -14,7 +14,7 @@ import numpy as np
 from study.base import files, inputs, runtime
 from study.base.runtime import UserError
 from study.data import arrays
-from study.params.resizing import Fit
+from study.params.resizing import Resizing
 from study.sources import decoding
 
 SPLITS = ("train", "test")
@@ -28,7 +28,7 @@ LEFT_BEHIND = (
 IGNORED = ".dvcignore"
 
 
-def read(folder: Path, side: int, fit: Fit) -> dict[str, np.ndarray]:
+def read(folder: Path, side: int, resizing: Resizing) -> dict[str, np.ndarray]:
     """x_train, x_test (N, side, side, 3) uint8, y_train, y_test (N,) int, class_names (C,) str.
 
     Raises UserError where the folder is not as described, and for files that are no images, which it prints.
@@ -47,7 +47,7 @@ def read(folder: Path, side: int, fit: Fit) -> dict[str, np.ndarray]:
         pixels = np.zeros((len(listing[split]), side, side, 3), np.uint8)
         for row, path in enumerate(listing[split]):
             try:
-                pixels[row] = _image(path, side, fit)
+                pixels[row] = _image(path, side, resizing)
             except decoding.ImageError as error:
                 broken.append(f"{path} {error}")
         labels = [class_names.index(_class_name(folder / split, path)) for path in listing[split]]
@@ -57,11 +57,11 @@ def read(folder: Path, side: int, fit: Fit) -> dict[str, np.ndarray]:
     return found
 
 
-def _image(path: Path, side: int, fit: Fit) -> np.ndarray:
+def _image(path: Path, side: int, resizing: Resizing) -> np.ndarray:
     if path.suffix.lower() not in decoding.SUFFIXES:
         raise decoding.ImageError(f"has another ending than {', '.join(decoding.SUFFIXES)}")
     files.remember(path)
-    return decoding.read(path, (side, side), fit)
+    return decoding.read(path, (side, side), resizing)
 
 
 def _refuse(folder: Path, broken: list[str], count: int) -> None:

@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from itertools import groupby, zip_longest
 from pathlib import Path, PurePath
@@ -15,9 +15,10 @@ import declared
 import project
 import pytest
 from dvc.repo import Repo
-from project import SMALL_MODEL, TINY_MODELS, TINY_TUNED
+from project import SMALL_MODEL, TINY_MODELS
 from ruamel.yaml import YAML
 
+from study.commands import deps
 from study.params.schema import TRAINED_BY_BEST
 
 pytestmark = pytest.mark.slow
@@ -28,17 +29,9 @@ AUDITED = [
 ]
 SCRATCH = "checkpoints"  # what a killed stage goes on from; removed by one that ends
 # They decide whether a stage starts and what it prints, but no output; the values in params.yaml are declared each.
-NO_DEPS = {"params.yaml", "dvc.yaml"}
-# What the tiny params leave unread: the code of models that are not tuned, and scores by which none has to be chosen.
-UNTUNED = {f"stages/train/{model}.py" for model in TINY_MODELS if model != TINY_TUNED} | {
-    "study/models/resnet/build.py"
-}
-SPARED = {
-    # Of URLs alone, and of folders alone.
-    "download": {"study/sources/download.py", "study/sources/folder.py", "study/sources/decoding.py", "data/images"},
-    "tune": UNTUNED | {f"metrics/validation/{model}.json" for model in TINY_MODELS},
-    "best": UNTUNED,
-}
+NO_DEPS = {"params.yaml", "dvc.yaml", "stages/__init__.py"}
+# What the tiny params leave unread: images of a folder, and scores by which no model has to be chosen.
+SPARED = {"download": {"data/images"}, "tune": {f"metrics/validation/{model}.json" for model in TINY_MODELS}}
 
 
 @pytest.fixture
@@ -57,16 +50,50 @@ def test_without_a_change_no_stage_is_stale(repository):
     assert changed_deps(repository) == {}
 
 
-def test_a_changed_module_makes_stale_the_stages_that_run_it_and_no_other(repository):
-    """All are changed at once: DVC names, for each stage, those that it depends on."""
-    code = [path for package in ("stages", "study") for path in (repository / package).rglob("*.*")]
-    for path in code:
+def change(paths: Iterable[Path]) -> None:
+    for path in paths:
         path.write_text(path.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
-    modules = {path.relative_to(repository).as_posix() for path in code}
-    stale = changed_deps(repository)
-    assert {module: {name for name, deps in stale.items() if module in deps} for module in modules} == {
-        module: {name for name, files in declared.code().items() if module in files} for module in modules
+
+
+def test_changed_code_makes_stale_the_stages_that_list_its_package_and_no_other(repository):
+    """All code is changed at once: DVC names, for each stage, the scripts and packages that it depends on."""
+    change(path for package in ("stages", "study") for path in (repository / package).rglob("*.*"))
+    listed = {
+        name: {path: "modified" for path in project.paths(stage, "deps") if path.startswith(("stages/", "study/"))}
+        for name, stage in project.lock(repository).items()
     }
+    assert changed_deps(repository) == listed
+    assert all(listed.values())
+
+
+def test_the_schema_of_a_family_makes_stale_its_models_and_the_search_and_no_other(repository):
+    change([repository / "study/models/cnn/schema.py"])
+    trained = {f"train@{name}" for name, block in PARAMS["models"].items() if block["family"] == "cnn"}
+    assert changed_deps(repository).keys() == {*trained, "tune", "best"}
+
+
+def no_deps(repository: Path) -> Iterator[Path]:
+    """The modules that cannot change an output."""
+    yield repository / "stages/__init__.py"
+    for package in deps.NO_DEPS:
+        yield from (repository / package.replace(".", "/")).rglob("*.py")
+
+
+def test_a_package_that_cannot_change_an_output_makes_no_stage_stale(repository):
+    change(no_deps(repository))
+    assert changed_deps(repository) == {}
+
+
+def test_packages_that_cannot_change_an_output_leave_the_bytes_of_all_outputs(small_run, server, tmp_path):
+    repository = Path(shutil.copytree(small_run[0], tmp_path / "repository", symlinks=True))
+    expected = project.outputs(repository)
+    for path in no_deps(repository):
+        path.write_text(path.read_text(encoding="utf-8") + "\nCHANGED = [*range(10)]\n", encoding="utf-8")
+    stages = ["eda", "prepare", f"train@{SMALL_MODEL}", f"evaluate@{SMALL_MODEL}", "report"]
+    repro = ("dvc", "repro", "--force", "--single-item")
+    printed = project.shell(repository, *repro, *stages, **server.environment).stdout
+    assert re.findall(r"^Running stage '(.*)'", printed, re.MULTILINE) == stages
+    assert project.outputs(repository) == expected
 
 
 def test_an_image_in_the_folder_of_images_makes_download_stale_and_no_other(repository):
@@ -115,8 +142,7 @@ def test_dvc_compares_each_section_with_all_of_its_params(recorded_run):
 
 
 def test_files_that_nobody_declared_make_no_stage_stale(repository):
-    for name in ("stages/.tune.py.swp", "stages/train/notes.txt", "study/.DS_Store", "metrics/validation/dropped.json"):
-        (repository / name).write_text("undeclared")
+    (repository / "metrics/validation/dropped.json").write_text("undeclared")
     assert changed_deps(repository) == {}
 
 
@@ -125,6 +151,21 @@ LEFT_BEHIND = [
     *("best.md~", ".best.md.swp", ".best.md.swo", "#best.md#", ".#best.md", "best.md.bak", "best.md.orig"),
     *(".best.md.kate-swp", "best.md.partial"),
 ]
+NO_CODE = [
+    *("notes.txt", "README.md", "notes", ".hidden", "data.npz", "module.pyc", "__pycache__/module.cpython-311.pyc"),
+    *(".module.py", "._module.py", ".module.py.swp", ".#module.py", "#module.py#", "module.py~", "module.py.orig"),
+    *("module (copy).py", "module - Copy.py", ".ipynb_checkpoints/module-checkpoint.py"),
+]
+
+
+def test_what_is_no_code_beside_the_code_makes_no_stage_stale(repository):
+    folders = ("stages", "stages/train", "study", "study/base", "study/models/cnn", "study/report")
+    paths = [f"{folder}/{name}" for folder in folders for name in LEFT_BEHIND + NO_CODE]
+    for path in paths:
+        (repository / path).parent.mkdir(exist_ok=True)
+        (repository / path).write_text("undeclared")
+    assert project.shell(repository, "dvc", "check-ignore", *paths).stdout.splitlines() == paths
+    assert changed_deps(repository) == {}
 
 
 def test_what_systems_and_editors_leave_beside_outputs_makes_no_stage_stale(repository):
@@ -227,9 +268,10 @@ def unused(allowed: set[str], paths: set[str]) -> set[str]:
 
 @pytest.mark.parametrize("name", AUDITED)
 def test_a_stage_reads_what_it_declares_and_no_other(name, opened, lock, without_statements):
-    deps, read = project.paths(lock[name], "deps"), opened(name, "read")
-    assert outside(read, deps | NO_DEPS | without_statements) == set()
-    assert unused(deps, read) - SPARED.get(name, set()) == set()
+    listed, read = project.paths(lock[name], "deps"), opened(name, "read")
+    through_no_deps = declared.code(without=())[name] - declared.code()[name]
+    assert outside(read, listed | NO_DEPS | through_no_deps | without_statements) == set()
+    assert unused(listed, read) - SPARED.get(name, set()) == set()
 
 
 @pytest.mark.parametrize("name", AUDITED)

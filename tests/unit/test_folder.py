@@ -11,7 +11,7 @@ from PIL import Image
 from study.base import files, inputs, runtime
 from study.base.runtime import UserError
 from study.data import arrays
-from study.params.resizing import FITS
+from study.params.resizing import RESIZINGS
 from study.sources import decoding, folder, images_of
 
 COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
@@ -56,7 +56,7 @@ def test_an_image_that_is_no_square_is_stretched_or_padded(own, fit, corner):
     assert read(own, fit=fit)["x_train"][0, 0, 0].tolist() == corner
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("fit", RESIZINGS)
 def test_the_fit_goes_with_the_images_to_those_who_train(own, params, fit):
     changes = {"source": "folder", "folder": str(own), "image_size": 22, "fit": fit}
     files.write_npz(arrays.RAW, **images_of.get(params.data.model_copy(update=changes)))
@@ -220,7 +220,7 @@ def test_images_that_do_not_fit_into_memory_are_refused_before_any_is_read(own, 
 
 def test_what_dvc_ignores_in_every_folder_is_left_out():
     lines = (inputs.ROOT / ".dvcignore").read_text(encoding="utf-8").splitlines()
-    patterns = {line.removeprefix("\\") for line in lines if line and not line.startswith(("#", "/"))}
+    patterns = {line.removeprefix("\\") for line in lines if line and not line.startswith(("#", "/", "!"))}
     assert {pattern for pattern in patterns if not pattern.startswith(".")} <= set(folder.LEFT_BEHIND)
 
 

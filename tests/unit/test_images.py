@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from study.params.resizing import FITS, Fit
+from study.params.resizing import RESIZINGS, Resizing
 from study.sources import decoding
 from study.sources.decoding import ImageError
 
@@ -26,14 +26,14 @@ def encoded(image: Image.Image, kind: str, **options) -> bytes:
     return file.getvalue()
 
 
-def decoded(content: bytes, fit: Fit = "stretch") -> np.ndarray:
-    return decoding.decode(content, SIZE, fit)
+def decoded(content: bytes, resizing: Resizing = "stretch") -> np.ndarray:
+    return decoding.decode(content, SIZE, resizing)
 
 
-@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("resizing", RESIZINGS)
 @pytest.mark.parametrize(("kind", "options"), [("PNG", {}), ("WEBP", {"lossless": True})], ids=["png", "webp"])
-def test_an_image_of_the_size_keeps_its_pixels(kind, options, fit):
-    np.testing.assert_array_equal(decoded(encoded(PICTURE, kind, **options), fit), PIXELS)
+def test_an_image_of_the_size_keeps_its_pixels(kind, options, resizing):
+    np.testing.assert_array_equal(decoded(encoded(PICTURE, kind, **options), resizing), PIXELS)
 
 
 MODES = {

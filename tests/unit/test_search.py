@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import optuna
@@ -276,7 +277,16 @@ RUNGS = {
 
 @pytest.mark.parametrize(("changes", "own", "expected"), RUNGS.values(), ids=RUNGS)
 def test_each_rung_trains_a_share_of_the_next(params, changes, own, expected):
-    assert params.tune.model_copy(update=changes).epochs_of_rungs(own) == expected
+    assert rounds.epochs_of_rungs(params.tune.model_copy(update=changes), own) == expected
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 10, 100])
+def test_params_are_refused_exactly_if_two_rungs_have_the_same_epochs(params, factor):
+    for epochs, rungs in itertools.product([*range(1, 70), 99, 100, 101, 10_000, 10_001], range(1, 8)):
+        changes = {"epochs": epochs, "rungs": rungs, "reduction_factor": factor}
+        differ = len(set(rounds.epochs_of_rungs(params.tune.model_copy(update=changes), epochs))) == rungs
+        with nullcontext() if differ else pytest.raises(ValueError, match="the [0-9]+ rungs differ in length"):
+            type(params.tune).model_validate(params.tune.model_dump() | changes)
 
 
 def test_promoted_trials_are_trained_for_a_whole_rung_again(search):

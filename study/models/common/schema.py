@@ -1,6 +1,6 @@
 """What the params of every model hold. Imports no Keras, so that params.yaml is checked at once."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -36,7 +36,7 @@ class Plateau(Section):
 class Block(Section):
     """The params of one model; each family adds its own."""
 
-    SIZES: ClassVar[tuple[str, ...]]  # the params that decide how much memory a training takes
+    SIZES: ClassVar[tuple[str, ...]]  # the params that decide how much memory a training run takes
 
     family: str
     repeats: Annotated[int, Field(ge=1, le=100)]
@@ -62,6 +62,10 @@ class Block(Section):
                 f"learning_rate, {self.learning_rate}"
             )
         return self
+
+    def changed(self, changes: dict[str, Any]) -> Self:
+        """A checked copy with some params changed. Raises pydantic's ValidationError."""
+        return type(self).model_validate(self.model_dump() | changes)
 
     @property
     def is_pretrained(self) -> bool:
