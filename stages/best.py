@@ -24,7 +24,7 @@ def main() -> None:
     for name, block in ((BEST, "block"), (CONTROL, "control")):
         if not trained or tuned[block] != tuned["block"]:
             shown = f"{winner.FILE}, as tune.space of params.yaml made it: {block}"
-            trained = stage.fit_block(
+            trained = stage.train_block(
                 name, architecture, tuned[block], params.seed, block_name=shown, script=tuned["model"]
             )
         stage.write(name, trained)

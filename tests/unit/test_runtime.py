@@ -19,7 +19,7 @@ from study.base import runtime
 from study.base.runtime import UserError
 
 pytestmark = pytest.mark.slow
-START = "from study import runtime; runtime.set_up()\n"
+START = "from study.base import runtime; runtime.set_up()\n"
 RUN = START + "def main():\n{body}\nruntime.run(main)"
 NOISE = [
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
@@ -251,7 +251,7 @@ def test_ctrl_c_during_the_imports_ends_with_one_line_too():
 
 def test_a_stage_whose_code_changed_while_it_ran_ends_with_one_line():
     """Also where the edit came after its last output."""
-    process = run("from study import inputs\ninputs.changed = lambda: 'study/base/files.py'")
+    process = run("from study.base import inputs\ninputs.changed = lambda: 'study/base/files.py'")
     assert process.returncode == 1
     assert process.stderr == "error: study/base/files.py changed while this stage ran; run `dvc repro` again\n"
 
