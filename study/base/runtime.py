@@ -4,15 +4,16 @@
 read the environment when they are. No other import in the project does more than define.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
 import logging
 import os
 import re
-import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -192,6 +193,7 @@ def _end_with_dvc() -> None:
         while _ancestors() == ancestors:
             time.sleep(WATCH_SECONDS)
         with contextlib.suppress(OSError):
+            _stderr_filter.stop()
             os.write(STDERR, b"error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n")
         os._exit(1)
 
@@ -260,6 +262,7 @@ def _end_in_one_line(kind, value, trace) -> None:
         with contextlib.suppress(OSError):  # the reader of either stream may be gone
             line = "stopped" if _is_command() else "stopped; `dvc repro` continues after the last finished epoch"
             print(line, file=sys.stderr, flush=True)
+            _stderr_filter.stop()
             sys.stdout.flush()
         os._exit(130)
     modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(trace)]
@@ -271,42 +274,34 @@ def _end_in_one_line(kind, value, trace) -> None:
 
 
 class _StderrFilter:
-    """A child process that passes on what is written to stderr, but for NOISE.
+    """While it runs, a temporary file takes what is written to stderr; at its end, stderr gets it without NOISE.
 
-    It is a process and no thread, so that it passes on the last words of one that crashes.
+    A process that ends by an exception ends the filter, too. The last words of one that crashes or is killed are lost.
     """
 
     def __init__(self):
         self.stderr: int | None = None  # a copy of the descriptor, while the filter runs
-        self.child: int | None = None
 
     def start(self) -> None:
-        if self.child is not None:
+        if self.stderr is not None:
+            return
+        try:
+            self.file = tempfile.TemporaryFile()  # noqa: SIM115 (`stop` closes it)
+        except OSError:  # no place for it: the lines are shown
             return
         self.stderr = os.dup(STDERR)
-        reading, writing = os.pipe()
-        allowed = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # Ctrl-C is not for the child
-        self.child = os.fork()
-        if self.child == 0:
-            os.close(writing)
-            with os.fdopen(reading, "rb") as lines:
-                for line in lines:
-                    if not NOISE.match(line):
-                        os.write(self.stderr, line)
-            os._exit(0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
-        os.dup2(writing, STDERR)
-        os.close(writing)
-        os.close(reading)
+        os.dup2(self.file.fileno(), STDERR)
+        atexit.register(self.stop)
 
     def stop(self) -> None:
-        if self.child is None:
+        if self.stderr is None:
             return
         sys.stderr.flush()
         os.dup2(self.stderr, STDERR)
-        os.close(self.stderr)
-        os.waitpid(self.child, 0)  # it ends with the last writer of its pipe
-        self.child = None
+        self.file.seek(0)
+        with self.file, os.fdopen(self.stderr, "wb") as stderr, contextlib.suppress(OSError):  # its reader may be gone
+            stderr.writelines(line for line in self.file if not NOISE.match(line))
+        self.stderr = None
 
 
 _stderr_filter = _StderrFilter()
