@@ -27,8 +27,8 @@ NETWORK_TIMEOUT_SECONDS = 30
 WATCH_SECONDS = 1
 # Variables that no user of a study needs, and what they would do.
 REFUSED = {
-    "KERAS_MAX_EPOCHS": "cut trainings short",
-    "KERAS_MAX_STEPS_PER_EPOCH": "cut trainings short",
+    "KERAS_MAX_EPOCHS": "cut training short",
+    "KERAS_MAX_STEPS_PER_EPOCH": "cut training short",
     "ONEDNN_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
     "DNNL_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
 }
@@ -72,7 +72,7 @@ def without_secrets(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, up to 300 characters of it, or its type where it has none."""
+    """The first line of an exception's text, up to 300 characters of it, or its type if it has none."""
     return without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
 
 
@@ -82,7 +82,7 @@ def memory() -> int:
 
 
 def set_up() -> None:
-    """Prepare the process, once. Exits with one line where the environment would change results."""
+    """Prepare the process, once. Exits with one line if the environment would change results."""
     if sys.excepthook is _end_in_one_line:
         return
     _open_standard_streams()
@@ -134,7 +134,7 @@ def end_imports() -> None:
 
 
 def use_threads(threads: int | None) -> None:
-    """Let TensorFlow compute with so many threads; None: one per core. Call it before TensorFlow's first operation.
+    """Set the number of threads of TensorFlow; None: one per core. Call it before TensorFlow's first operation.
 
     The number decides how sums are split, and so the bytes of a result. Operations run one at a time: each takes all
     threads anyway, and two at once would hold the memory of both.
@@ -144,7 +144,7 @@ def use_threads(threads: int | None) -> None:
 
 
 def cores() -> int:
-    """The cores that this process may use, where the system tells; else all."""
+    """The cores that this process may use, if the system tells; else all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -176,7 +176,7 @@ def run(main: Callable[..., None], *args: str) -> None:
 
 
 def check_inputs() -> None:
-    """Raise UserError where what the program was made from is no longer what is on disk, and what DVC would record."""
+    """Raise UserError if what the program was made from is no longer what is on disk, and what DVC would record."""
     if path := inputs.changed():
         if _is_command():
             raise UserError(f"{path} changed while this command ran; run it again")
@@ -201,7 +201,7 @@ def _end_with_dvc() -> None:
 
 
 def _ancestors() -> list[int]:
-    """DVC's process id; with a shell between, as `fish -c COMMAND`, that of the shell before it."""
+    """The id of DVC's process; of a shell and the process before it, if `fish -c COMMAND` or the like is between."""
     import psutil
 
     parent = os.getppid()
@@ -213,7 +213,7 @@ def _ancestors() -> list[int]:
 
 
 def lack_of_memory(error: BaseException) -> str | None:
-    """`out of memory` with what could not be allocated, where the exception tells; None for any other exception."""
+    """`out of memory` with what could not be allocated, if the exception tells; None for any other exception."""
     if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
         return None
     allocation = ALLOCATION.search(str(error))
@@ -254,7 +254,7 @@ def _open_standard_streams() -> None:
 
 
 def _end_in_one_line(kind, value, trace) -> None:
-    """End with one line at Ctrl-C, with exit code 130 as shells have it, and where Keras refuses the user's settings.
+    """End with one line at Ctrl-C, with exit code 130 as shells have it, and if Keras refuses the user's settings.
 
     Both may come during imports.
     """

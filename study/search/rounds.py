@@ -1,7 +1,7 @@
 """The search: rounds of trials of one model's block, each round by successive halving.
 
 All trials of a round are asked before any of them has a score, and told once all have ended, in the order of their
-numbers. So what a sampler proposes depends on the rounds before and on the order of asking, never on which training
+numbers. So what a sampler proposes depends on the rounds before and on the order of asking, never on which run
 ends first. Successive halving: Jamieson and Talwalkar, 2016, arXiv:1502.07943; rungs are Hyperband's, arXiv:1603.06560.
 """
 
@@ -44,7 +44,7 @@ class Contender:
 
     @property
     def epochs_run(self) -> int:
-        """In all rungs; rungs of one length, which a block of few epochs may have, are one training."""
+        """In all rungs; rungs of one length, which a block of few epochs may have, are one run."""
         return sum(len(result["history"]) for result in dict(zip(self.lengths, self.results, strict=False)).values())
 
     @property
@@ -113,7 +113,7 @@ def sizes_of_rounds(tune: Tune) -> list[int]:
 
 
 def epochs_of_round(trials: int, lengths: list[int], reduction_factor: int) -> int:
-    """Epochs of a round with rungs of these lengths, if no training stops early."""
+    """Epochs of a round with rungs of these lengths, if no run stops early."""
     count = 0
     for epochs in lengths:
         count += trials * epochs
@@ -176,7 +176,7 @@ def halve(contenders: list[Contender], reduction_factor: int, train_rung: Callab
 def promoted(contenders: list[Contender], reduction_factor: int) -> list[Contender]:
     """The best 1/`reduction_factor` of those in a rung, one at least, in the order of their numbers.
 
-    Of equal scores, that of the lower number goes first. A contender that diverged never goes on.
+    Of equal scores, the trial of the lower number goes first. A contender that diverged never goes on.
     """
     scored = [each for each in contenders if each.score is not None]
     ranked = sorted(scored, key=lambda each: (-each.score, each.number))
@@ -184,7 +184,7 @@ def promoted(contenders: list[Contender], reduction_factor: int) -> list[Contend
 
 
 def places(trials: int, reduction_factor: int) -> int:
-    """In the next rung, for so many trials in one."""
+    """Trials in the next rung, for the number of trials in one."""
     return -(-trials // reduction_factor)
 
 

@@ -1,12 +1,13 @@
 """A training run: what its weights depend on, and what messages call it."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from study.base import files
+from study.base import files, inputs
 from study.base.runtime import UserError
 from study.data import arrays
 from study.models.common.schema import Block
@@ -59,14 +60,20 @@ def repeats(name: str, script: str, block: Block, seed: int, block_name: str) ->
 
 def checkpoint_of(run: Run) -> Checkpoint:
     """Its key names the code that is loaded, so the run's script has to be imported before."""
-    inputs = {"block": run.block.model_dump(exclude={"repeats"}), "seed": run.seed, "epochs": run.epochs}
-    return Checkpoint(run.name, **inputs, data=run.data, weights=run.weights)
+    made_from = {"block": run.block.model_dump(exclude={"repeats"}), "seed": run.seed, "epochs": run.epochs}
+    return Checkpoint(run.name, **made_from, data=run.data, weights=run.weights)
 
 
 def weights_digest(block: Block) -> str | None:
     """SHA-256 of the file of weights that a block names; None, if it names none that is there."""
     is_file = block.is_pretrained and Path(block.weights).is_file()
-    return files.sha256(block.weights) if is_file else None
+    return _sha256(block.weights, inputs.stamp(block.weights)) if is_file else None
+
+
+@functools.cache
+def _sha256(path: str, stamp: inputs.Stamp) -> str:
+    """Once per content of the file: a search asks for each trial."""
+    return files.sha256(path)
 
 
 def seed_of(seed: int, repeat: int) -> int:

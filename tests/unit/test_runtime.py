@@ -46,10 +46,10 @@ REFUSED = {
         {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
         "ONEDNN_DEFAULT_FPMATH_MODE is set and would compute less precisely than the param precision says; unset it",
     ),
-    "a limit of epochs": ({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut trainings short; unset it"),
+    "a limit of epochs": ({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut training short; unset it"),
     "a limit of steps": (
         {"KERAS_MAX_STEPS_PER_EPOCH": "1"},
-        "KERAS_MAX_STEPS_PER_EPOCH is set and would cut trainings",
+        "KERAS_MAX_STEPS_PER_EPOCH is set and would cut training",
     ),
 }
 
