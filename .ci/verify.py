@@ -36,7 +36,7 @@ WORLDS = (
 )
 # A model fails that is so many standard deviations away. Where its own seeds were measured, perhaps by few repeats, its
 # p value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
-# nobody knows how alike the two are. docs/numbers.md says how seldom a model fails by chance.
+# nobody knows how alike the two are. docs/methods.md says how seldom a model fails by chance.
 LIMIT = 6
 LEVEL = 0.001
 HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "verdict", "change of accuracy"]

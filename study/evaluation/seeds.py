@@ -1,7 +1,7 @@
 """How much a score changes if a model is trained again from another seed.
 
 Repeats of one training are scored on the same images. The variance of their areas holds the variance of the seeds and,
-since images are finitely many, a part that another draw of images would change: see `spread` and docs/numbers.md.
+since images are finitely many, a part that another draw of images would change: see `spread` and docs/methods.md.
 Which sources of variance to count: Bouthillier et al., Accounting for variance in machine learning benchmarks, 2021,
 arXiv:2103.03098.
 """
@@ -61,7 +61,7 @@ def noise(
     """The noise of a model of `families` (model to family), whose repeats spread by `spreads`; None if none is known.
 
     A model of OWN repeats or more has its own. The seeds of models of one family can differ many times over in what
-    they do (docs/numbers.md): pooled, they would hide the changes of a steady model and find changes of an unsteady one
+    they do (docs/methods.md): pooled, they would hide the changes of a steady model and find changes of an unsteady one
     that are none. A model of two repeats, which is one degree of freedom, has that of its family, pooled over its
     models with their degrees of freedom, as if all were equally steady. A model trained once borrows: that of the model
     `base` whose block it tunes, if there is one; else the largest of a single model of its family, else of any model.

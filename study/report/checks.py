@@ -1,7 +1,7 @@
 """Numbered checks of a run: what a reviewer should look at, and what to do about it.
 
 Each function below is one rule. It returns a case per subject that the rule applies to, and none where all is well.
-docs/numbers.md lists the rules.
+docs/methods.md lists the rules.
 """
 
 import math
