@@ -44,7 +44,7 @@ def repeats(name: str, script: str, block: Block, seed: int, block_name: str) ->
     return [
         Run(
             name=f"{name}-repeat-{repeat}" if repeat else name,
-            title=f"repeat {repeat} of {name}",
+            title=f"repeat {repeat} of {name}" if repeat else name,
             block_name=block_name,
             script=script,
             block=block,

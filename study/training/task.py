@@ -17,26 +17,13 @@ from study.training.checkpoint import Checkpoint, Row, Unkept, ignore, kind_of_a
 from study.training.network import Network
 from study.training.run import DivergedError, Run, checkpoint_of
 
-
-class Task(TypedDict):
-    """A `Run` whose block is JSON."""
-
-    name: str
-    title: str
-    block_name: str
-    script: str
-    block: dict[str, Any]
-    epochs: int
-    seed: int
-    data: str
-    weights: str | None
-    keeps_weights: bool
+Task = dict[str, Any]  # the fields of a `Run`, its block as JSON
 
 
 class Result(TypedDict):
     """What a run came to."""
 
-    roc_auc: float | None  # of the trained model on validation; None if it diverged or is wanted itself
+    roc_auc: float | None  # of the trained model on validation; None if it diverged, or if its weights are kept
     history: list[Row]  # as `Network.train` returns it; of a run that diverged, up to there
     diverged: str | None  # the message of the DivergedError
     kind: str  # of the arithmetic that it was trained with
@@ -86,10 +73,10 @@ def here(
                 model, result["history"] = network.train(run, checkpoint, on_epoch)
             except DivergedError as error:
                 result |= {"history": error.history, "diverged": str(error)}
-        if model and not run.keeps_weights:
-            probabilities = predict(model, prepared.validation.images)
-            result["roc_auc"] = point(prepared.validation.labels, probabilities)["roc_auc"]
         if not run.keeps_weights:
+            if model:
+                probabilities = predict(model, prepared.validation.images)
+                result["roc_auc"] = point(prepared.validation.labels, probabilities)["roc_auc"]
             checkpoint.finish(result)
         yield result, model
         on_epoch = ignore
