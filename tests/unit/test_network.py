@@ -175,19 +175,20 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(("lack", "allocation"), LACKS.values(), ids=LACKS)
-@pytest.mark.parametrize("family", SIZES)
-def test_a_lack_of_memory_names_the_block_and_what_takes_memory(
-    cnn_block, resnet_block, prepared, family, lack, allocation
-):
+@pytest.mark.parametrize(
+    ("family", "lack"), [("cnn", "NumPy's"), ("cnn", "TensorFlow's"), ("cnn", "Python's"), ("resnet", "NumPy's")]
+)
+def test_a_lack_of_memory_names_the_block_and_what_takes_memory(cnn_block, resnet_block, prepared, family, lack):
+    error, allocation = LACKS[lack]
+
     def large(*arguments):
-        raise lack
+        raise error
 
     block = {"cnn": cnn_block, "resnet": resnet_block}[family]
-    with pytest.raises(UserError) as error:
+    with pytest.raises(UserError) as shown:
         train(Architecture(type(block), large), as_run(block), prepared)
     expected = f"params.yaml: models.test: out of memory{allocation}; less is needed by a smaller {SIZES[family]}"
-    assert str(error.value) == expected
+    assert str(shown.value) == expected
 
 
 def test_early_stopping_keeps_the_best_epoch(cnn_block, prepared):
