@@ -1,6 +1,6 @@
 """best: retrain tune's winner, and the tuned model's own block for as many epochs; score both once on the test split.
 
-The latter is the control: it shows what more epochs gain without a search. If the search kept that block, one training
+The latter is the control: it shows what more epochs gain without a search. If the search kept that block, one run
 serves both. Reads data/prepared.npz, data/test.npz, metrics/tune.json and the params `seed` and `threads`; writes for
 `best` and for `control` what a training script writes (models/best.keras, models/repeats/best.npz,
 metrics/validation/best.json) and all that `evaluate` writes.
@@ -19,12 +19,12 @@ def main() -> None:
     params = load("seed", "threads")
     runtime.use_threads(params.threads)
     tuned = winner.read()
-    architecture = scripts.architecture(tuned["model"])  # its code belongs to the checkpoint's key: before the training
+    architecture = scripts.architecture(tuned["model"])  # its code belongs to the checkpoint's key: before the run
     trained = None
     for name, block in ((BEST, "block"), (CONTROL, "control")):
         if not trained or tuned[block] != tuned["block"]:
             shown = f"{winner.FILE}, as tune.space of params.yaml made it: {block}"
-            trained = stage.fit_block(
+            trained = stage.train_block(
                 name, architecture, tuned[block], params.seed, block_name=shown, script=tuned["model"]
             )
         stage.write(name, trained)

@@ -1,15 +1,14 @@
 """tune: search better params for the models that are best on validation.
 
 Reads data/prepared.npz, metrics/validation/*.json and the params `seed`, `threads`, `models` and `tune`; writes
-metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to plots/tune, figures of the search. Shows
-the search as it runs in checkpoints/optuna.journal.
+metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to plots/tune, figures of the search. Keeps
+the search in checkpoints/optuna.journal, which optuna-dashboard shows.
 """
 
 from study.base import checkpoints, files, runtime
-from study.display.journal import Journal
 from study.drawing import figures
 from study.params.load import load
-from study.search import rounds, search_figures, trials
+from study.search import journal, rounds, search_figures, trials
 from study.search.outcome import winner
 from study.training import executor
 
@@ -18,9 +17,9 @@ def main() -> None:
     params = load("seed", "threads", "models", "tune")
     runtime.use_threads(params.threads)
     with checkpoints.only_one("tune", "searches in this folder"), executor.connected() as workers:
-        journal = Journal()
+        storage = journal.begin()
         studies = {
-            model: rounds.search(model, params.models[model], params.tune, params.seed, journal, workers)
+            model: rounds.search(model, params.models[model], params.tune, params.seed, storage, workers)
             for model in trials.candidates(params.models, params.tune)
         }
     record = trials.outcome(studies, params.models, params.tune)

@@ -1,11 +1,11 @@
-"""The folders checkpoints/NAME/KEY of trainings: who may write to one, where it lies, when it goes.
+"""The folders checkpoints/NAME/KEY of training runs: who may write to one, where it lies, when it goes.
 
-One training has one writer. A lock per name refuses a second training of that name in this workspace, whatever its
-params: both would write the same model. A lock per key makes another workspace that trains the very same wait, and then
+One run has one writer. A lock per name refuses a second run of this name in this workspace, whatever its params:
+both would write the same model. A lock per key makes another workspace that trains the very same wait, and then
 take what was trained. A lock goes with its process, however that ends.
 
 The copies of the repository in which DVC runs queued experiments are deleted at their end, also when they are killed.
-Their folders are links to those of the repository itself, so that an experiment that is queued again goes on.
+Their folders are links into the repository itself, so that an experiment that is queued again goes on.
 """
 
 import contextlib
@@ -22,12 +22,12 @@ KEY_LENGTH = 16
 
 
 def only_one(name: str, work: str) -> TextIOWrapper:
-    """A lock on the folder checkpoints/NAME, for this process alone. Raises UserError where another does this work."""
+    """A lock on the folder checkpoints/NAME, for this process alone. Raises UserError if another does this work."""
     return _hold(files.CHECKPOINTS / name, refusal=work)
 
 
 class Claim:
-    """The folder of one training, for this process alone until `release` or its end."""
+    """The folder of one run, for this process alone until `release` or its end."""
 
     def __init__(self, name: str, key: str):
         self.folder = files.CHECKPOINTS / name / key[:KEY_LENGTH]
@@ -62,13 +62,13 @@ def clear() -> None:
 
 
 def _repository() -> Path | None:
-    """The repository, where this is the copy that DVC runs an experiment in."""
+    """The repository, if this is the copy that DVC runs an experiment in."""
     root = Path(os.environ.get("DVC_ROOT", ".")).resolve()
     return root if Path.cwd().resolve().is_relative_to(root / ".dvc" / "tmp") else None
 
 
 def _hold(folder: Path, refusal: str = "") -> TextIOWrapper:
-    """The lock of a folder, once it is free; with `refusal`, raise UserError where it is not."""
+    """The lock of a folder, once it is free; with `refusal`, raise UserError if it is not."""
     path = folder / LOCK
     try:
         file = _lock(path)
@@ -90,7 +90,7 @@ def _hold(folder: Path, refusal: str = "") -> TextIOWrapper:
 
 
 def _lock(path: Path, wait: bool = False) -> TextIOWrapper:
-    """The file, locked until it is closed. Raises BlockingIOError where another process holds it."""
+    """The file, locked until it is closed. Raises BlockingIOError if another process holds it."""
     while True:
         path.parent.resolve().mkdir(parents=True, exist_ok=True)
         file = path.open("a", encoding="utf-8")

@@ -19,7 +19,7 @@ from numpy.lib import format as npy
 from study.base import inputs
 from study.base.runtime import UserError, check_inputs, first_line, memory
 
-# The state of unfinished trainings; ignored by git and DVC.
+# The state of unfinished runs; ignored by git and DVC.
 CHECKPOINTS = Path("checkpoints")
 
 # Readers of the header of an array, by the version of its format.
@@ -38,12 +38,12 @@ def whole(path: str | Path) -> Iterator[Path]:
     """Yield the path of a file to write beside `path`; renamed to `path` at the end, removed on an error.
 
     Its name ends in .partial, which git and DVC ignore: what a killed stage leaves is never taken for an output. Raises
-    UserError where what the stage was made from has changed. After a power failure the file is whole, too. A checkpoint
+    UserError if what the stage was made from has changed. After a power failure the file is whole, too. A checkpoint
     needs neither: its key says what made it, and a damaged one is refused.
     """
     path = Path(path)
     is_output = not _is_checkpoint(path)
-    path.parent.resolve().mkdir(parents=True, exist_ok=True)  # also where a link to it is left
+    path.parent.resolve().mkdir(parents=True, exist_ok=True)  # also if a link to it is left
     partial = path.with_name(f"{path.name}.partial")
     try:
         yield partial
@@ -134,20 +134,20 @@ def _json(value: Any, **options: Any) -> str:
 
 
 def read_json(path: str | Path, kind: type) -> Any:
-    """Read what a stage wrote, as the type `kind`. Raises UserError where the file is missing, damaged or unfit."""
+    """Read what a stage wrote, as the type `kind`. Raises UserError if the file is missing, damaged or unfit."""
     return parse_json(_content(path), str(path), kind)
 
 
 def parse_json(content: bytes, name: str, kind: type, remedy: str = RESTORE) -> Any:
-    """A record of the type `kind`. Raises UserError, with the name and the remedy, where it is damaged or unfit."""
+    """A record of the type `kind`. Raises UserError, with the name and the remedy, if it is damaged or unfit."""
     from pydantic import TypeAdapter, ValidationError  # takes a quarter of a second, which `predict` saves
 
     try:
         return TypeAdapter(kind).validate_json(content)
     except ValidationError as error:
         fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        what = f"lacks {where}" if fault["type"] == "missing" else f"{where} {fault['msg']}"
+        place = ".".join(map(str, fault["loc"]))
+        what = f"lacks {place}" if fault["type"] == "missing" else f"{place} {fault['msg']}"
         raise UserError(f"{name}: {what}; {remedy}") from None
 
 
@@ -167,12 +167,12 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence])
 
 
 def read_csv(path: str | Path) -> list[list[str]]:
-    """The rows of a table that a stage wrote, its header first. Raises UserError where it is missing or damaged."""
+    """The rows of a table that a stage wrote, its header first. Raises UserError if it is missing or damaged."""
     return parse_csv(_content(path), str(path))
 
 
 def parse_csv(content: bytes, name: str, remedy: str = RESTORE) -> list[list[str]]:
-    """The rows of a table, its header first. Raises UserError, with the name and the remedy, where it is damaged."""
+    """The rows of a table, its header first. Raises UserError, with the name and the remedy, if it is damaged."""
     try:
         rows = list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))
     except (ValueError, csv.Error) as error:
@@ -207,7 +207,7 @@ def read_npz(
 ) -> dict[str, np.ndarray]:
     """Read the named arrays (all, if none is named), and the optional ones that are there, of a file or an open file.
 
-    No other entry is read. Raises UserError, which ends with the remedy, where the file is missing, damaged, lacks one
+    No other entry is read. Raises UserError, which ends with the remedy, if the file is missing, damaged, lacks one
     of them, holds two of a name, more than memory, or pickled objects, which are never loaded.
     """
     path = source if isinstance(source, str | Path) else source.name
@@ -240,7 +240,7 @@ def _arrays(archive: zipfile.ZipFile, keys: Sequence[str]) -> dict[str, np.ndarr
 
 
 def _size(archive: zipfile.ZipFile, key: str) -> int:
-    """Bytes of the entry of an array. Raises ValueError where its header says otherwise or names another kind."""
+    """Bytes of the entry of an array. Raises ValueError if its header says otherwise or names another kind."""
     with _entry(archive, key) as content:
         version = npy.read_magic(content)
         if version not in HEADERS:

@@ -3,7 +3,7 @@
 DVC hashes the code, params and files that a stage depends on after the stage has run: it would record what was edited
 meanwhile as what made the outputs. So a stage remembers its code as the process starts, and params and files as it
 reads them; `changed` names what is no longer the same. It is asked before an output appears (`files.whole`), at the end
-(`runtime.run`), and before a training takes a checkpoint, whose key has to name the code that runs.
+(`runtime.run`), and before a run takes a checkpoint, whose key has to name the code that runs.
 """
 
 import contextlib
@@ -73,7 +73,7 @@ def code() -> dict[str, str]:
 
 
 def stamp(path: str | Path) -> Stamp:
-    """Time, size and number of a file: each write changes one of them. None where there is no file."""
+    """Time, size and number of a file: each write changes one of them. None if there is no file."""
     try:
         status = Path(path).stat()
     except OSError:
@@ -88,7 +88,7 @@ def _loaded() -> dict[str, str]:
 
 
 def _sha256(path: str | Path) -> str:
-    """Empty where there is no file any more."""
+    """Empty if there is no such file."""
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError:

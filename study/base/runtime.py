@@ -4,15 +4,16 @@
 read the environment when they are. No other import in the project does more than define.
 """
 
+import atexit
 import contextlib
 import ctypes
 import gc
 import logging
 import os
 import re
-import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -26,8 +27,8 @@ NETWORK_TIMEOUT_SECONDS = 30
 WATCH_SECONDS = 1
 # Variables that no user of a study needs, and what they would do.
 REFUSED = {
-    "KERAS_MAX_EPOCHS": "cut trainings short",
-    "KERAS_MAX_STEPS_PER_EPOCH": "cut trainings short",
+    "KERAS_MAX_EPOCHS": "cut training short",
+    "KERAS_MAX_STEPS_PER_EPOCH": "cut training short",
     "ONEDNN_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
     "DNNL_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
 }
@@ -71,7 +72,7 @@ def without_secrets(text: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text, up to 300 characters of it, or its type where it has none."""
+    """The first line of an exception's text, up to 300 characters of it, or its type if it has none."""
     return without_secrets((str(error).strip() or type(error).__name__).splitlines()[0])[:300]
 
 
@@ -81,7 +82,7 @@ def memory() -> int:
 
 
 def set_up() -> None:
-    """Prepare the process, once. Exits with one line where the environment would change results."""
+    """Prepare the process, once. Exits with one line if the environment would change results."""
     if sys.excepthook is _end_in_one_line:
         return
     _open_standard_streams()
@@ -133,7 +134,7 @@ def end_imports() -> None:
 
 
 def use_threads(threads: int | None) -> None:
-    """Let TensorFlow compute with so many threads; None: one per core. Call it before TensorFlow's first operation.
+    """Set the number of threads of TensorFlow; None: one per core. Call it before TensorFlow's first operation.
 
     The number decides how sums are split, and so the bytes of a result. Operations run one at a time: each takes all
     threads anyway, and two at once would hold the memory of both.
@@ -143,7 +144,7 @@ def use_threads(threads: int | None) -> None:
 
 
 def cores() -> int:
-    """The cores that this process may use, where the system tells; else all."""
+    """The cores that this process may use, if the system tells; else all."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -175,7 +176,7 @@ def run(main: Callable[..., None], *args: str) -> None:
 
 
 def check_inputs() -> None:
-    """Raise UserError where what the program was made from is no longer what is on disk, and what DVC would record."""
+    """Raise UserError if what the program was made from is no longer what is on disk, and what DVC would record."""
     if path := inputs.changed():
         if _is_command():
             raise UserError(f"{path} changed while this command ran; run it again")
@@ -192,6 +193,7 @@ def _end_with_dvc() -> None:
         while _ancestors() == ancestors:
             time.sleep(WATCH_SECONDS)
         with contextlib.suppress(OSError):
+            _stderr_filter.stop()
             os.write(STDERR, b"error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n")
         os._exit(1)
 
@@ -199,7 +201,7 @@ def _end_with_dvc() -> None:
 
 
 def _ancestors() -> list[int]:
-    """DVC's process id; with a shell between, as `fish -c COMMAND`, that of the shell before it."""
+    """The id of DVC's process; of a shell and the process before it, if `fish -c COMMAND` or the like is between."""
     import psutil
 
     parent = os.getppid()
@@ -211,7 +213,7 @@ def _ancestors() -> list[int]:
 
 
 def lack_of_memory(error: BaseException) -> str | None:
-    """`out of memory` with what could not be allocated, where the exception tells; None for any other exception."""
+    """`out of memory` with what could not be allocated, if the exception tells; None for any other exception."""
     if not isinstance(error, MemoryError) and type(error).__name__ != "ResourceExhaustedError":  # TensorFlow's
         return None
     allocation = ALLOCATION.search(str(error))
@@ -252,7 +254,7 @@ def _open_standard_streams() -> None:
 
 
 def _end_in_one_line(kind, value, trace) -> None:
-    """End with one line at Ctrl-C, with exit code 130 as shells have it, and where Keras refuses the user's settings.
+    """End with one line at Ctrl-C, with exit code 130 as shells have it, and if Keras refuses the user's settings.
 
     Both may come during imports.
     """
@@ -260,6 +262,7 @@ def _end_in_one_line(kind, value, trace) -> None:
         with contextlib.suppress(OSError):  # the reader of either stream may be gone
             line = "stopped" if _is_command() else "stopped; `dvc repro` continues after the last finished epoch"
             print(line, file=sys.stderr, flush=True)
+            _stderr_filter.stop()
             sys.stdout.flush()
         os._exit(130)
     modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(trace)]
@@ -271,42 +274,34 @@ def _end_in_one_line(kind, value, trace) -> None:
 
 
 class _StderrFilter:
-    """A child process that passes on what is written to stderr, but for NOISE.
+    """While it runs, a temporary file takes what is written to stderr; at its end, stderr gets it without NOISE.
 
-    It is a process and no thread, so that it passes on the last words of one that crashes.
+    A process that ends by an exception ends the filter, too. The last words of one that crashes or is killed are lost.
     """
 
     def __init__(self):
         self.stderr: int | None = None  # a copy of the descriptor, while the filter runs
-        self.child: int | None = None
 
     def start(self) -> None:
-        if self.child is not None:
+        if self.stderr is not None:
+            return
+        try:
+            self.file = tempfile.TemporaryFile()  # noqa: SIM115 (`stop` closes it)
+        except OSError:  # no place for it: the lines are shown
             return
         self.stderr = os.dup(STDERR)
-        reading, writing = os.pipe()
-        allowed = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # Ctrl-C is not for the child
-        self.child = os.fork()
-        if self.child == 0:
-            os.close(writing)
-            with os.fdopen(reading, "rb") as lines:
-                for line in lines:
-                    if not NOISE.match(line):
-                        os.write(self.stderr, line)
-            os._exit(0)
-        signal.pthread_sigmask(signal.SIG_SETMASK, allowed)
-        os.dup2(writing, STDERR)
-        os.close(writing)
-        os.close(reading)
+        os.dup2(self.file.fileno(), STDERR)
+        atexit.register(self.stop)
 
     def stop(self) -> None:
-        if self.child is None:
+        if self.stderr is None:
             return
         sys.stderr.flush()
         os.dup2(self.stderr, STDERR)
-        os.close(self.stderr)
-        os.waitpid(self.child, 0)  # it ends with the last writer of its pipe
-        self.child = None
+        self.file.seek(0)
+        with self.file, os.fdopen(self.stderr, "wb") as stderr, contextlib.suppress(OSError):  # its reader may be gone
+            stderr.writelines(line for line in self.file if not NOISE.match(line))
+        self.stderr = None
 
 
 _stderr_filter = _StderrFilter()

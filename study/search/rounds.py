@@ -1,43 +1,27 @@
 """The search: rounds of trials of one model's block, each round by successive halving.
 
 All trials of a round are asked before any of them has a score, and told once all have ended, in the order of their
-numbers. So what a sampler proposes depends on the rounds before and on the order of asking, never on which training
+numbers. So what a sampler proposes depends on the rounds before and on the order of asking, never on which run
 ends first. Successive halving: Jamieson and Talwalkar, 2016, arXiv:1502.07943; rungs are Hyperband's, arXiv:1603.06560.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import TrialState
 
 from study.base.runtime import UserError
 from study.data import arrays
-from study.display.journal import Journal
 from study.display.progress import Estimate
 from study.models.common import scripts
 from study.models.common.schema import Block
 from study.params.schema import Space, Tune, override
 from study.search import space
-from study.search.training import train
-from study.training.fit import seed_of, weights_digest
-from study.training.task import Result, Task
-
-
-class Executor(Protocol):
-    """What runs the trainings of a search."""
-
-    def results(self, tasks: Sequence[Task]) -> Iterable[Result]:
-        """The results of tasks, in their order. What was trained before a kill is not trained again."""
-
-
-class InThisProcess:
-    """Runs one training after the other, each once its result is asked for."""
-
-    def results(self, tasks: Sequence[Task]) -> Iterable[Result]:
-        return map(train, tasks)
+from study.training.run import Run, seed_of, weights_digest
+from study.training.task import Result, Workers, outcomes
 
 
 @dataclass
@@ -59,49 +43,54 @@ class Contender:
         return self.results[-1]["roc_auc"]
 
     @property
-    def scores(self) -> dict[int, float]:
-        """By the epochs of the rung."""
-        pairs = zip(self.lengths, self.results, strict=False)
-        return {epochs: result["roc_auc"] for epochs, result in pairs if result["roc_auc"] is not None}
-
-    @property
     def epochs_run(self) -> int:
-        """In all rungs; rungs of one length, which a block of few epochs may have, are one training."""
+        """In all rungs; rungs of one length, which a block of few epochs may have, are one run."""
         return sum(len(result["history"]) for result in dict(zip(self.lengths, self.results, strict=False)).values())
 
     @property
     def is_complete(self) -> bool:
         return len(self.results) == len(self.lengths) and self.score is not None
 
+    def add(self, result: Result) -> None:
+        """Take the result of the next rung, and report its score; rungs of one length have the same."""
+        rung = len(self.results)
+        if result["roc_auc"] is not None and self.lengths[rung] not in self.lengths[:rung]:
+            self.trial.report(result["roc_auc"], self.lengths[rung])
+        self.results.append(result)
+
 
 def search(
-    model: str, block: Block, tune: Tune, seed: int, journal: Journal, executor: Executor | None = None
+    model: str,
+    block: Block,
+    tune: Tune,
+    seed: int,
+    storage: BaseStorage | None = None,
+    workers: Workers | None = None,
 ) -> optuna.Study:
     """Maximise the validation ROC-AUC of `block` over its family's space; trial 0 of `tpe` is the block, or next to it.
 
-    A trial that went through all rungs is complete, any other pruned. A killed search, called again, takes the
-    trainings that were finished as they were, and ends with the same study.
+    A trial that went through all rungs is complete, any other pruned. A killed search, called again with an empty
+    storage, takes the runs that were finished as they were, and ends with the same study. Without a storage the study
+    is kept in memory.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # else it prints each trial
     values = getattr(tune.space, block.family)
-    study = optuna.create_study(study_name=model, direction="maximize")
-    journal.begin(study)
+    study = optuna.create_study(storage=storage, study_name=model, direction="maximize")
     given = grid(values) if tune.sampler == "grid" else [space.nearest(block, values)]
     for each in given:
         study.enqueue_trial(each)
     sizes = [len(given)] if tune.sampler == "grid" else sizes_of_rounds(tune)
     lengths = epochs_of_rungs(tune, override(block, given[0], "tune").epochs)
     estimate = Estimate(sum(epochs_of_round(size, lengths, tune.reduction_factor) for size in sizes))
+    train_rung = rung_of(model, seed, workers, estimate)
     for number, size in enumerate(sizes):
         study.sampler = sampler(seed_of(seed, number), tune)
         contenders = [ask(study, block, tune, values) for _ in range(size)]
         for each in contenders:
-            journal.ask(study.get_trials(deepcopy=False)[each.number])
             print(f"round {number} of {model}, trial {each.number}: {each.trial.params}", flush=True)
-        halve(contenders, tune.reduction_factor, rung_of(model, seed, executor or InThisProcess(), journal, estimate))
+        halve(contenders, tune.reduction_factor, train_rung)
         for each in contenders:
             tell(study, each, number)
-            journal.tell(study.get_trials(deepcopy=False)[each.number])
     return study
 
 
@@ -134,7 +123,7 @@ def epochs_of_rungs(tune: Tune, own: int) -> list[int]:
 
 
 def epochs_of_round(trials: int, lengths: list[int], reduction_factor: int) -> int:
-    """Epochs of a round with rungs of these lengths, if no training stops early."""
+    """Epochs of a round with rungs of these lengths, if no run stops early."""
     count = 0
     for epochs in lengths:
         count += trials * epochs
@@ -155,22 +144,20 @@ def ask(study: optuna.Study, block: Block, tune: Tune, values: Space) -> Contend
     return Contender(trial, changed, lengths)
 
 
-def rung_of(
-    model: str, seed: int, executor: Executor, journal: Journal, estimate: Estimate
-) -> Callable[[list[Contender]], None]:
+def rung_of(model: str, seed: int, workers: Workers | None, estimate: Estimate) -> Callable[[list[Contender]], None]:
     """What trains contenders for their next rung, shows how each ends, and adds the results to them."""
-
-    scripts.architecture(model)  # its code belongs to the keys of checkpoints
+    architecture = scripts.architecture(model)  # its code belongs to the keys of checkpoints
     data = arrays.prepared_digest()
+    prepared = None if workers else arrays.read_prepared()
 
     def train_rung(contenders: list[Contender]) -> None:
-        tasks = [
-            Task(
+        runs = [
+            Run(
                 name=f"tune/{model}-{each.number}",
                 title=f"trial {each.number} of {model}",
                 block_name=f"params.yaml: trial {each.number} of tune: models.{model}",
                 script=model,
-                block=each.block.model_dump(mode="json"),
+                block=each.block,
                 epochs=each.lengths[len(each.results)],
                 seed=seed,
                 data=data,
@@ -179,15 +166,12 @@ def rung_of(
             )
             for each in contenders
         ]
-        for each, task, result in zip(contenders, tasks, executor.results(tasks), strict=True):
-            each.results.append(result)
-            if each.score is None:
-                shown = "its loss is not finite"
-            else:
-                shown = f"validation ROC-AUC {each.score:.4f}"
-                journal.report(each.number, each.score, task["epochs"])
-            left = estimate.finish(task["epochs"])
-            print(f"trial {each.number} of {model}: {shown}; about {left} of the search left", flush=True)
+        results = outcomes(architecture, prepared, runs, workers)
+        for each, run, (result, _) in zip(contenders, runs, results, strict=True):
+            each.add(result)
+            shown = "its loss is not finite" if each.score is None else f"validation ROC-AUC {each.score:.4f}"
+            left = estimate.finish(run.epochs)
+            print(f"{run.title}: {shown}; about {left} of the search left", flush=True)
 
     return train_rung
 
@@ -202,7 +186,7 @@ def halve(contenders: list[Contender], reduction_factor: int, train_rung: Callab
 def promoted(contenders: list[Contender], reduction_factor: int) -> list[Contender]:
     """The best 1/`reduction_factor` of those in a rung, one at least, in the order of their numbers.
 
-    Of equal scores, that of the lower number goes first. A contender that diverged never goes on.
+    Of equal scores, the trial of the lower number goes first. A contender that diverged never goes on.
     """
     scored = [each for each in contenders if each.score is not None]
     ranked = sorted(scored, key=lambda each: (-each.score, each.number))
@@ -210,15 +194,13 @@ def promoted(contenders: list[Contender], reduction_factor: int) -> list[Contend
 
 
 def places(trials: int, reduction_factor: int) -> int:
-    """In the next rung, for so many trials in one."""
+    """Trials in the next rung, for the number of trials in one."""
     return -(-trials // reduction_factor)
 
 
 def tell(study: optuna.Study, contender: Contender, round_number: int) -> None:
     """Tell the study how a trial ended: complete with its last score, else pruned."""
     trial = contender.trial
-    for epochs, roc_auc in contender.scores.items():
-        trial.report(roc_auc, epochs)
     reached = sum(result["roc_auc"] is not None for result in contender.results)
     kinds = sorted({result["kind"] for result in contender.results})
     attributes = {"round": round_number, "rung": reached - 1, "epochs_run": contender.epochs_run, "kinds": kinds}

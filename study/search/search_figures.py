@@ -42,8 +42,7 @@ def _epochs(lengths: Sequence[int]) -> str:
 def importance(study: optuna.Study, seed: int) -> Figure:
     """Share of the variance of the scores in the first rung that each param explains (fANOVA).
 
-    A sentence where there is none to explain. These scores alone can be compared, and all trials have one but for those
-    that diverged.
+    A sentence if there is none to explain. Only these scores can be compared: every trial that did not diverge has one.
     """
     scored = in_first_rung(study)
     if len(scored.trials) < 2:

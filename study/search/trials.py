@@ -1,4 +1,4 @@
-"""What a search found: its winner, and a table of its trials."""
+"""The outcome of a search: its winner, and a table of its trials."""
 
 import itertools
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def candidates(models: Mapping[str, Block], tune: Tune) -> list[str]:
 
 
 def outcome(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], tune: Tune) -> Winner:
-    """The record of a search. Raises UserError where no trial went through all rungs."""
+    """The record of a search. Raises UserError if no trial went through all rungs."""
     finished = [model for model, study in studies.items() if completed(study)]
     if not finished:
         raise UserError(
@@ -65,8 +65,8 @@ def completed(study: optuna.Study) -> list[FrozenTrial]:
 def write_table(studies: Mapping[str, optuna.Study], path: str) -> None:
     """A row per trial: COLUMNS, then params.
 
-    `rung` is the last one with a score, from 0, and the score is of this rung; both are empty where no training ended
-    with a finite loss. `epochs_run` counts all rungs.
+    `rung` is the last one with a score, from 0, and the score is of this rung; both are empty if no run ended with
+    a finite loss. `epochs_run` counts all rungs.
     """
     keys = sorted({key for study in studies.values() for trial in study.trials for key in trial.params})
     rows = []

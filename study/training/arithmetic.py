@@ -1,4 +1,4 @@
-"""What decides how numbers are rounded, besides the inputs of a training: two runs of one key give the same bytes."""
+"""What decides how numbers are rounded, besides the inputs of a run: two runs of one key give the same bytes."""
 
 import functools
 import importlib.metadata
@@ -41,5 +41,5 @@ def _processor() -> str:
     """Its model and instruction sets, as Linux names them; the architecture alone elsewhere."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8") if info.is_file() else ""
-    found = [re.search(rf"^{field}\s*: (.*)$", lines, re.MULTILINE) for field in ("vendor_id", "model", "flags")]
-    return " ".join([platform.machine(), *(match.group(1) for match in found if match)])
+    fields = [re.search(rf"^{field}\s*: (.*)$", lines, re.MULTILINE) for field in ("vendor_id", "model", "flags")]
+    return " ".join([platform.machine(), *(match.group(1) for match in fields if match)])

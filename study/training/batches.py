@@ -57,7 +57,7 @@ def stream(batches: Iterator[Batch]) -> tf.data.Dataset:
     """Endless batches of one shape as Model.fit takes them best.
 
     Keras would hand a generator to TensorFlow as a tf.data pipeline that tunes itself; the thread that tunes sleeps for
-    twice as long each time, up to a minute, and the end of a training may have to wait for it.
+    twice as long each time, up to a minute, and the end of a run may have to wait for it.
     """
     first = next(batches)
     options = tf.data.Options()

@@ -1,4 +1,4 @@
-"""Batch normalisation by one fused kernel while training, where Keras itself takes many passes over the feature maps.
+"""Batch normalisation by one fused kernel while training; Keras itself takes many passes over the feature maps.
 
 Keras 3 computes mean, variance, scale and shift, and their gradients, by one operation each. On a small convolutional
 network these passes through memory cost more time than the arithmetic of the convolutions.
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 def fused(model: keras.Model) -> keras.Model:
-    """A model of the same layers in which batch norm layers train with the fused kernel, where it does the same.
+    """A model of the same layers in which batch norm layers train with the fused kernel, if it does the same.
 
     Both share every weight, so that training one trains the other; `model` itself stays one of plain Keras layers.
     """
@@ -40,7 +40,7 @@ class FusedBatchNormalization(keras.layers.Layer):
             epsilon=plain.epsilon,
             is_training=True,
         )
-        # The kernel gives the variance of N - 1 degrees of freedom; Keras averages that of N.
+        # The kernel gives the variance of N - 1 degrees of freedom; Keras averages the variance of N.
         count = tf.cast(tf.size(inputs) / inputs.shape[-1], variance.dtype)
         variance *= (count - 1) / count
         plain.moving_mean.assign(plain.moving_mean * plain.momentum + mean * (1 - plain.momentum))

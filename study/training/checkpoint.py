@@ -18,6 +18,7 @@ import numpy as np
 from study.base import files, inputs
 from study.base.checkpoints import Claim
 from study.base.runtime import UserError, check_inputs
+from study.display.live import Progress
 from study.scoring import gpus
 from study.training.arithmetic import arithmetic
 
@@ -32,22 +33,28 @@ WEIGHTS = "weights"
 Row = dict[str, float]
 
 
+def ignore(row: Row) -> None:
+    """What is done with a row of the history that nobody asks for."""
+
+
 def kind_of_arithmetic() -> str:
     """16 hex digits, the same for the same arithmetic."""
-    content = json.dumps(arithmetic() | gpus.arithmetic(), sort_keys=True)
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return _sha256(arithmetic() | gpus.arithmetic())[:16]
+
+
+def _sha256(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=repr).encode()).hexdigest()
 
 
 class Checkpoint:
-    """The folder of one training; `made_from` is all that its result depends on besides the code.
+    """The folder of one run; `made_from` is all that its result depends on besides the code.
 
-    Raises UserError where another process trains NAME, and where the code or a file that was read has changed.
+    Raises UserError if another process trains NAME, and if the code or a file that was read has changed.
     """
 
     def __init__(self, name: str, **made_from: Any):
         check_inputs()
-        content = json.dumps([made_from, arithmetic() | gpus.arithmetic(), inputs.code()], sort_keys=True, default=repr)
-        self.key = hashlib.sha256(content.encode()).hexdigest()
+        self.key = _sha256([made_from, arithmetic() | gpus.arithmetic(), inputs.code()])
         self._claim = Claim(name, self.key)
         self.folder = self._claim.folder
 
@@ -64,8 +71,7 @@ class Checkpoint:
         return arrays if str(arrays.pop("key", "")) == self.key else None
 
     def finish(self, result: dict, weights: Sequence[np.ndarray] = ()) -> None:
-        """Keep the result of a training and the weights that belong to it, drop its states, and give the folder to
-        others."""
+        """Keep the result of a run and its weights, drop its states, and give the folder to others."""
         states = list(self.folder.glob("*.npz"))
         if weights:
             self.write(WEIGHTS, **{f"{number:05d}": array for number, array in enumerate(weights)})
@@ -97,13 +103,19 @@ class Unkept:
     def read(self, name: str) -> None:
         """Nothing was kept."""
 
+    def finish(self, result: dict) -> None:
+        """Keep nothing."""
+
+    def result(self) -> None:
+        """Nothing was kept."""
+
 
 class Phase(keras.callbacks.Callback):
     """One `Model.fit` that a killed process can go on with; the last of its callbacks.
 
     As training begins it restores the state that is kept under `name`, if any, and gives `on_epoch` the rows of the
-    epochs that were done; after each epoch it gives `on_epoch` the epoch's row, then keeps the state. What `on_epoch`
-    raises ends the training. `callbacks` are those whose state belongs to the training's.
+    finished epochs; after each epoch it gives `on_epoch` the epoch's row, then keeps the state. What `on_epoch` raises
+    ends the training. `callbacks` come before it, and their state is kept too.
     """
 
     def __init__(
@@ -111,7 +123,7 @@ class Phase(keras.callbacks.Callback):
         checkpoint: Checkpoint | Unkept,
         name: str,
         callbacks: Sequence[keras.callbacks.Callback] = (),
-        on_epoch: Callable[[Row], None] = lambda row: None,
+        on_epoch: Callable[[Row], None] = ignore,
     ):
         super().__init__()
         self.checkpoint, self.name, self.callbacks, self.on_epoch = checkpoint, name, callbacks, on_epoch
@@ -125,6 +137,16 @@ class Phase(keras.callbacks.Callback):
     def next_epoch(self, epochs: int) -> int:
         """The epoch to go on with, from 0; `epochs`, if none is left."""
         return epochs if self.stopped else len(self.history)
+
+    def options(self, epochs: int) -> dict[str, Any]:
+        """Arguments of `Model.fit` for the epochs that are left, whose batches are in order."""
+        return {
+            "initial_epoch": self.next_epoch(epochs),
+            "epochs": epochs,
+            "callbacks": [*self.callbacks, self, Progress()],
+            "shuffle": False,
+            "verbose": 0,
+        }
 
     def on_train_begin(self, logs: Row | None = None) -> None:
         for row in self.history:

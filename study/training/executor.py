@@ -11,7 +11,7 @@ CLIENT = "study.cluster.client"  # imported by name: it knows this package, and 
 
 
 def connected(*runs: int) -> contextlib.AbstractContextManager[Any]:
-    """The workers for at most so many runs; None within the context: they are to run in this process."""
+    """The workers for at most this number of runs; None within the context if this process trains."""
     if not any(os.environ.get(name) for name in VARIABLES):
         return contextlib.nullcontext()
     return importlib.import_module(CLIENT).connected(*runs)

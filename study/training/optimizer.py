@@ -37,7 +37,7 @@ def of_block(block: Block, steps: int, epochs: int) -> keras.optimizers.Optimize
 
 
 def learning_rate(block: Block, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """The block's rate over so many steps: linear from 0, then a cosine to 0; or constant, for a plateau to lower."""
+    """The block's rate in a run of `steps`: linear from 0, then a cosine to 0; or constant, for a plateau to lower."""
     if block.schedule.name != "cosine":
         return block.learning_rate
     warmup = min(round(block.schedule.warmup_fraction * steps), steps - 1)
@@ -50,7 +50,7 @@ def learning_rate(block: Block, steps: int) -> float | keras.optimizers.schedule
 
 
 def callbacks(block: Block) -> list[keras.callbacks.Callback]:
-    """The block's schedule and early stopping on validation accuracy, where they are callbacks of Keras."""
+    """The block's schedule and early stopping on validation accuracy, if they are callbacks of Keras."""
     chosen = []
     if block.schedule.name == "plateau":
         chosen.append(

@@ -1,14 +1,12 @@
 """The stage train@NAME, and what `best` shares with it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 
 from study.base import files, runtime
 from study.data import arrays
-from study.data.arrays import Prepared
 from study.display import live
 from study.model_files import keras_file, repeats_file
 from study.model_files.card import Card
@@ -20,10 +18,9 @@ from study.scoring import calibration
 from study.scoring.predict import predict
 from study.scoring.scores import DECIMALS, point, scores
 from study.training import executor
-from study.training.checkpoint import Row, Unkept
-from study.training.fit import empty_model, fit_repeats
-from study.training.loop import DivergedError
-from study.training.task import Task, checkpoint_of_task, run_of, tasks_of_repeats
+from study.training.checkpoint import Row, ignore
+from study.training.run import DivergedError, repeats
+from study.training.task import outcomes
 
 
 @dataclass(frozen=True)
@@ -37,70 +34,46 @@ class Trained:
 
 
 def train(name: str, architecture: Architecture) -> None:
-    """Fit the model of `models.NAME`, and write it and its record."""
+    """Train the model of `models.NAME`, and write it and its record."""
     params = load("seed", "threads", f"models.{name}")
     runtime.use_threads(params.threads)
     with live.metrics(name) as log:
-        write(name, fit_block(name, architecture, params.models[name], params.seed, log))
+        write(name, train_block(name, architecture, params.models[name], params.seed, log))
 
 
-def fit_block(
+def train_block(
     name: str,
     architecture: Architecture,
     block: Block,
     seed: int,
-    on_epoch: Callable[[Row], None] = lambda row: None,
+    on_epoch: Callable[[Row], None] = ignore,
     block_name: str = "",
     script: str = "",
 ) -> Trained:
     """Train a block as often as its `repeats` say.
 
     The record holds the first model's scores, by which a model is chosen, the temperature that would calibrate it, its
-    history, and the scores of each repeat. `on_epoch` sees the first training; messages call the block `block_name`.
-    The architecture is that of stages/train/SCRIPT.py; if empty, of the script of this name.
+    history, and the scores of each repeat. `on_epoch` sees the first run; messages call the block `block_name`. The
+    architecture is that of stages/train/SCRIPT.py; if empty, of the script of this name.
     """
     prepared = arrays.read_prepared()
-    tasks = tasks_of_repeats(name, script or name, block, seed, block_name or f"params.yaml: models.{name}")
+    runs = repeats(name, script or name, block, seed, block_name or f"params.yaml: models.{name}")
     labels, weights, records = prepared.validation.labels, [], []
-    with executor.connected(len(tasks)) as workers:
-        if workers:
-            trainings = fit_elsewhere(workers, architecture, tasks, prepared, on_epoch)
-        else:
-            runs = [run_of(task, prepared, checkpoint_of_task(task)) for task in tasks]
-            trainings = fit_repeats(architecture, runs, on_epoch)
-        for task, (model, history) in zip(tasks, trainings, strict=True):
+    with executor.connected(len(runs)) as workers:
+        for run, (result, model) in zip(runs, outcomes(architecture, prepared, runs, workers, on_epoch), strict=True):
+            if result["diverged"]:
+                raise DivergedError(result["diverged"])
             probabilities = predict(model, prepared.validation.images)
             if not records:
                 temperature = round(calibration.temperature(labels, probabilities), DECIMALS)
-                record, rows = scores(labels, probabilities) | {"temperature": temperature}, history
-            records.append({"seed": task["seed"]} | point(labels, probabilities))
+                record, history = scores(labels, probabilities) | {"temperature": temperature}, result["history"]
+            records.append({"seed": run.seed} | point(labels, probabilities))
             weights.append(model.get_weights())
-            print(f"{name}, seed {task['seed']}: validation ROC-AUC {records[-1]['roc_auc']:.4f}", flush=True)
+            print(f"{name}, seed {run.seed}: validation ROC-AUC {records[-1]['roc_auc']:.4f}", flush=True)
     model.set_weights(weights[0])
-    repeats = Repeats([task["seed"] for task in tasks], weights[1:])
     card = Card(prepared.class_names, record["temperature"], prepared.fit)
-    tables = {"repeats": list(map(rounded, records)), "history": list(map(rounded, rows))}
-    return Trained(model, repeats, card, record | tables)
-
-
-def fit_elsewhere(
-    workers: Any,
-    architecture: Architecture,
-    tasks: Sequence[Task],
-    prepared: Prepared,
-    on_epoch: Callable[[Row], None] = lambda row: None,
-) -> Iterator[tuple[keras.Model, list[Row]]]:
-    """As `fit_repeats`, for trainings of an executor, whose epochs are seen once the first has arrived."""
-    model = None
-    for task, (result, weights) in zip(tasks, workers.outcomes(tasks), strict=True):
-        if result["diverged"]:
-            raise DivergedError(result["diverged"])
-        if model is None:
-            model = empty_model(architecture, run_of(task, prepared, Unkept()))
-            for row in result["history"]:
-                on_epoch(row)
-        model.set_weights(weights)
-        yield model, result["history"]
+    tables = {"repeats": list(map(rounded, records)), "history": list(map(rounded, history))}
+    return Trained(model, Repeats([run.seed for run in runs], weights[1:]), card, record | tables)
 
 
 def write(name: str, trained: Trained) -> None:

@@ -1,90 +1,120 @@
-"""Whole trainings as tasks of plain data, which any process of this code can run."""
+"""Training runs, done by this process or by workers. A run goes to a worker as a task of plain data."""
 
-from typing import Any
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import keras
+import numpy as np
 from typing_extensions import TypedDict
 
-from study.data import arrays
 from study.data.arrays import Prepared
 from study.models.common.architecture import Architecture
-from study.models.common.schema import Block
 from study.params.schema import FAMILIES
 from study.scoring.predict import predict
 from study.scoring.scores import point
-from study.training.checkpoint import Checkpoint, Row, Unkept, kind_of_arithmetic
-from study.training.fit import checkpoint_of, fit, seed_of, weights_digest
-from study.training.loop import DivergedError, Run
+from study.training.checkpoint import Checkpoint, Row, Unkept, ignore, kind_of_arithmetic
+from study.training.network import Network
+from study.training.run import DivergedError, Run, checkpoint_of
 
-
-class Task(TypedDict):
-    """A training: what it depends on besides the code, and what is to be said and kept of it."""
-
-    name: str  # of its checkpoint
-    title: str  # in what is printed
-    block_name: str  # in messages, in front of a param's
-    script: str  # stages/train/SCRIPT.py holds the architecture
-    block: dict[str, Any]  # as JSON
-    epochs: int
-    seed: int
-    data: str  # SHA-256 of data/prepared.npz
-    weights: str | None  # SHA-256 of the file that the block names, if it does
-    keeps_weights: bool  # whether those of the trained model are wanted, of a training elsewhere
+Task = dict[str, Any]  # the fields of a `Run`, its block as JSON
 
 
 class Result(TypedDict):
-    """What a training came to. One that diverged has no score, and the history up to there."""
+    """What a run came to."""
 
-    roc_auc: float | None  # of the trained model on validation
-    history: list[Row]  # as `fit` returns it
+    roc_auc: float | None  # of the trained model on validation; None if it diverged, or if its weights are kept
+    history: list[Row]  # as `Network.train` returns it; of a run that diverged, up to there
     diverged: str | None  # the message of the DivergedError
     kind: str  # of the arithmetic that it was trained with
 
 
-def tasks_of_repeats(name: str, script: str, block: Block, seed: int, block_name: str) -> list[Task]:
-    """The trainings of a block of stages/train/SCRIPT.py from different seeds, the first of them from `seed`."""
-    return [
-        Task(
-            name=f"{name}-repeat-{repeat}" if repeat else name,
-            title=f"repeat {repeat} of {name}",
-            block_name=block_name,
-            script=script,
-            block=block.model_dump(mode="json"),
-            epochs=block.epochs,
-            seed=seed_of(seed, repeat),
-            data=arrays.prepared_digest(),
-            weights=weights_digest(block),
-            keeps_weights=True,
-        )
-        for repeat in range(block.repeats)
-    ]
+class Workers(Protocol):
+    """Processes that train."""
+
+    def outcomes(self, tasks: Sequence[Task]) -> Iterator[tuple[Result, list[np.ndarray]]]:
+        """The results of tasks, in their order, and the weights of those that keep them."""
 
 
-def run_of(task: Task, prepared: Prepared, checkpoint: Checkpoint | Unkept) -> Run:
-    return Run(block_of(task), prepared, task["seed"], task["epochs"], checkpoint, task["block_name"])
+def outcomes(
+    architecture: Architecture,
+    prepared: Prepared | None,
+    runs: Sequence[Run],
+    workers: Workers | None = None,
+    on_epoch: Callable[[Row], None] = ignore,
+) -> Iterator[tuple[Result, keras.Model | None]]:
+    """The result of each run, in their order, and its model if the run keeps its weights and did not diverge.
+
+    The workers train, or this process does. What was trained before a kill is not trained again. The next run changes
+    the model. `on_epoch` sees the history of the first run. The data may be None if workers train and no weights are
+    kept. Raises UserError as `Network.train` does, except if the loss is not finite.
+    """
+    if workers:
+        return by_workers(workers, architecture, prepared, runs, on_epoch)
+    return here(architecture, prepared, runs, on_epoch)
 
 
-def checkpoint_of_task(task: Task) -> Checkpoint:
-    """Its key holds the code that is loaded: the script's, too, from then on that it was imported."""
-    return checkpoint_of(task["name"], block_of(task), task["seed"], task["epochs"], task["data"])
+def here(
+    architecture: Architecture,
+    prepared: Prepared,
+    runs: Sequence[Run],
+    on_epoch: Callable[[Row], None] = ignore,
+    open_checkpoint: Callable[[Run], Checkpoint | Unkept] = checkpoint_of,
+) -> Iterator[tuple[Result, keras.Model | None]]:
+    """`outcomes` of this process, which trains one run after the other."""
+    network = Network(architecture, prepared)
+    for run in runs:
+        checkpoint, model = open_checkpoint(run), None
+        result = None if run.keeps_weights else checkpoint.result()
+        print(f"{run.title}, epochs: {run.epochs}{' (finished before)' if result else ''}", flush=True)
+        if not result:
+            result = Result(roc_auc=None, history=[], diverged=None, kind=kind_of_arithmetic())
+            try:
+                model, result["history"] = network.train(run, checkpoint, on_epoch)
+            except DivergedError as error:
+                result |= {"history": error.history, "diverged": str(error)}
+        if not run.keeps_weights:
+            if model:
+                probabilities = predict(model, prepared.validation.images)
+                result["roc_auc"] = point(prepared.validation.labels, probabilities)["roc_auc"]
+            checkpoint.finish(result)
+        yield result, model
+        on_epoch = ignore
 
 
-def block_of(task: Task) -> Block:
-    return FAMILIES[task["block"]["family"]].model_validate(task["block"])
+def by_workers(
+    workers: Workers,
+    architecture: Architecture,
+    prepared: Prepared | None,
+    runs: Sequence[Run],
+    on_epoch: Callable[[Row], None] = ignore,
+) -> Iterator[tuple[Result, keras.Model | None]]:
+    """`outcomes` of workers."""
+    model = None
+    for run, (result, weights) in zip(runs, workers.outcomes(list(map(task_of, runs))), strict=True):
+        if run is runs[0]:
+            for row in result["history"]:
+                on_epoch(row)
+        if weights:
+            model = model or Network(architecture, prepared).empty_model(run)
+            model.set_weights(weights)
+        yield result, model
 
 
 def trained(
     task: Task, architecture: Architecture, prepared: Prepared, checkpoint: Checkpoint | Unkept
 ) -> tuple[Result, keras.Model | None]:
-    """Train, from where the checkpoint stands; no model comes of a training that diverged.
+    """The outcome of a task in the process that trains for a worker."""
+    return next(here(architecture, prepared, [run_of(task)], open_checkpoint=lambda run: checkpoint))
 
-    Raises UserError as `fit` does, but where the loss is not finite.
-    """
-    result, model = Result(roc_auc=None, history=[], diverged=None, kind=kind_of_arithmetic()), None
-    try:
-        run = run_of(task, prepared, checkpoint)
-        model, _ = fit(architecture, run, result["history"].append)
-        result["roc_auc"] = point(prepared.validation.labels, predict(model, prepared.validation.images))["roc_auc"]
-    except DivergedError as error:
-        result["diverged"] = str(error)
-    return result, model
+
+def task_of(run: Run) -> Task:
+    return dataclasses.asdict(run) | {"block": run.block.model_dump(mode="json")}
+
+
+def run_of(task: Task) -> Run:
+    return Run(**task | {"block": FAMILIES[task["block"]["family"]].model_validate(task["block"])})
+
+
+def checkpoint_of_task(task: Task) -> Checkpoint:
+    return checkpoint_of(run_of(task))

@@ -378,10 +378,10 @@ def test_ctrl_c_during_dvc_repro_shows_the_stages_line_and_the_next_dvc_repro_go
 @pytest.mark.parametrize(
     ("environment", "part"),
     [
-        pytest.param({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut trainings short", id="epochs"),
+        pytest.param({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut training short", id="epochs"),
         pytest.param(
             {"KERAS_MAX_STEPS_PER_EPOCH": "1"},
-            "KERAS_MAX_STEPS_PER_EPOCH is set and would cut trainings short",
+            "KERAS_MAX_STEPS_PER_EPOCH is set and would cut training short",
             id="steps",
         ),
         pytest.param(

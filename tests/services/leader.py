@@ -7,9 +7,8 @@ import trainings
 import stages  # noqa: F401  (its import prepares the process)
 from study.base import files, runtime
 from study.cluster import client
-from study.display.journal import Journal
 from study.params.load import load
-from study.search import rounds, trials
+from study.search import journal, rounds, trials
 
 MODEL = "cnn2_dropout"
 TUNE = {"trials": 12, "round_size": 6, "epochs": 4, "rungs": 2, "reduction_factor": 3}
@@ -22,7 +21,7 @@ def main(*changes: str) -> None:
     changed = {key: int(value) for key, value in (change.split("=") for change in changes)}
     tune = params.tune.model_copy(update=TUNE | changed)
     with client.connected() as executor:
-        study = rounds.search(MODEL, params.models[MODEL], tune, params.seed, Journal(), executor)
+        study = rounds.search(MODEL, params.models[MODEL], tune, params.seed, journal.begin(), executor)
     studies = {MODEL: study}
     trials.write_table(studies, "metrics/trials.csv")
     files.write_json("metrics/tune.json", trials.outcome(studies, params.models, tune))

@@ -79,9 +79,13 @@ def written() -> dict[str, bytes]:
 def expected(workspace, short, monkeypatch) -> dict[str, bytes]:
     """The record of a search in this process."""
     from study.search import rounds
+    from study.training.task import task_of
+
+    def outcomes(architecture, prepared, runs, workers):
+        return [(trainings.result(task_of(run)), None) for run in runs]
 
     with monkeypatch.context() as patch:
-        patch.setattr(rounds, "train", trainings.result)
+        patch.setattr(rounds, "outcomes", outcomes)
         return record()
 
 
@@ -267,7 +271,7 @@ def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, t
     for folder in ("study", "stages"):
         shutil.copytree(project.ROOT / folder, other / folder)
     shutil.copy(project.ROOT / worker.LOCK, other)
-    with (other / "study/training/fit.py").open("a") as file:
+    with (other / "study/training/network.py").open("a") as file:
         file.write("# another\n")
     remote.start("other", "--no-nanny", cwd=other)
     remote.start("none", "--no-nanny", preload="trainings")
@@ -279,7 +283,7 @@ def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, t
             remote.stop(name)
         eventually(lambda: remote.count() == 2)
     printed = capsys.readouterr().out
-    assert " is not used: study/training/fit.py differs; give it this commit and start it anew\n" in printed
+    assert " is not used: study/training/network.py differs; give it this commit and start it anew\n" in printed
     assert " is not used: it was not started with --preload study.cluster.worker\n" in printed
 
 

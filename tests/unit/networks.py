@@ -1,7 +1,8 @@
-"""Small networks in the places of the study's, their trainings and files, and the ways to have one predict."""
+"""Small networks in the places of the study's, their runs and files, and the ways to have one predict."""
 
 import io
 import zipfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -13,8 +14,9 @@ from study.models.cnn.schema import Cnn
 from study.models.common.architecture import Architecture
 from study.models.common.schema import Block
 from study.models.resnet.build import resnet
-from study.training.checkpoint import Checkpoint
-from study.training.loop import Run
+from study.training.checkpoint import Row, ignore
+from study.training.network import Network
+from study.training.run import Run, checkpoint_of
 
 
 def tiny(block: Cnn, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
@@ -50,10 +52,31 @@ TINY = Architecture(Cnn, tiny)
 SMALL_RESNET = resnet(small_backbone)
 
 
-def as_run(block: Block, prepared: Prepared, seed: int = 0, name: str = "test", **inputs) -> Run:
-    """A training of a block, whose checkpoint `name` belongs to the block, the seed and the further inputs."""
-    checkpoint = Checkpoint(name, block=block.model_dump(), seed=seed, **inputs)
-    return Run(block, prepared, seed, block.epochs, checkpoint, f"params.yaml: models.{name}")
+def as_run(block: Block, seed: int = 0, name: str = "test", data: str = "1") -> Run:
+    """A run of a block with the checkpoint `name`."""
+    return Run(
+        name=name,
+        title=name,
+        block_name=f"params.yaml: models.{name}",
+        script=name,
+        block=block,
+        epochs=block.epochs,
+        seed=seed,
+        data=data,
+        weights=None,
+        keeps_weights=True,
+    )
+
+
+def train(
+    architecture: Architecture,
+    run: Run,
+    prepared: Prepared,
+    on_epoch: Callable[[Row], None] = ignore,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[keras.Model, list[Row]]:
+    """Train a run alone; the model and its history."""
+    return Network(architecture, prepared).train(run, checkpoint_of(run), on_epoch, callbacks)
 
 
 class Killed(BaseException):

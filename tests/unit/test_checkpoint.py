@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import PLATEAU, TINY, Killed, as_run
+from networks import PLATEAU, TINY, Killed, as_run, train
 
 from study.base import files, inputs, runtime
 from study.base.runtime import UserError
 from study.params.schema import override
 from study.training import arithmetic
 from study.training.checkpoint import Checkpoint, Phase, Row
-from study.training.fit import fit
+from study.training.run import checkpoint_of
 
 pytestmark = pytest.mark.usefixtures("checkpoints")
 BLOCKS = {
@@ -28,7 +28,7 @@ BLOCKS = {
 @pytest.mark.parametrize("changes", BLOCKS.values(), ids=BLOCKS)
 def test_a_killed_training_goes_on_and_ends_with_the_same_bits(cnn_block, prepared, changes):
     block = override(cnn_block, changes, "test")
-    expected, expected_history = fit(TINY, as_run(block, prepared, whole=True))
+    expected, expected_history = train(TINY, as_run(block, name="whole"), prepared)
 
     trained = []
     model = None
@@ -43,7 +43,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_bits(cnn_block, prepar
                     raise Killed
 
         try:
-            model, history = fit(TINY, as_run(block, prepared), kill)
+            model, history = train(TINY, as_run(block), prepared, kill)
         except Killed:
             assert len(trained) < 50
     assert history == expected_history == seen
@@ -63,9 +63,8 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def trained(cnn_block, prepared, checkpoints_of_module) -> Finished:
-    run = as_run(cnn_block, prepared, data="1")
-    model, history = fit(TINY, run)
-    return Finished(run.checkpoint.folder, model.get_weights(), history)
+    model, history = train(TINY, as_run(cnn_block), prepared)
+    return Finished(checkpoint_of(as_run(cnn_block)).folder, model.get_weights(), history)
 
 
 @pytest.fixture
@@ -83,7 +82,7 @@ def again(trained, cnn_block, prepared) -> tuple[Finished, int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "CHECKPOINTS", trained.folder.parents[1])
         patch.setattr(Phase, "on_train_batch_end", lambda *arguments: steps.append(1))
-        model, history = fit(TINY, as_run(cnn_block, prepared, data="1"))
+        model, history = train(TINY, as_run(cnn_block), prepared)
     return replace(trained, weights=model.get_weights(), history=history), len(steps)
 
 
@@ -103,18 +102,19 @@ def test_a_finished_training_gives_the_same_bits_again(again, trained):
 INPUTS = ["block", "seed", "data", "code", "packages", "python", "processor", "threads", "variables"]
 
 
-def changed_run(changed: str, block, prepared, monkeypatch):
-    """A run of which one thing differs from `finished`, if any."""
+def changed_checkpoint(changed: str, block, monkeypatch) -> Checkpoint:
+    """The checkpoint of a run of which one thing differs from `finished`."""
+    run = as_run(block)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", os.environ["TF_NUM_INTRAOP_THREADS"])  # restored at the end
     match changed:
         case "block":
-            return as_run(override(block, {"dropout": 0.3}, "test"), prepared, data="1")
+            run = as_run(override(block, {"dropout": 0.3}, "test"))
         case "seed":
-            return as_run(block, prepared, seed=1, data="1")
+            run = as_run(block, seed=1)
         case "data":
-            return as_run(block, prepared, data="2")
+            run = as_run(block, data="2")
         case "code":
-            monkeypatch.setattr(inputs, "code", lambda: {"study.training.fit": "changed"})
+            monkeypatch.setattr(inputs, "code", lambda: {"study.training.network": "changed"})
         case "packages":
             monkeypatch.setattr(arithmetic, "_versions", lambda: {"keras": "0"})
         case "python":
@@ -125,49 +125,49 @@ def changed_run(changed: str, block, prepared, monkeypatch):
             runtime.use_threads(3)
         case "variables":
             monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
-    return as_run(block, prepared, data="1")
+    return checkpoint_of(run)
 
 
 @pytest.mark.parametrize("changed", INPUTS)
-def test_the_state_of_other_inputs_is_not_taken(finished, cnn_block, prepared, monkeypatch, changed):
-    run = changed_run(changed, cnn_block, prepared, monkeypatch)
-    shutil.copy(finished.folder / "model.npz", run.checkpoint.folder)  # as if both folders had one name
-    assert Phase(run.checkpoint, "model").history == []
+def test_the_state_of_other_inputs_is_not_taken(finished, cnn_block, monkeypatch, changed):
+    checkpoint = changed_checkpoint(changed, cnn_block, monkeypatch)
+    shutil.copy(finished.folder / "model.npz", checkpoint.folder)  # as if both folders had one name
+    assert Phase(checkpoint, "model").history == []
 
 
-def test_the_state_is_taken_whatever_decides_no_number(finished, cnn_block, prepared, monkeypatch):
+def test_the_state_is_taken_whatever_decides_no_number(finished, cnn_block, monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.setenv("KMP_INIT_AT_FORK", "TRUE")
     monkeypatch.setenv("HOME", "/elsewhere")
-    assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == finished.history
+    assert Phase(checkpoint_of(as_run(cnn_block)), "model").history == finished.history
 
 
-def test_the_state_of_the_same_inputs_is_taken(finished, cnn_block, prepared):
-    assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == finished.history
+def test_the_state_of_the_same_inputs_is_taken(finished, cnn_block):
+    assert Phase(checkpoint_of(as_run(cnn_block)), "model").history == finished.history
 
 
 @pytest.mark.parametrize("changed", INPUTS)
-def test_the_result_of_other_inputs_is_not_taken(cnn_block, prepared, monkeypatch, changed):
-    finished = as_run(cnn_block, prepared, data="1").checkpoint
+def test_the_result_of_other_inputs_is_not_taken(cnn_block, monkeypatch, changed):
+    finished = checkpoint_of(as_run(cnn_block))
     finished.finish({"roc_auc": 0.9})
-    run = changed_run(changed, cnn_block, prepared, monkeypatch)
-    shutil.copy(finished.folder / "result.json", run.checkpoint.folder)
-    assert run.checkpoint.result() is None
+    checkpoint = changed_checkpoint(changed, cnn_block, monkeypatch)
+    shutil.copy(finished.folder / "result.json", checkpoint.folder)
+    assert checkpoint.result() is None
 
 
-def test_the_result_of_the_same_inputs_is_taken(cnn_block, prepared):
-    as_run(cnn_block, prepared).checkpoint.finish({"roc_auc": 0.9})
-    assert as_run(cnn_block, prepared).checkpoint.result() == {"roc_auc": 0.9}
+def test_the_result_of_the_same_inputs_is_taken(cnn_block):
+    checkpoint_of(as_run(cnn_block)).finish({"roc_auc": 0.9})
+    assert checkpoint_of(as_run(cnn_block)).result() == {"roc_auc": 0.9}
 
 
 DAMAGE = {"cut": lambda content: content[:-100], "emptied": lambda content: b"", "not an archive": lambda content: b"x"}
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_state_is_not_taken(finished, cnn_block, prepared, damage):
+def test_a_damaged_state_is_not_taken(finished, cnn_block, damage):
     path = finished.folder / "model.npz"
     path.write_bytes(damage(path.read_bytes()))
-    assert Phase(as_run(cnn_block, prepared, data="1").checkpoint, "model").history == []
+    assert Phase(checkpoint_of(as_run(cnn_block)), "model").history == []
 
 
 def test_a_damaged_result_is_not_taken(checkpoints):
@@ -211,9 +211,9 @@ def test_a_checkpoint_that_was_never_written_holds_nothing(checkpoints):
 
 def test_no_checkpoint_is_taken_once_the_code_has_changed(checkpoints, monkeypatch):
     """Its key would name code that does not run."""
-    monkeypatch.setattr(inputs, "changed", lambda: "study/training/fit.py")
+    monkeypatch.setattr(inputs, "changed", lambda: "study/training/network.py")
     with pytest.raises(
-        UserError, match=r"^study/training/fit\.py changed while this stage ran; run `dvc repro` again$"
+        UserError, match=r"^study/training/network\.py changed while this stage ran; run `dvc repro` again$"
     ):
         Checkpoint("test", seed=1)
     assert not checkpoints.exists()
@@ -221,6 +221,5 @@ def test_no_checkpoint_is_taken_once_the_code_has_changed(checkpoints, monkeypat
 
 def test_a_training_that_stopped_early_has_no_epoch_left(checkpoints, cnn_block, prepared):
     block = override(cnn_block, {"epochs": 30, "early_stopping_patience": 2}, "test")
-    run = as_run(block, prepared)
-    fit(TINY, run)
-    assert Phase(run.checkpoint, "model").next_epoch(30) == 30
+    train(TINY, as_run(block), prepared)
+    assert Phase(checkpoint_of(as_run(block)), "model").next_epoch(30) == 30

@@ -17,7 +17,7 @@ from study.model_files import card, keras_file
 from study.model_files.card import Card
 from study.scoring.predict import predict
 from study.serving import export, onnx_export, onnx_file
-from study.training.fit import mirror_averaged
+from study.training.network import mirror_averaged
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx: make extras")
 tf2onnx = pytest.importorskip("tf2onnx", reason="needs the extra onnx: make extras")

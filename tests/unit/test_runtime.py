@@ -19,7 +19,7 @@ from study.base import runtime
 from study.base.runtime import UserError
 
 pytestmark = pytest.mark.slow
-START = "from study import runtime; runtime.set_up()\n"
+START = "from study.base import runtime; runtime.set_up()\n"
 RUN = START + "def main():\n{body}\nruntime.run(main)"
 NOISE = [
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
@@ -27,7 +27,6 @@ NOISE = [
     "W0000 00:00:1764115200.123456   12345 gpu_device.cc:2342] Cannot dlopen some GPU libraries.",
     "E0000 00:00:1764115200.123456   12345 cuda_executor.cc:1228] INTERNAL: CUDA Runtime error",
 ]
-FATAL = "F0000 00:00:1764115200.123456   12345 tensor_shape.cc:45] Check failed: NDIMS == dims()"
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess:
@@ -47,10 +46,10 @@ REFUSED = {
         {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
         "ONEDNN_DEFAULT_FPMATH_MODE is set and would compute less precisely than the param precision says; unset it",
     ),
-    "a limit of epochs": ({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut trainings short; unset it"),
+    "a limit of epochs": ({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut training short; unset it"),
     "a limit of steps": (
         {"KERAS_MAX_STEPS_PER_EPOCH": "1"},
-        "KERAS_MAX_STEPS_PER_EPOCH is set and would cut trainings",
+        "KERAS_MAX_STEPS_PER_EPOCH is set and would cut training",
     ),
 }
 
@@ -148,9 +147,8 @@ MESSAGES = {
 
 
 @pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
-@pytest.mark.parametrize("writer", ["sys.stderr.write(text)", "os.write(2, text.encode())"], ids=["Python", "native"])
-def test_a_message_passes_through_the_filter(message, writer):
-    process = python(f"{START}import os, sys\ntext = {message!r}\n{writer}", PYTHONIOENCODING="utf-8")
+def test_a_message_passes_through_the_filter(message):
+    process = python(f"{START}import os; os.write(2, {message.encode()!r})")
     assert process.stderr == message
 
 
@@ -166,16 +164,14 @@ def test_a_traceback_passes_through_the_filter():
     assert process.stderr.endswith("\nLookupError: why\n")
 
 
-def test_the_last_words_of_a_native_crash_pass_through_the_filter():
-    process = python(f"{START}import os; os.write(2, {FATAL.encode()!r} + b'\\n'); os.abort()")
-    assert process.returncode == -6
-    assert process.stderr == f"{FATAL}\n"
+def test_what_a_program_says_that_exits_during_its_imports_passes_through_the_filter():
+    process = python(START + "import sys; sys.exit('why')")
+    assert (process.returncode, process.stderr) == (1, "why\n")
 
 
-def test_a_program_that_is_killed_during_its_imports_leaves_no_filter(tmp_path):
-    """The filter ends with the last writer of its pipe, and so does the reading of stderr here."""
-    process = python(START + "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
-    assert process.returncode == -9
+def test_without_a_temporary_folder_a_program_runs_unfiltered():
+    process = python(f"import tempfile; tempfile.tempdir = '/none'\n{START}import os; os.write(2, b'a message\\n')")
+    assert (process.returncode, process.stderr) == (0, "a message\n")
 
 
 CLOSED = {"stdin": ("<&-", "one\n", "two\n"), "stdout": (">&-", "", "two\n"), "stderr": ("2>&-", "one\n", "")}
@@ -251,7 +247,7 @@ def test_ctrl_c_during_the_imports_ends_with_one_line_too():
 
 def test_a_stage_whose_code_changed_while_it_ran_ends_with_one_line():
     """Also where the edit came after its last output."""
-    process = run("from study import inputs\ninputs.changed = lambda: 'study/base/files.py'")
+    process = run("from study.base import inputs\ninputs.changed = lambda: 'study/base/files.py'")
     assert process.returncode == 1
     assert process.stderr == "error: study/base/files.py changed while this stage ran; run `dvc repro` again\n"
 

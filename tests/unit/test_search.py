@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
-from networks import TINY, Killed
+from networks import TINY, Killed, as_run, train
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
@@ -16,18 +16,16 @@ from sklearn.metrics import roc_auc_score
 from study.base import files, inputs
 from study.base.runtime import UserError
 from study.data import arrays
-from study.display.journal import Journal
 from study.models.cnn.schema import Cnn
 from study.models.common import scripts
 from study.models.common.architecture import Architecture, BlockError
 from study.params.schema import Range, Spaces, override
 from study.scoring.predict import predict
-from study.search import rounds, space, trials
+from study.search import journal, rounds, space, trials
 from study.search.rounds import Contender
-from study.search.training import train
-from study.training import fit, task
+from study.training import task
 from study.training.checkpoint import Checkpoint
-from study.training.loop import DivergedError
+from study.training.run import DivergedError
 
 VALUES = {
     "own choice": ([16, 32], 32, 32),
@@ -90,18 +88,18 @@ class Search:
         self.block = params.models["cnn2_dropout"]
         changes = {"trials": 8, "round_size": 4, "epochs": 4, "rungs": 2, "reduction_factor": 2}
         self.tune = params.tune.model_copy(update=changes)
-        self.executor = None
+        self.storage = lambda: None
+        self.workers = None
 
-    def fit(self, architecture, run, on_epoch):
+    def train(self, run, checkpoint, on_epoch):
+        """In the place of `Network.train`; the dropout stands for the model."""
         dropout = run.block.dropout
         self.trained.append((dropout, run.epochs))
-        for epoch in range(1, run.epochs + 1):
-            on_epoch({"epoch": epoch, "val_roc_auc": score(dropout) - 0.01 / epoch})
-        return dropout, []
+        return dropout, [{"epoch": epoch + 1, "val_roc_auc": score(dropout)} for epoch in range(run.epochs)]
 
     def study(self, **changes) -> optuna.Study:
         tune = self.tune.model_copy(update=changes)
-        return rounds.search("cnn2_dropout", self.block, tune, 1, Journal(), self.executor)
+        return rounds.search("cnn2_dropout", self.block, tune, 1, self.storage(), self.workers)
 
     def table(self, **changes) -> list[dict[str, str]]:
         """The rows of metrics/trials.csv."""
@@ -126,7 +124,7 @@ def search(params, checkpoints, prepared_file, monkeypatch) -> Search:
     data = SimpleNamespace(validation=SimpleNamespace(labels=None, images=None))
     monkeypatch.setattr(arrays, "read_prepared", lambda: data)
     monkeypatch.setattr(arrays, "prepared_digest", lambda: "1")
-    monkeypatch.setattr(task, "fit", search.fit)
+    monkeypatch.setattr(task, "Network", lambda architecture, prepared: search)
     monkeypatch.setattr(task, "predict", lambda dropout, images: dropout)
     monkeypatch.setattr(task, "point", lambda labels, dropout: {"roc_auc": score(dropout)})
     monkeypatch.setattr(inputs, "code", dict)  # hashed for each training
@@ -177,32 +175,23 @@ def test_a_search_killed_in_a_training_ends_with_the_same_record(search, tmp_pat
 
 
 class Backwards:
-    """An executor whose last task ends first."""
+    """Workers whose last task ends first, and which get tasks and give results as text."""
 
-    def results(self, tasks):
-        return reversed([train(task) for task in reversed(tasks)])
+    def outcomes(self, tasks):
+        return reversed([(self.result(json.dumps(each)), []) for each in reversed(tasks)])
+
+    def result(self, text):
+        each = json.loads(text)
+        result, _ = task.trained(each, TINY, arrays.read_prepared(), task.checkpoint_of_task(each))
+        return json.loads(json.dumps(result))
 
 
 @each_search
-def test_the_order_in_which_trainings_end_changes_no_record(search, tmp_path, monkeypatch, changes):
+def test_workers_change_no_record_in_whatever_order_they_end(search, tmp_path, monkeypatch, changes):
     expected = search.record(**changes)
     monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "another" / "checkpoints")
-    search.executor = Backwards()
+    search.workers = Backwards()
     assert search.record(**changes) == expected
-
-
-class ByWire:
-    """An executor that sends tasks and results as text."""
-
-    def results(self, tasks):
-        return [json.loads(json.dumps(train(json.loads(json.dumps(task))))) for task in tasks]
-
-
-def test_tasks_and_results_are_plain_data(search, tmp_path, monkeypatch):
-    expected = search.record()
-    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "another" / "checkpoints")
-    search.executor = ByWire()
-    assert search.record() == expected
 
 
 @pytest.mark.parametrize("kinds", [["a"], ["a", "b"]], ids=["one", "two"])
@@ -310,11 +299,13 @@ def test_rungs_that_a_block_of_few_epochs_cuts_to_one_length_are_one_training(se
 
 
 def test_a_trial_has_the_score_of_its_last_rung_and_the_epochs_of_all(search, monkeypatch):
-    def fit(architecture, run, on_epoch):
-        search.fit(architecture, run, on_epoch)
-        return score(run.block.dropout) + run.epochs / 100, []
+    train = search.train
 
-    monkeypatch.setattr(task, "fit", fit)
+    def scored(run, *arguments):
+        _, history = train(run, *arguments)
+        return score(run.block.dropout) + run.epochs / 100, history
+
+    monkeypatch.setattr(search, "train", scored)
     monkeypatch.setattr(task, "point", lambda labels, area: {"roc_auc": area})
     by_state = {"complete": ("1", "6", 0.04), "pruned": ("0", "2", 0.02)}
     rows = search.table()
@@ -333,11 +324,13 @@ def test_the_table_has_the_round_of_each_trial(search):
 def test_only_a_trial_of_the_last_rung_wins(search, monkeypatch):
     """Here a longer training scores less."""
 
-    def fit(architecture, run, on_epoch):
-        search.fit(architecture, run, on_epoch)
-        return score(run.block.dropout) - run.epochs / 2, []
+    train = search.train
 
-    monkeypatch.setattr(task, "fit", fit)
+    def scored(run, *arguments):
+        _, history = train(run, *arguments)
+        return score(run.block.dropout) - run.epochs / 2, history
+
+    monkeypatch.setattr(search, "train", scored)
     monkeypatch.setattr(task, "point", lambda labels, area: {"roc_auc": area})
     rows = search.table()
     winner = trials.outcome({"cnn2_dropout": search.study()}, {"cnn2_dropout": search.block}, search.tune)
@@ -362,10 +355,10 @@ def test_a_search_goes_on_with_the_trainings_of_a_shorter_one(search):
 
 
 def test_a_fault_in_a_trial_is_not_also_shown_as_a_traceback(search, monkeypatch, capfd):
-    def broken(architecture, run, on_epoch):
+    def broken(*arguments):
         raise UserError("one line")
 
-    monkeypatch.setattr(task, "fit", broken)
+    monkeypatch.setattr(search, "train", broken)
     with pytest.raises(UserError, match="one line"):
         search.study()
     assert capfd.readouterr().err == ""
@@ -414,12 +407,14 @@ def test_the_columns_of_the_table_have_names_of_their_own(search):
 def diverging(search, monkeypatch) -> list[dict[str, str]]:
     """The table of a search of which trainings with more dropout diverge before their first epoch."""
 
-    def fit(architecture, run, on_epoch):
+    train = search.train
+
+    def diverged(run, *arguments):
         if run.block.dropout > 0.1:
             raise DivergedError("the loss of the head is not finite")
-        return search.fit(architecture, run, on_epoch)
+        return train(run, *arguments)
 
-    monkeypatch.setattr(task, "fit", fit)
+    monkeypatch.setattr(search, "train", diverged)
     return search.table()
 
 
@@ -437,13 +432,15 @@ def test_a_search_goes_on_after_a_training_that_diverged(diverging):
 
 
 def test_a_trial_that_diverges_in_a_later_rung_keeps_its_earlier_score_and_cannot_win(search, monkeypatch):
-    def fit(architecture, run, on_epoch):
-        trained = search.fit(architecture, run, on_epoch)
-        if run.epochs == 4:
-            raise DivergedError("the loss is not finite")
-        return trained
+    train = search.train
 
-    monkeypatch.setattr(task, "fit", fit)
+    def diverged(run, *arguments):
+        model, history = train(run, *arguments)
+        if run.epochs == 4:
+            raise DivergedError("the loss is not finite", history)
+        return model, history
+
+    monkeypatch.setattr(search, "train", diverged)
     rows = search.table(trials=4)
     assert [(row["state"], row["rung"]) for row in rows] == [("pruned", "0")] * 4
     assert sorted(row["epochs_run"] for row in rows) == ["2", "2", "6", "6"]
@@ -463,64 +460,49 @@ def test_a_trial_is_scored_by_what_its_trained_model_predicts(search):
     assert best == max(score(dropout) for dropout, _ in search.trained)
 
 
-def journal_of(path) -> optuna.Study:
-    """What optuna-dashboard sees."""
-    return optuna.load_study(study_name="cnn2_dropout", storage=JournalStorage(JournalFileBackend(str(path))))
+def shown(path) -> list[optuna.trial.FrozenTrial]:
+    """The trials that optuna-dashboard shows."""
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    return optuna.load_study(study_name="cnn2_dropout", storage=storage).trials
 
 
-def test_the_journal_shows_the_search_once_it_is_done(search, checkpoints):
-    found = search.study()
-    shown = journal_of(checkpoints / "optuna.journal")
-    for one, other in zip(found.trials, shown.trials, strict=True):
-        for name in ("number", "state", "params", "distributions", "value", "intermediate_values"):
-            assert getattr(one, name) == getattr(other, name)
+@each_search
+def test_a_search_that_is_kept_in_a_file_has_the_record_of_one_in_memory(search, tmp_path, monkeypatch, changes):
+    expected = search.record(**changes)
+    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "another" / "checkpoints")
+    search.storage = journal.begin
+    assert search.record(**changes) == expected
 
 
-def test_the_journal_shows_what_runs_and_what_was_trained(search, checkpoints, monkeypatch):
-    kill(search, monkeypatch, 6 + 3)  # the third training of the second round
-    shown = journal_of(checkpoints / "optuna.journal").trials
-    states = [trial.state for trial in shown]
+def test_the_file_shows_what_runs_and_what_was_trained(search, checkpoints, monkeypatch):
+    search.storage = journal.begin
+    kill(search, monkeypatch, 6 + 3)  # the third run of the second round
+    trials = shown(checkpoints / "optuna.journal")
+    states = [trial.state for trial in trials]
     assert sorted(states[:4]) == [TrialState.COMPLETE] * 2 + [TrialState.PRUNED] * 2
     assert states[4:] == [TrialState.RUNNING] * 4
-    assert [list(trial.intermediate_values) for trial in shown[4:]] == [[2], [2], [], []]
-    assert all(trial.params for trial in shown)
+    assert [list(trial.intermediate_values) for trial in trials[4:]] == [[2], [2], [], []]
+    assert all(trial.params for trial in trials)
 
 
-def test_the_journal_is_begun_anew_and_never_read(search, checkpoints):
+def test_each_search_begins_the_file_anew(search, checkpoints):
+    search.storage = journal.begin
     expected = search.record()
     (checkpoints / "optuna.journal").write_text("not a journal")
     (checkpoints / "optuna.journal.lock").symlink_to("left by a kill")
     assert search.record() == expected
-    assert len(journal_of(checkpoints / "optuna.journal").trials) == 8
+    assert len(shown(checkpoints / "optuna.journal")) == 8
 
 
-def no_folder(path, monkeypatch) -> None:
-    path.mkdir(parents=True)
-
-
-def no_space(path, monkeypatch) -> None:
+def test_a_full_disk_is_a_fault_of_the_file(search, checkpoints, monkeypatch):
     def full(self, logs):
-        raise OSError(28, "No space left on device", str(path))
+        raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(JournalFileBackend, "append_logs", full)
-
-
-@pytest.mark.parametrize("fault", [no_folder, no_space], ids=["a folder in its place", "a full disk"])
-def test_a_journal_that_cannot_be_written_costs_one_line_and_no_search(
-    search, checkpoints, monkeypatch, capfd, tmp_path, fault
-):
-    expected = search.record()
-    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "another" / "checkpoints")
-    path = files.CHECKPOINTS / "optuna.journal"
-    fault(path, monkeypatch)
-    capfd.readouterr()
-    assert search.record() == expected
-    printed = capfd.readouterr()
-    assert printed.err == ""
-    assert [line for line in printed.out.splitlines() if line.startswith("note: ")] == [
-        line for line in printed.out.splitlines() if str(path) in line
-    ]
-    assert printed.out.count(f"note: {path} shows the search no further: ") == 1
+    search.storage = journal.begin
+    with pytest.raises(OSError, match="No space left") as error:
+        search.study()
+    assert error.value.filename == str(checkpoints / "optuna.journal")
 
 
 def test_the_code_of_a_model_belongs_to_the_key_of_its_trials(search, monkeypatch):
@@ -531,7 +513,7 @@ def test_the_code_of_a_model_belongs_to_the_key_of_its_trials(search, monkeypatc
         raise Killed
 
     monkeypatch.setattr(scripts, "architecture", order.append)
-    monkeypatch.setattr(task, "checkpoint_of", started)
+    monkeypatch.setattr(Checkpoint, "__init__", started)
     with pytest.raises(Killed):
         search.study()
     assert order[-2:] == ["cnn2_dropout", "start"]
@@ -543,9 +525,8 @@ def test_a_real_training_is_scored_on_validation(params, prepared, prepared_file
     block = override(params.models["cnn2"], {"epochs": 1, "batch_size": 8}, "test")
     spaces = Spaces(cnn={"dropout": [0.1]}, resnet={})
     tuned = params.tune.model_copy(update={"trials": 1, "space": spaces, "epochs": 1, "rungs": 1})
-    trial = rounds.search("cnn2", block, tuned, 1, Journal()).trials[0]
-    run = fit.start("another", override(block, trial.params, "test"), 1, prepared)
-    model, _ = fit.fit(TINY, run)
+    trial = rounds.search("cnn2", block, tuned, 1).trials[0]
+    model, _ = train(TINY, as_run(override(block, trial.params, "test"), 1, "another"), prepared)
     labels, probabilities = prepared.validation.labels, predict(model, prepared.validation.images)
     assert trial.value == pytest.approx(roc_auc_score(labels, probabilities[:, 1]))
 
@@ -560,4 +541,4 @@ def test_the_fault_of_a_network_names_the_trial_and_the_model(
     monkeypatch.setattr(arrays, "read_prepared", lambda: prepared)
     tuned = params.tune.model_copy(update={"trials": 1})
     with pytest.raises(UserError, match=r"^params\.yaml: trial 0 of tune: models\.cnn2\.weights is none\.h5"):
-        rounds.search("cnn2", params.models["cnn2"], tuned, 1, Journal())
+        rounds.search("cnn2", params.models["cnn2"], tuned, 1)

@@ -18,7 +18,7 @@ from study.scoring import calibration
 from study.scoring.predict import predict
 from study.scoring.scores import point
 from study.training import stage
-from study.training.fit import seed_of
+from study.training.run import seed_of
 
 REPEATS = 3
 
@@ -38,7 +38,7 @@ def written(cnn_block, prepared, tmp_path_factory) -> SimpleNamespace:
             class_names=np.array(prepared.class_names),
         )
         block = override(cnn_block, {"repeats": REPEATS, "epochs": 2}, "test")
-        trained = stage.fit_block("cnn2", TINY, block, seed=1)
+        trained = stage.train_block("cnn2", TINY, block, seed=1)
         stage.write("cnn2", trained)
     return SimpleNamespace(folder=folder, validation=prepared.validation, model=trained.model)
 

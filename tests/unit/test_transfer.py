@@ -5,15 +5,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from networks import SMALL_RESNET, Killed, as_run, backbone_of, saved, small_backbone
+from networks import SMALL_RESNET, Killed, as_run, backbone_of, saved, small_backbone, train
 
 from study.base import files
 from study.base.runtime import UserError
 from study.model_files import keras_file
 from study.models.resnet.schema import Resnet
 from study.params.schema import override
-from study.training import fit, transfer
-from study.training.checkpoint import Checkpoint
+from study.training import transfer
+from study.training.checkpoint import Checkpoint, Unkept
+from study.training.run import Run, checkpoint_of
 
 pytestmark = pytest.mark.usefixtures("checkpoints")
 
@@ -34,16 +35,16 @@ def block(resnet_block, weights) -> Resnet:
     return override(resnet_block, changes, "test")
 
 
-def with_head(run) -> keras.Model:
+def with_head(run: Run, prepared) -> keras.Model:
     """The network with its head trained."""
     keras.utils.set_random_seed(0)
-    model = SMALL_RESNET.build(run.block, run.prepared.image_shape, len(run.prepared.class_names))
-    transfer.fit_head(model, run)
+    model = SMALL_RESNET.build(run.block, prepared.image_shape, len(prepared.class_names))
+    transfer.train_head(model, run, prepared, checkpoint_of(run))
     return model
 
 
 def test_the_head_learns(block, prepared):
-    model = with_head(as_run(override(block, {"head": {"epochs": 40, "learning_rate": 0.01}}, "test"), prepared))
+    model = with_head(as_run(override(block, {"head": {"epochs": 40, "learning_rate": 0.01}}, "test")), prepared)
     found = model.predict(prepared.validation.images, verbose=0).argmax(axis=1)
     assert (found == prepared.validation.labels).mean() == 1.0
 
@@ -53,7 +54,7 @@ def whole(block, prepared, checkpoints_of_module) -> keras.Model:
     """A network whose head was trained at one go, with 16 images per file of features."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(transfer, "FEATURE_FILE", 16)
-        return with_head(as_run(block, prepared, name="whole"))
+        return with_head(as_run(block, name="whole"), prepared)
 
 
 def test_the_backbone_keeps_the_given_weights_while_the_head_learns(whole, weights):
@@ -66,18 +67,30 @@ def test_a_rate_that_breaks_the_head_is_named(block, prepared, monkeypatch):
     features = transfer.features
     monkeypatch.setattr(transfer, "features", lambda *arguments: features(*arguments) * np.nan)
     with pytest.raises(UserError, match=r"^params\.yaml: models\.test\.head\.learning_rate is 0\.01, "):
-        with_head(as_run(block, prepared))
+        with_head(as_run(block), prepared)
 
 
-@pytest.mark.parametrize("flip", [True, False])
-def test_features_are_those_of_each_image_and_with_flips_of_its_mirror_image(block, prepared, flip):
-    block = override(block, {"augmentation": {"flip": flip, "shift_pixels": 2}}, "test")
+def test_features_are_those_of_each_image_of_each_view(block, prepared):
     extractor = SMALL_RESNET.build(block, (32, 32, 3), 2).get_layer("features")
     images = prepared.train.images
-    views = np.concatenate([images, images[:, :, ::-1]]) if flip else images
-    expected = extractor.predict(views, verbose=0)
-    found = transfer.features(extractor, as_run(block, prepared))
-    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-2)
+    views = [images, images[:, :, ::-1]]
+    expected = extractor.predict(np.concatenate(views), verbose=0)
+    np.testing.assert_allclose(transfer.features(extractor, views, Unkept()), expected, rtol=2e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize(("flip", "views"), [(True, 2), (False, 1)])
+def test_the_head_learns_from_mirror_images_if_the_block_flips(block, prepared, monkeypatch, flip, views):
+    seen = []
+
+    def features(extractor, views, checkpoint):
+        seen.append(len(views))
+        raise Killed
+
+    monkeypatch.setattr(transfer, "features", features)
+    flipping = override(block, {"augmentation": {"flip": flip, "shift_pixels": 2}}, "test")
+    with pytest.raises(Killed):
+        with_head(as_run(flipping), prepared)
+    assert seen == [views]
 
 
 @pytest.fixture(scope="module")
@@ -106,9 +119,9 @@ def killed(block, prepared, checkpoints_of_module) -> tuple[keras.Model, int]:
         patch.setattr(Checkpoint, "write", written)
         for _ in range(2):
             with pytest.raises(Killed):
-                with_head(as_run(block, prepared, name="killed"))
+                with_head(as_run(block, name="killed"), prepared)
         assert kills == ["features", "epoch", "epoch"]
-        return with_head(as_run(block, prepared, name="killed")), sum(computed)
+        return with_head(as_run(block, name="killed"), prepared), sum(computed)
 
 
 def test_a_killed_head_ends_with_the_same_bits(killed, whole):
@@ -123,14 +136,14 @@ def test_a_killed_head_computes_no_feature_twice(killed, prepared):
 def test_a_finished_head_needs_no_features(whole, block, prepared, monkeypatch, checkpoints_of_module):
     monkeypatch.setattr(files, "CHECKPOINTS", checkpoints_of_module)
     monkeypatch.setattr(transfer, "features", None)
-    again = with_head(as_run(block, prepared, name="whole"))
+    again = with_head(as_run(block, name="whole"), prepared)
     for one, other in zip(again.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture(scope="module")
 def fine_tuned(block, prepared, checkpoints_of_module) -> keras.Model:
-    return fit.fit(SMALL_RESNET, as_run(block, prepared, name="fine-tuned"))[0]
+    return train(SMALL_RESNET, as_run(block, name="fine-tuned"), prepared)[0]
 
 
 STARTS = {"moving_mean": 0.0, "gamma": 1.0}

@@ -20,9 +20,9 @@ class BestSoFar(TypedDict):
 class Winner(TypedDict):
     """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`.
 
-    `epochs` are those of all trainings of the search. They ran under so many `kinds_of_arithmetic`: of more than one,
-    such as two kinds of processors, equal trainings have scores that differ a little. `control` is the block of `model`
-    as it was, but for as many epochs as the winner's: what it scores shows what more epochs gain by themselves.
+    `epochs` counts the epochs of all runs of the search, `kinds_of_arithmetic` the kinds that they ran under: with
+    more than one, such as two kinds of processors, equal runs have scores that differ a little. `control` is the block
+    of `model` as it was, but for as many epochs as the winner's: its score shows what more epochs gain by themselves.
     """
 
     model: str

@@ -2,13 +2,13 @@
 
 import itertools
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
 import pytest
 import tensorflow
-from networks import CALLS, PLATEAU, SMALL_RESNET, TINY, as_run, saved, tiny
+from networks import CALLS, PLATEAU, SMALL_RESNET, TINY, as_run, saved, tiny, train
 
 from study.base.runtime import UserError
 from study.model_files import keras_file
@@ -17,7 +17,9 @@ from study.models.cnn.schema import Cnn
 from study.models.common.architecture import Architecture
 from study.params.schema import override
 from study.scoring.predict import predict
-from study.training import batchnorm, fit, optimizer
+from study.training import batchnorm, network, optimizer
+from study.training.network import Network
+from study.training.run import Run, checkpoint_of, repeats
 
 pytestmark = pytest.mark.usefixtures("checkpoints")
 
@@ -36,16 +38,13 @@ class Training:
 def trained(cnn_block, prepared, checkpoints_of_module) -> Training:
     rows, epochs = [], []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
-    model, history = fit.fit(TINY, as_run(cnn_block, prepared), rows.append, [callback])
+    model, history = train(TINY, as_run(cnn_block), prepared, rows.append, [callback])
     return Training(model.get_weights(), history, rows, epochs)
 
 
-def weights_of(run) -> list[np.ndarray]:
-    return fit.fit(TINY, run)[0].get_weights()
-
-
 def test_the_same_run_gives_the_same_bits(trained, cnn_block, prepared):
-    pairs = zip(weights_of(as_run(cnn_block, prepared)), trained.weights, strict=True)
+    model, _ = train(TINY, as_run(cnn_block), prepared)
+    pairs = zip(model.get_weights(), trained.weights, strict=True)
     assert all(np.array_equal(one, same) for one, same in pairs)
 
 
@@ -57,15 +56,31 @@ REPEATED = {
 }
 
 
-@pytest.mark.parametrize("changes", REPEATED.values(), ids=REPEATED)
-def test_a_repeat_has_the_weights_of_its_training_alone(cnn_block, prepared, changes):
-    block = override(cnn_block, changes, "test")
-    runs = [as_run(block, prepared, seed, f"repeat-{seed}") for seed in (1, 2, 3)]
-    together = [(model.get_weights(), history) for model, history in fit.fit_repeats(cnn(4), runs)]
-    for seed, (weights, history) in list(zip((1, 2, 3), together, strict=True))[1:]:  # the first is what `fit` returns
-        model, alone = fit.fit(cnn(4), as_run(block, prepared, seed, f"alone-{seed}"))
+def trained_by_one(architecture: Architecture, prepared, *runs: Run) -> list[tuple[list[np.ndarray], list[dict]]]:
+    """Weights and history of each run, all trained by one Network."""
+    network = Network(architecture, prepared)
+    trained = (network.train(run, checkpoint_of(run)) for run in runs)
+    return [(model.get_weights(), history) for model, history in trained]
+
+
+def assert_trained_as_if_alone(architecture: Architecture, prepared, *runs: Run) -> None:
+    for run, (weights, history) in zip(runs, trained_by_one(architecture, prepared, *runs), strict=True):
+        model, alone = train(architecture, replace(run, name=f"alone-{run.name}"), prepared)
         assert history == alone
         assert all(np.array_equal(one, same) for one, same in zip(weights, model.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("changes", REPEATED.values(), ids=REPEATED)
+def test_a_repeat_has_the_weights_of_its_run_alone(cnn_block, prepared, changes):
+    block = override(cnn_block, changes, "test")
+    assert_trained_as_if_alone(cnn(4), prepared, *(as_run(block, seed, f"repeat-{seed}") for seed in (1, 2)))
+
+
+def test_a_run_of_another_block_or_length_has_the_weights_of_its_run_alone(cnn_block, prepared):
+    first = as_run(cnn_block, name="first")
+    other = as_run(override(cnn_block, {"learning_rate": 0.02, "mirror_average": True}, "test"), name="other")
+    longer = replace(other, name="longer", epochs=4)
+    assert_trained_as_if_alone(TINY, prepared, first, other, longer)
 
 
 class Counted(keras.layers.Layer):
@@ -78,22 +93,22 @@ class Counted(keras.layers.Layer):
         return inputs
 
 
-def calls(runs: list) -> int:
+def calls(prepared, *runs: Run) -> int:
     Counted.calls = 0
     counted = Architecture(Cnn, lambda *arguments: keras.Sequential([tiny(*arguments), Counted()]))
-    list(fit.fit_repeats(counted, runs))
+    trained_by_one(counted, prepared, *runs)
     return Counted.calls
 
 
 def test_a_repeat_traces_nothing_anew(cnn_block, prepared):
     """It only builds a network once, whose variables it takes over."""
-    runs = [as_run(cnn_block, prepared, seed, f"counted-{seed}") for seed in (1, 2, 3)]
-    alone = as_run(cnn_block, prepared, 1, "counted-alone")
-    assert calls(runs) == calls([alone]) + 2
+    runs = [as_run(cnn_block, seed, f"counted-{seed}") for seed in (1, 2, 3)]
+    assert calls(prepared, *runs) == calls(prepared, as_run(cnn_block, 1, "counted-alone")) + 2
 
 
 def test_another_seed_gives_other_weights(trained, cnn_block, prepared):
-    pairs = zip(weights_of(as_run(cnn_block, prepared, seed=2)), trained.weights, strict=True)
+    model, _ = train(TINY, as_run(cnn_block, seed=2), prepared)
+    pairs = zip(model.get_weights(), trained.weights, strict=True)
     assert not all(np.array_equal(one, other) for one, other in pairs)
 
 
@@ -129,13 +144,13 @@ def test_a_rate_that_breaks_training_is_named(cnn_block, prepared):
         return model
 
     with pytest.raises(UserError, match=r"^params\.yaml: models\.test\.learning_rate is 0\.01, and "):
-        fit.fit(Architecture(Cnn, broken), as_run(cnn_block, prepared))
+        train(Architecture(Cnn, broken), as_run(cnn_block), prepared)
 
 
 def test_the_fault_of_a_network_names_the_block_and_the_param(resnet_block, prepared):
     block = override(resnet_block, {"weights": "none.h5"}, "test")
     with pytest.raises(UserError, match=r"^params\.yaml: models\.test\.weights is none\.h5, no file"):
-        fit.fit(SMALL_RESNET, as_run(block, prepared))
+        train(SMALL_RESNET, as_run(block), prepared)
 
 
 LACKS = {
@@ -160,37 +175,25 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize(("lack", "allocation"), LACKS.values(), ids=LACKS)
-@pytest.mark.parametrize("family", SIZES)
-def test_a_lack_of_memory_names_the_block_and_what_takes_memory(
-    cnn_block, resnet_block, prepared, family, lack, allocation
-):
+@pytest.mark.parametrize(
+    ("family", "lack"), [("cnn", "NumPy's"), ("cnn", "TensorFlow's"), ("cnn", "Python's"), ("resnet", "NumPy's")]
+)
+def test_a_lack_of_memory_names_the_block_and_what_takes_memory(cnn_block, resnet_block, prepared, family, lack):
+    error, allocation = LACKS[lack]
+
     def large(*arguments):
-        raise lack
+        raise error
 
     block = {"cnn": cnn_block, "resnet": resnet_block}[family]
-    with pytest.raises(UserError) as error:
-        fit.fit(Architecture(type(block), large), as_run(block, prepared))
+    with pytest.raises(UserError) as shown:
+        train(Architecture(type(block), large), as_run(block), prepared)
     expected = f"params.yaml: models.test: out of memory{allocation}; less is needed by a smaller {SIZES[family]}"
-    assert str(error.value) == expected
-
-
-NAMES = {
-    "a training": (None, "params.yaml: models.cnn2"),
-    "another": ("metrics/tune.json: block", "metrics/tune.json: block"),
-}
-
-
-@pytest.mark.parametrize(("given", "name"), NAMES.values(), ids=NAMES)
-def test_messages_call_the_block_of_a_training_as_params_yaml_does_unless_it_comes_from_elsewhere(
-    cnn_block, prepared, prepared_file, given, name
-):
-    assert fit.start("cnn2", cnn_block, 1, prepared, block_name=given).name == name
+    assert str(shown.value) == expected
 
 
 def test_early_stopping_keeps_the_best_epoch(cnn_block, prepared):
     block = override(cnn_block, {"epochs": 30, "early_stopping_patience": 2}, "test")
-    model, history = fit.fit(TINY, as_run(block, prepared))
+    model, history = train(TINY, as_run(block), prepared)
     best = max(row["val_accuracy"] for row in history)
     assert len(history) < 30
     right = predict(model, prepared.validation.images).argmax(axis=1) == prepared.validation.labels
@@ -199,7 +202,7 @@ def test_early_stopping_keeps_the_best_epoch(cnn_block, prepared):
 
 def test_a_plateau_halves_the_rate(cnn_block, prepared):
     block = override(cnn_block, {"epochs": 8, "schedule": PLATEAU, "learning_rate": 0.016}, "test")
-    _, history = fit.fit(TINY, as_run(block, prepared))
+    _, history = train(TINY, as_run(block), prepared)
     rates = [row["learning_rate"] for row in history]
     assert rates[0] == pytest.approx(0.016)
     assert rates[-1] < 0.016
@@ -209,7 +212,7 @@ def test_a_plateau_halves_the_rate(cnn_block, prepared):
 
 def test_a_batch_larger_than_the_training_split_holds_all_of_it(cnn_block, prepared):
     block = override(cnn_block, {"epochs": 1, "batch_size": 1000}, "test")
-    assert len(fit.fit(TINY, as_run(block, prepared))[1]) == 1
+    assert len(train(TINY, as_run(block), prepared)[1]) == 1
 
 
 def test_what_on_epoch_raises_ends_the_training(cnn_block, prepared):
@@ -220,7 +223,7 @@ def test_what_on_epoch_raises_ends_the_training(cnn_block, prepared):
         raise LookupError
 
     with pytest.raises(LookupError):
-        fit.fit(TINY, as_run(cnn_block, prepared), stop)
+        train(TINY, as_run(cnn_block), prepared, stop)
     assert len(seen) == 1
 
 
@@ -237,9 +240,9 @@ def both_views(model: keras.Model, images: np.ndarray) -> np.ndarray:
 @each_precision
 def test_a_training_with_mirror_average_gives_the_mean_of_both_views_of_one_without(cnn_block, prepared, precision):
     single = override(cnn_block, {"precision": precision, "epochs": 1}, "test")
-    plain, _ = fit.fit(TINY, as_run(single, prepared))
+    plain, _ = train(TINY, as_run(single), prepared)
     expected = both_views(plain, prepared.validation.images)
-    averaged, _ = fit.fit(TINY, as_run(override(single, {"mirror_average": True}, "test"), prepared))
+    averaged, _ = train(TINY, as_run(override(single, {"mirror_average": True}, "test")), prepared)
     np.testing.assert_allclose(predict(averaged, prepared.validation.images), expected, atol=1e-6)
 
 
@@ -247,14 +250,14 @@ def test_a_training_with_mirror_average_gives_the_mean_of_both_views_of_one_with
 def test_a_mirror_averaged_model_that_was_read_gives_the_mean_of_both_views(cnn_block, prepared, tmp_path, precision):
     keras.config.set_dtype_policy(precision)
     model = tiny(cnn_block, (32, 32, 3), 2)
-    keras_file.write(tmp_path / "model.keras", fit.mirror_averaged(model))
+    keras_file.write(tmp_path / "model.keras", network.mirror_averaged(model))
     found = predict(keras_file.read(tmp_path / "model.keras"), prepared.validation.images)
     np.testing.assert_allclose(found, both_views(model, prepared.validation.images), atol=1e-6)
 
 
 def test_a_mirror_averaged_model_has_no_further_weights(cnn_block):
     model = tiny(cnn_block, (32, 32, 3), 2)
-    assert fit.mirror_averaged(model).count_params() == model.count_params()
+    assert network.mirror_averaged(model).count_params() == model.count_params()
 
 
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
@@ -265,40 +268,33 @@ def test_a_mirror_averaged_network_treats_both_views_as_predictions(family, call
     model = architecture.build(block, (32, 32, 3), 2)
     model(prepared.train.images, training=True)  # statistics that are not those of the next batch
     expected = both_views(model, prepared.validation.images)
-    averaged = fit.mirror_averaged(model)
+    averaged = network.mirror_averaged(model)
     np.testing.assert_allclose(call(averaged, prepared.validation.images), expected, atol=1e-5)
 
 
-@pytest.fixture(scope="module")
-def averaged(cnn_block, prepared, checkpoints_of_module) -> tuple[keras.Model, list[list[bool]]]:
-    """A mirror-averaged model that was trained, and whether what trained, model and optimizer, was alive after each
-    epoch and at the end."""
-    parts, compiled = [], optimizer.compiled
-    alive: list[list[bool]] = []
+def test_what_trained_is_gone_before_the_network_of_another_block_is_built(cnn_block, prepared, monkeypatch):
+    """Else two large networks, their optimizers' states and their graphs would take memory at once."""
+    compiled, parts, alive = optimizer.compiled, [], []
+
+    def build(*arguments) -> keras.Model:
+        alive.append([part() is not None for part in parts])
+        return tiny(*arguments)
 
     def remembered(*arguments) -> keras.Model:
         model = compiled(*arguments)
         parts.extend([weakref.ref(model), weakref.ref(model.optimizer)])
         return model
 
-    def look(row=None) -> None:
-        alive.append([part() is not None for part in parts])
-
-    block = override(cnn_block, {"mirror_average": True}, "test")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(optimizer, "compiled", remembered)
-        model, _ = fit.fit(TINY, as_run(block, prepared, name="averaged"), look)
-    look()
-    return model, alive
+    monkeypatch.setattr(optimizer, "compiled", remembered)
+    other = override(cnn_block, {"learning_rate": 0.02}, "test")
+    trained_by_one(Architecture(Cnn, build), prepared, as_run(cnn_block, name="first"), as_run(other, name="other"))
+    assert alive == [[], [False, False]]
 
 
-def test_what_trained_is_gone_before_the_averaged_model_predicts(averaged):
-    """A large network's optimizer state and graphs would add to the memory that the prediction takes."""
-    assert averaged[1] == [[True, True]] * 3 + [[False, False]]
-
-
-def test_a_mirror_averaged_model_is_saved_without_the_optimizer(averaged, tmp_path):
-    keras_file.write(tmp_path / "model.keras", averaged[0])
+def test_a_mirror_averaged_model_is_saved_without_the_optimizer(cnn_block, prepared, tmp_path):
+    block = override(cnn_block, {"mirror_average": True, "epochs": 1}, "test")
+    model, _ = train(TINY, as_run(block, name="averaged"), prepared)
+    keras_file.write(tmp_path / "model.keras", model)
     assert "Adam" not in saved(tmp_path / "model.keras")[0]
 
 
@@ -313,7 +309,7 @@ def batch_norms(cnn_block, prepared, checkpoints_of_module) -> tuple[list, list]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(batchnorm.FusedBatchNormalization, "call", remembered)
-        model, _ = fit.fit(cnn(4), as_run(override(cnn_block, {"epochs": 1}, "test"), prepared))
+        model, _ = train(cnn(4), as_run(override(cnn_block, {"epochs": 1}, "test")), prepared)
     kinds = (batchnorm.FusedBatchNormalization, keras.layers.BatchNormalization)
     return used, [layer for layer in model.layers if isinstance(layer, kinds)]
 
@@ -330,25 +326,19 @@ CHANGES = {"data": True, "weights": True, "epochs": True, "nothing": False}
 
 
 @pytest.mark.parametrize("changed", CHANGES)
-def test_the_key_of_a_training_depends_on_its_files_and_epochs(params, prepared, prepared_file, tmp_path, changed):
+def test_the_key_of_a_run_depends_on_its_files_and_epochs(params, prepared_file, tmp_path, changed):
     weights = tmp_path / "own.weights.h5"
     weights.write_bytes(b"weights")
     block = override(params.models["resnet50"], {"weights": str(weights)}, "test")
-    before = fit.start("test", block, 1, prepared, 3).checkpoint.key
+
+    def key(epochs: int) -> str:
+        first = repeats("test", "resnet50", override(block, {"epochs": epochs}, "test"), 1, "test")[0]
+        return checkpoint_of(first).key
+
+    before = key(3)
     match changed:
         case "data":
             prepared_file.write_bytes(b"other")
         case "weights":
             weights.write_bytes(b"other")
-    after = fit.start("test", block, 1, prepared, 4 if changed == "epochs" else 3).checkpoint.key
-    assert (after != before) == CHANGES[changed]
-
-
-EPOCHS = {"the block's own": (None, 3), "others": (7, 7)}
-
-
-@pytest.mark.parametrize(("epochs", "expected"), EPOCHS.values(), ids=EPOCHS)
-def test_a_training_runs_for_the_blocks_epochs_or_those_it_is_given(
-    cnn_block, prepared, prepared_file, epochs, expected
-):
-    assert fit.start("test", cnn_block, 1, prepared, epochs).epochs == expected
+    assert (key(4 if changed == "epochs" else 3) != before) == CHANGES[changed]

@@ -1,0 +1,36 @@
+"""The file in which Optuna keeps the studies of a search: `optuna-dashboard checkpoints/optuna.journal` shows them.
+
+Each search begins it anew. git and DVC ignore it, and `report` deletes it with the checkpoints.
+"""
+
+from typing import Any
+
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from study.base import files
+
+NAME = "optuna.journal"
+
+
+class Backend(JournalFileBackend):
+    """Optuna's own, whose faults name the file: what the system says of a full disk does not."""
+
+    def __init__(self, path: str):
+        super().__init__(path)
+        self.path = path
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        try:
+            super().append_logs(logs)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, self.path) from error
+
+
+def begin() -> JournalStorage:
+    """An empty storage."""
+    path = files.CHECKPOINTS / NAME
+    path.parent.resolve().mkdir(parents=True, exist_ok=True)
+    for each in (path, path.with_name(f"{NAME}.lock")):  # a killed search may have left Optuna's lock
+        each.unlink(missing_ok=True)
+    return JournalStorage(Backend(str(path)))
