@@ -12,7 +12,7 @@ from study.models.common.architecture import Architecture, BlockError
 from study.models.common.schema import Block
 from study.scoring import gpus, scores
 from study.scoring.predict import predict
-from study.training import batches, batchnorm, optimizer, transfer
+from study.training import batches, batchnorm, gradients, optimizer, transfer
 from study.training.checkpoint import Checkpoint, Phase, Row, Unkept, ignore
 from study.training.run import DivergedError, Run
 
@@ -59,7 +59,9 @@ class Network:
                 run.seed,
                 phase.next_epoch(run.epochs),
             )
-            self._compiled.fit(batches.stream(images), steps_per_epoch=self._steps(block), **phase.options(run.epochs))
+            steps = self._steps(block)
+            with gradients.forgotten():
+                self._compiled.fit(batches.stream(images), steps_per_epoch=steps, **phase.options(run.epochs))
         if not np.isfinite(phase.history[-1]["loss"]):
             raise DivergedError(
                 f"{run.block_name}.learning_rate is {block.learning_rate}, and the loss of the training is not finite; "

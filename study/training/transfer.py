@@ -11,7 +11,7 @@ import numpy as np
 
 from study.data.arrays import Prepared
 from study.scoring.predict import predict
-from study.training import batches, optimizer
+from study.training import batches, gradients, optimizer
 from study.training.checkpoint import Checkpoint, Phase, Unkept
 from study.training.run import DivergedError, Run
 
@@ -40,11 +40,9 @@ def train_head(model: keras.Model, run: Run, prepared: Prepared, checkpoint: Che
         one_hot = np.eye(len(prepared.class_names), dtype=np.float32)
         orders = batches.shuffled(len(inputs), batch_size, run.seed, phase.next_epoch(block.head.epochs))
         head_batches = ((inputs[rows], one_hot[labels[rows % len(labels)]]) for rows, _ in orders)
-        trained.fit(
-            batches.stream(head_batches),
-            steps_per_epoch=len(inputs) // batch_size,
-            **phase.options(block.head.epochs),
-        )
+        steps = len(inputs) // batch_size
+        with gradients.forgotten():
+            trained.fit(batches.stream(head_batches), steps_per_epoch=steps, **phase.options(block.head.epochs))
     if not np.isfinite(phase.history[-1]["loss"]):
         raise DivergedError(
             f"{run.block_name}.head.learning_rate is {block.head.learning_rate}, and the loss of the head is not "

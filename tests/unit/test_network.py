@@ -1,5 +1,6 @@
 """Training is right, the same every time, and looks at validation alone."""
 
+import gc
 import itertools
 import weakref
 from dataclasses import dataclass, replace
@@ -289,6 +290,20 @@ def test_what_trained_is_gone_before_the_network_of_another_block_is_built(cnn_b
     other = override(cnn_block, {"learning_rate": 0.02}, "test")
     trained_by_one(Architecture(Cnn, build), prepared, as_run(cnn_block, name="first"), as_run(other, name="other"))
     assert alive == [[], [False, False]]
+
+
+def test_the_graph_of_the_training_step_is_gone_after_the_run(cnn_block, prepared, monkeypatch):
+    """It holds the network's weights and the optimizer's state, which a search would gather trial by trial."""
+    graphs, apply = [], keras.optimizers.Optimizer.apply
+
+    def remembered(self, gradients, variables):
+        graphs.append(weakref.ref(gradients[0].graph))
+        return apply(self, gradients, variables)
+
+    monkeypatch.setattr(keras.optimizers.Optimizer, "apply", remembered)
+    train(TINY, as_run(override(cnn_block, {"epochs": 1}, "test"), name="gone"), prepared)
+    gc.collect()
+    assert [graph() for graph in graphs] == [None]
 
 
 def test_a_mirror_averaged_model_is_saved_without_the_optimizer(cnn_block, prepared, tmp_path):
