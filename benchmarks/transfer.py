@@ -1,134 +1,64 @@
-"""transfer: does `weights: PATH` pay, and the features kept of the frozen backbone?
+"""transfer: how much a ResNet50 gains from pretrained weights.
 
-Trains a ResNet50 on part of the images, saves its backbone in the layout that `weights` takes, and trains the same
-model on 2,000 other images twice, from these weights and from none. Prints Markdown. See benchmarks/README.md.
+Trains it from scratch on some images and saves its backbone in the layout that the param `weights` takes. Then trains
+it on 2,000 other images twice: from these weights, and from none. One seed, without the mirror average.
 """
 
-import argparse
-import contextlib
-import sys
-import time
+from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 
-import keras
-
-from benchmarks import workspace
-from study.base import files, runtime
+from benchmarks import results, workspace
+from study.base import runtime
 from study.base.runtime import UserError
-from study.data.arrays import read_prepared
 from study.model_files import keras_file
-from study.models.common import scripts
-from study.params.load import load
-from study.scoring.scores import Scores
-from study.training import batches, optimizer, transfer
-from study.training.fit import start
 
 MODEL = "resnet50"
 OTHERS = 2000
-FINE_TUNING_RATE = 0.0001
+FINE_TUNING_RATE = 0.0001  # a rate that suits random weights destroys pretrained ones
+WEIGHTS = "backbone.weights.h5"
 
 
 def main() -> None:
-    options = parse()
-    arrays = workspace.images(options.data)
-    count = len(arrays["x_train"])
-    if count <= OTHERS:
-        raise UserError(f"{options.data} has {count} training images; allowed: more than {OTHERS}")
-    if not 0 < options.images <= count - OTHERS:
-        raise UserError(f"--images is {options.images}; allowed: 1 to {count - OTHERS}, {OTHERS} less than there are")
-    runtime.use_threads(load("threads").threads)
-    with workspace.workspace() as folder:
-        weights = pretrain(folder, arrays, options)
-        others = workspace.write_share(
-            folder / "others.npz", arrays, slice(options.images, options.images + OTHERS), slice(None)
+    parser = results.parser("transfer", __doc__, data=True)
+    results.add_number(parser, "--images", 20_000, "training images to make the weights of")
+    results.add_number(parser, "--pretraining-epochs", 6, "epochs on those")
+    results.add_number(parser, "--epochs", 3, "epochs on the other images")
+    results.add_number(parser, "--image-size", 32, "pixels of a side")
+    options = parser.parse_args()
+    if options.data is None:
+        raise UserError("--data is missing; the images drawn by code are too few to make weights of")
+    with results.page(options) as page, workspace.workspace() as folder:
+        page.table(
+            [f"{MODEL} on {OTHERS:,} images", "test ROC-AUC", "95 % interval", "accuracy"], rows(folder, options)
         )
 
-        def start_from(weights: Path | None):
-            def change(content: dict) -> None:
-                workspace.use_npz(content, others)
-                block = {"weights": weights and str(weights), "epochs": options.epochs, "batch_size": 32}
-                if weights:  # a rate that suits random weights destroys these
-                    block["learning_rate"] = FINE_TUNING_RATE
-                content["models"][MODEL].update(block, image_size=options.image_size)
 
-            workspace.change_params(folder, change)
+def rows(folder: Path, options: Namespace) -> Iterator[list[str]]:
+    block = {"repeats": 1, "weights": None, "mirror_average": False, "image_size": options.image_size}
+    workspace.change_block(folder, MODEL, **block, epochs=options.pretraining_epochs, batch_size=64)
+    workspace.use_images(folder, options.data, slice(options.images))
+    workspace.train(folder, MODEL)
+    workspace.apart(save_backbone, folder)
 
-        start_from(None)
-        for module in ("stages.download", "stages.prepare"):
-            workspace.run(folder, module)
-        none = scores(folder)
-        start_from(weights)
-        transferred = scores(folder)
-        with contextlib.chdir(folder), contextlib.redirect_stdout(sys.stderr):
-            kept, repeated = frozen_phase()
-    print(f"""| {MODEL} on {OTHERS:,} images | test ROC-AUC | 95 % interval | accuracy |
-|---|---|---|---|
-{row(f"from weights made of {options.images:,} others: head, then {options.epochs} epochs", transferred)}
-{row(f"from none: {options.epochs} epochs", none)}
-
-Frozen phase: features kept {kept:.1f} s, backbone run every epoch {repeated:.1f} s, ratio {repeated / kept:.1f}.""")
+    workspace.change_block(folder, MODEL, epochs=options.epochs, batch_size=32)
+    workspace.use_images(folder, options.data, slice(options.images, options.images + OTHERS))
+    yield [f"{options.epochs} epochs from random weights", *scores(folder)]
+    workspace.change_block(folder, MODEL, weights=str(folder / WEIGHTS), learning_rate=FINE_TUNING_RATE)
+    yield [f"the head, then {options.epochs} epochs from weights of {options.images:,} images", *scores(folder)]
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.transfer", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, metavar="PATH.npz", help="images")
-    parser.add_argument("--images", type=int, default=20_000, metavar="N", help="to make the weights of (%(default)s)")
-    parser.add_argument("--pretraining-epochs", type=int, default=6, metavar="N", help="on those (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=3, metavar="N", help="on the other images (%(default)s)")
-    parser.add_argument("--image-size", type=int, default=32, metavar="PX", help="(%(default)s)")
-    return parser.parse_args()
-
-
-def pretrain(folder: Path, arrays: dict, options: argparse.Namespace) -> Path:
-    """Train the whole network on the first images by the stage's own code; return its backbone's weights."""
-    path = workspace.write_share(folder / "first.npz", arrays, slice(options.images), slice(None))
-
-    def change(content: dict) -> None:
-        workspace.use_npz(content, path)
-        block = {"weights": None, "epochs": options.pretraining_epochs, "batch_size": 64, "mirror_average": False}
-        content["models"][MODEL].update(block, image_size=options.image_size)
-
-    workspace.change_params(folder, change)
-    for module in ("stages.download", "stages.prepare", f"stages.train.{MODEL}"):
-        workspace.run(folder, module)
-    weights = folder / "backbone.weights.h5"
+def save_backbone(folder: Path) -> None:
     model = keras_file.read(folder / f"models/{MODEL}.keras")
-    model.get_layer("features").get_layer("backbone").save_weights(weights)
-    return weights
+    model.get_layer("features").get_layer("backbone").save_weights(folder / WEIGHTS)
 
 
-def scores(folder: Path) -> Scores:
-    """Train and evaluate by the stages; the scores on the test split."""
-    workspace.run(folder, f"stages.train.{MODEL}")
-    workspace.run(folder, "stages.evaluate", MODEL)
-    return files.read_json(folder / f"metrics/test/{MODEL}.json", Scores)
-
-
-def frozen_phase() -> tuple[float, float]:
-    """Seconds of the head's epochs on the kept features, and of as many with the backbone run each time."""
-    params = load("seed", f"models.{MODEL}")
-    block = params.models[MODEL]
-    run = start("frozen", block, params.seed, read_prepared())
-    train, classes = run.prepared.train, len(run.prepared.class_names)
-    keras.utils.set_random_seed(run.seed)
-    model = scripts.architecture(MODEL).build(block, run.prepared.image_shape, classes)
-
-    started = time.perf_counter()
-    transfer.fit_head(model, run)
-    kept = time.perf_counter() - started
-
-    model.get_layer("features").trainable = False
-    optimizer.compiled(model, keras.optimizers.Adam(block.head.learning_rate), block.label_smoothing)
-    images = batches.augmented(train, classes, block.batch_size, block.augmentation, run.seed)
-    steps = 2 * len(train) // block.batch_size  # each image and a mirror image, as above
-    started = time.perf_counter()
-    model.fit(batches.stream(images), steps_per_epoch=steps, epochs=block.head.epochs, shuffle=False, verbose=0)
-    return kept, time.perf_counter() - started
-
-
-def row(name: str, scores: Scores) -> str:
-    low, high = scores["roc_auc_low"], scores["roc_auc_high"]
-    return f"| {name} | {scores['roc_auc']:.4f} | {low:.4f} – {high:.4f} | {scores['accuracy']:.3f} |"
+def scores(folder: Path) -> list[str]:
+    """Train and evaluate by the stages."""
+    workspace.train(folder, MODEL)
+    record = workspace.evaluate(folder, MODEL)
+    interval = f"{record['roc_auc_low']:.4f} – {record['roc_auc_high']:.4f}"
+    return [f"{record['roc_auc']:.4f}", interval, f"{record['accuracy']:.3f}"]
 
 
 if __name__ == "__main__":
