@@ -81,11 +81,11 @@ walkthrough: $(READY)  ## Run docs/walkthrough.md in a clone of HEAD and write t
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")
 
-bench-cost: $(READY)  ## Measure seconds and memory of getting, training and scoring, and what twice the images cost; DATA as above
+bench-cost: $(READY)  ## Measure seconds and memory of the stages, and what keeping freed memory gains; DATA as above
 	python -m benchmarks.cost $(if $(DATA),--data "$(DATA)")
 
-bench-transfer: $(READY)  ## Measure what pretrained weights gain, and the features kept of a frozen backbone; DATA=own.npz
+bench-transfer: $(READY)  ## Measure what pretrained weights gain; DATA=own.npz
 	python -m benchmarks.transfer $(if $(DATA),--data "$(DATA)")
 
-bench-tuning: $(READY)  ## Compare the search with the study's grid of nine, in epochs and in what they find; DATA as above
+bench-tuning: $(READY)  ## Compare the search with the study's grid of nine, in processor time and in what they find; DATA as above
 	python -m benchmarks.tuning $(if $(DATA),--data "$(DATA)")
