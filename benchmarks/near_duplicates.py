@@ -14,12 +14,11 @@ import numpy as np
 from benchmarks import results, workspace
 from study.base import runtime
 from study.cleaning import duplicates, near_duplicates
-from study.data.arrays import check
-from study.params.load import load
 from study.sources import synthetic
 
 SEED = 0
 LEAST_IMAGES = 60  # that can be drawn
+FAULTS = ("duplicates", "leaks", "near_duplicates", "near_leaks")  # planted in drawn images, but for this benchmark
 Copy = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
 
@@ -46,7 +45,8 @@ def main() -> None:
 
 def rows(data: Path | None, count: int, copies: int) -> Iterator[list[str]]:
     """One row: the share of copies of each kind that are found, other links, CPU seconds of hashes and search."""
-    images = distinct(drawn(count) if data is None else workspace.images(data), count)
+    drawn = {"train_images": count, "test_images": 20} | dict.fromkeys(FAULTS, 0)
+    images = distinct(workspace.images(data, **drawn), count)
     start = time.process_time()
     looks = near_duplicates.looks(images)
     links = near_duplicates.groups(looks).links
@@ -55,14 +55,6 @@ def rows(data: Path | None, count: int, copies: int) -> Iterator[list[str]]:
     recalls = [results.percent(recall(images, looks, copy, copies, rng)) for copy in COPIES.values()]
     name = f"{len(images):,}, {data.name if data else 'drawn by code'}"
     yield [name, *recalls, f"{1000 * len(links) / len(images):.2f}", f"{seconds:.1f}"]
-
-
-def drawn(count: int) -> dict[str, np.ndarray]:
-    """Images as `data.synthetic` of params.yaml describes them, with its noise and no planted faults."""
-    data = load("data").data
-    faults = dict.fromkeys(("duplicates", "leaks", "near_duplicates", "near_leaks"), 0)
-    sizes = {"train_images": count, "test_images": 20}
-    return check(synthetic.draw(**sizes, noise=data.synthetic.noise, **faults, seed=data.seed), "synthetic")
 
 
 def distinct(arrays: dict[str, np.ndarray], count: int) -> np.ndarray:

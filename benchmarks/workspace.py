@@ -83,11 +83,11 @@ def _write_images(path: Path, data: Path | None, train: slice, test: slice) -> N
     files.write_npz(path, **shares, class_names=arrays["class_names"])
 
 
-def images(data: Path | None) -> dict[str, np.ndarray]:
-    """The arrays of an .npz, or the images that data.synthetic of params.yaml describes, drawn by code; checked."""
+def images(data: Path | None, **changes: int) -> dict[str, np.ndarray]:
+    """The arrays of an .npz, checked; without one, images drawn by code by `data.synthetic` of params.yaml, changed."""
     if data is None:
         data_params = load("data").data
-        return check(synthetic.draw(**data_params.synthetic.model_dump(), seed=data_params.seed), "synthetic")
+        return check(synthetic.draw(**data_params.synthetic.model_dump() | changes, seed=data_params.seed), "synthetic")
     if not data.is_file():
         raise UserError(f"--data {data} is no file; allowed: an .npz of x_train, y_train, x_test, y_test")
     return check(images_of.npz(str(data), files.sha256(data)), data.name)
