@@ -13,10 +13,14 @@ from benchmarks.workspace import Usage
 from study.base import files, runtime
 from study.base.runtime import KEEP_MEMORY, UserError
 
-STEPS = {"cnn2": 200, "resnet50": 30, "resnet101": 30}  # of each of two epochs, at most
+STEPS = {"cnn2": 200, "resnet50": 30, "resnet101": 30}  # of each epoch, at most
+EPOCHS = 2
 RESNETS = {"resnet50": {"batch_size": 16}, "resnet101": {"batch_size": 4}}  # as `make cifar10` has them
-MOST = 500  # images to validate and to test on: predicting them takes no more memory if there are more
-KEPT, RETURNED = {KEEP_MEMORY: "1"}, {KEEP_MEMORY: "0"}
+MOST = 500  # images to validate and to test on: predicting more of them takes no more memory
+STAGES = {stage: [f"stages.{stage}"] for stage in ("download", "eda", "prepare")}
+for model, steps in STEPS.items():
+    STAGES[f"train@{model}, {EPOCHS} × {steps} steps"] = ["benchmarks.first_steps", model, str(steps)]
+    STAGES[f"evaluate@{model}"] = ["stages.evaluate", model]
 COLUMNS = ["stage", "images", "seconds", "in the kernel", "peak MB"]
 COLUMNS += [f"memory returned: {column}" for column in COLUMNS[2:]]
 
@@ -28,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     with results.page(options) as page, workspace.workspace() as folder:
         for model in STEPS:
-            workspace.change_block(folder, model, epochs=2, repeats=1)
+            workspace.change_block(folder, model, epochs=EPOCHS, repeats=1)
         for model, values in RESNETS.items():
             workspace.change_block(folder, model, weights=None, image_size=options.image_size, **values)
         page.table(COLUMNS, rows(folder, options.data, options.images))
@@ -36,34 +40,21 @@ def main() -> None:
 
 def rows(folder: Path, data: Path | None, counts: list[int]) -> Iterator[list[str]]:
     for count in counts:
-        validate_on_few(folder, count)
+        few = {"validation_fraction": min(0.1, MOST / count)}
+        workspace.change_params(folder, lambda content, few=few: content["prepare"].update(few))
         workspace.use_images(folder, data, slice(count), slice(MOST))
-        for stage in ("download", "eda", "prepare"):
-            kept, returned = (workspace.run(folder, f"stages.{stage}", **setting) for setting in (KEPT, RETURNED))
+        for stage, module in STAGES.items():
+            (kept, models), (returned, others) = (measured(folder, module, keep) for keep in ("1", "0"))
+            if models != others:
+                raise UserError(f"{stage}: a model has other bytes if memory is returned")
             yield [stage, f"{count:,}", *cells(kept), *cells(returned)]
-        for model, steps in STEPS.items():
-            kept, model_kept = first_steps(folder, model, steps, KEPT)
-            returned, model_returned = first_steps(folder, model, steps, RETURNED)
-            if model_kept != model_returned:
-                raise UserError(f"{model}: its file has other bytes if memory is returned")
-            yield [f"train@{model}, 2 × {steps} steps", f"{count:,}", *cells(kept), *cells(returned)]
-            kept, returned = (workspace.run(folder, "stages.evaluate", model, **each) for each in (KEPT, RETURNED))
-            yield [f"evaluate@{model}", f"{count:,}", *cells(kept), *cells(returned)]
 
 
-def validate_on_few(folder: Path, images: int) -> None:
-    def change(content: dict) -> None:
-        fraction = content["prepare"]["validation_fraction"]
-        content["prepare"]["validation_fraction"] = min(fraction, MOST / images)
-
-    workspace.change_params(folder, change)
-
-
-def first_steps(folder: Path, model: str, steps: int, setting: dict[str, str]) -> tuple[Usage, str]:
-    """What the first steps of a training run take, and the SHA-256 of its model."""
+def measured(folder: Path, module: list[str], keep: str) -> tuple[Usage, dict[str, str]]:
+    """What a module takes that starts anew, and the SHA-256 of each model after it."""
     shutil.rmtree(folder / files.CHECKPOINTS, ignore_errors=True)
-    usage = workspace.run(folder, "benchmarks.first_steps", model, str(steps), **setting)
-    return usage, files.sha256(folder / f"models/{model}.keras")
+    usage = workspace.run(folder, *module, **{KEEP_MEMORY: keep})
+    return usage, {path.name: files.sha256(path) for path in folder.glob("models/*.keras")}
 
 
 def cells(usage: Usage) -> list[str]:
