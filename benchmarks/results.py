@@ -7,6 +7,7 @@ import platform
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from study.base.runtime import UserError
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/results"
 MEASURED = ("benchmarks", "stages", "study", "params.yaml")  # what a result depends on in a commit
+NOTES = "\n## Notes\n"  # what somebody wrote about a page, which a new run keeps
 INSTRUCTION_SETS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}  # flags of Linux, the highest first
 
 
@@ -53,8 +55,8 @@ class Page:
         self.content = ""
 
     def text(self, text: str) -> None:
-        """Add a paragraph."""
-        self._add(text + "\n\n")
+        """Add a heading, a command or a paragraph."""
+        self._add((text if text.startswith(("#", "    ")) else textwrap.fill(text, 120)) + "\n\n")
 
     def table(self, columns: Iterable[str], rows: Iterable[Iterable]) -> None:
         """Add a table; each row is shown as soon as the iterable gives it."""
@@ -75,14 +77,16 @@ def _row(cells: Iterable) -> str:
 
 @contextlib.contextmanager
 def page(options: argparse.Namespace) -> Iterator[Page]:
-    """A page with its heading; written to docs/results at the end if the options say so."""
+    """A page with its heading. If the options say so, it is written to docs/results, above the NOTES that are there."""
     page = Page()
     page.text(f"# {options.question.rstrip('.')}")
     page.text(f"    {command(options.name)}")
     page.text(f"{machine()}; {commit()}; {datetime.date.today()}.")
     yield page
     if options.write:
-        files.write_text(FOLDER / f"{options.name}.md", page.content.rstrip("\n") + "\n")
+        path = FOLDER / f"{options.name}.md"
+        _, heading, notes = (path.read_text(encoding="utf-8") if path.is_file() else "").partition(NOTES)
+        files.write_text(path, page.content.rstrip("\n") + "\n" + heading + notes)
 
 
 def command(name: str) -> str:

@@ -19,7 +19,8 @@ from benchmarks.results import percent
 from study.base import runtime
 from study.evaluation import seeds
 from study.report import differences
-from study.report.differences import Answer, Training
+from study.report.differences import Answer
+from study.report.seed_noise import Training, seed_noise
 from study.scoring import intervals, placements
 
 SEED = 0
@@ -254,7 +255,7 @@ def of_run(
     spreads = {name: seeds.spread(*own, labels) if len(own[0]) > 1 else None for name, own in of_model.items()}
     return [
         Repeated(
-            Training(len(areas), seeds.noise(name, families, spreads, bases[name])),
+            Training(len(areas), seed_noise(name, families, spreads, bases[name])),
             areas.mean(),
             shortfalls.mean(axis=0),
         )

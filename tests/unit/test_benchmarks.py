@@ -37,10 +37,13 @@ def test_every_benchmark_shows_its_question_and_its_options(name, run, capsys):
     assert f"docs/results/{name}.md" in " ".join(printed.split())
 
 
-def test_a_page_holds_question_command_machine_commit_date_and_tables(monkeypatch, tmp_path, capsys):
+def test_a_page_holds_question_command_machine_commit_date_and_tables_and_keeps_its_notes(
+    monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr(sys, "argv", ["coverage", "--data=/home/me/own.npz", "--write"])
     monkeypatch.setattr(results, "FOLDER", tmp_path)
     monkeypatch.setattr(results, "machine", lambda: "a processor, 2 cores")
+    (tmp_path / "coverage.md").write_text("# an earlier run\n\n## Notes\n\n- The share is small.\n")
     options = results.parser("coverage", "coverage: how often?\n\nMore.", data=True).parse_args()
     with results.page(options) as page:
         page.table(["split", "share"], [["test", results.percent(0.125)]])
@@ -50,8 +53,9 @@ def test_a_page_holds_question_command_machine_commit_date_and_tables(monkeypatc
     assert lines[0] == "# coverage: how often?"
     assert lines[2] == "    python -m benchmarks.coverage --data=own.npz --write"
     assert re.fullmatch(r"a processor, 2 cores; (commit \w{10}( with changes)?|no commit); \d{4}-\d\d-\d\d\.", lines[4])
-    assert lines[6:] == ["| split | share |", "| --- | --- |", "| test | 12.5 % |", "", "One run."]
-    assert capsys.readouterr().out == written + "\n"
+    assert lines[6:11] == ["| split | share |", "| --- | --- |", "| test | 12.5 % |", "", "One run."]
+    assert lines[11:] == ["", "## Notes", "", "- The share is small."]
+    assert written.startswith(capsys.readouterr().out.rstrip("\n"))
 
 
 @pytest.mark.parametrize(
