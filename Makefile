@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONSAFEPATH  # with it Python looks for no module in the repository
 PYTEST := python -m pytest -n 2 --dist worksteal
 
-.PHONY: help setup extras repro plots cifar10 test test-quick test-long verify review lint lock walkthrough bench bench-cost bench-transfer bench-tuning
+.PHONY: help setup extras repro plots cifar10 test test-quick test-long verify review lint lock walkthrough bench bench-cost bench-tuning
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,11 +81,8 @@ walkthrough: $(READY)  ## Run the commands of docs/tutorial.md in a clone of HEA
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")
 
-bench-cost: $(READY)  ## Measure seconds and memory of getting, training and scoring, and what twice the images cost; DATA as above
+bench-cost: $(READY)  ## Measure seconds and memory of the stages, and what keeping freed memory gains; DATA as above
 	python -m benchmarks.cost $(if $(DATA),--data "$(DATA)")
 
-bench-transfer: $(READY)  ## Measure what pretrained weights gain, and the features kept of a frozen backbone; DATA=own.npz
-	python -m benchmarks.transfer $(if $(DATA),--data "$(DATA)")
-
-bench-tuning: $(READY)  ## Compare the search with the study's grid of nine, in epochs and in what they find; DATA as above
+bench-tuning: $(READY)  ## Compare the search with the study's grid of nine, in processor time and in what they find; DATA as above
 	python -m benchmarks.tuning $(if $(DATA),--data "$(DATA)")

@@ -1,8 +1,7 @@
-"""aa: how often is one block called better or worse than itself? Asked of real trainings.
+"""aa: how often one block, trained again from other seeds, is called better or worse than itself.
 
-Trains the block cnn3_plateau of params.yaml 24 times from different seeds, by the stages and on their images, and
-scores each training on the test split. Asks the second question, "would the change hold if both were trained again?",
-of 20 pairs of 3 against 3 of these trainings. Fails where 4 pairs or more are told apart.
+Trains a block of params.yaml 24 times by the stages and on their images, and scores each training run on the test
+split. Asks the second question, "would the change hold if both were trained again?", of pairs of 3 against 3 runs.
 """
 
 import os
@@ -11,53 +10,53 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import workspace
+from benchmarks import results, verdicts, workspace
 from study.base import files, runtime
-from study.base.runtime import UserError
-from study.evaluation import seeds, test_split
+from study.evaluation import test_split
 from study.evaluation.final_scores import shortfalls
 from study.model_files import keras_file, repeats_file
 from study.params.load import load
 from study.report import differences
-from study.report.differences import Answer
-from study.report.seed_noise import Training, seed_noise
 from study.scoring.predict import predict
 from study.scoring.scores import point
 
 MODEL = "cnn3_plateau"
-TRAININGS, SIDE = 24, 3
-PAIRS = 20
-LIMIT = 4  # of them; 20 independent pairs, each false with a chance of 5 %, reach it in 1.6 % of runs
-MANY = 2000  # further pairs, for a share that is less rough; no more independent trainings
+RUNS, SIDE = 24, 3
 SEED = 0
 SCORED = "scored.npz"
 
 
 def main() -> None:
+    parser = results.parser("aa", __doc__)
+    results.add_number(parser, "--draws", 2000, "pairs of 3 against 3 of the same training runs")
+    options = parser.parse_args()
+    with results.page(options) as page:
+        columns = ["block", "training runs", "mean test ROC-AUC", "sd", "pairs", "told apart"]
+        page.table(columns, rows(options.draws))
+
+
+def rows(draws: int) -> Iterator[list[str]]:
     with workspace.workspace(only_the_block) as folder:
-        for stage in ("download", "prepare", f"train.{MODEL}"):
-            workspace.run(folder, f"stages.{stage}")
+        workspace.prepare(folder)
+        workspace.train(folder, MODEL)
         workspace.apart(score, folder)
-        scored = files.read_npz(folder / SCORED, "areas", "shortfalls", "labels")
-    areas = scored["areas"]
-    print(f"{MODEL}, {len(areas)} trainings: mean test ROC-AUC {areas.mean():.4f}, sd {areas.std(ddof=1):.4f}")
-    false, false_of_many = (told_apart(*scored.values(), count) for count in (PAIRS, MANY))
-    print(f"told apart: {false} of {PAIRS} pairs, and {100 * false_of_many / MANY:.1f} % of {MANY:,}")
-    if false >= LIMIT:
-        raise UserError(f"{false} of {PAIRS} pairs of one block are told apart; allowed: fewer than {LIMIT}")
+        with np.load(folder / SCORED) as scored:
+            areas, labels = scored["areas"], scored["labels"]
+            share = told_apart(areas, scored["shortfalls"], labels, draws)
+    yield [MODEL, RUNS, f"{areas.mean():.4f}", f"{areas.std(ddof=1):.4f}", f"{draws:,}", results.percent(share)]
 
 
 def only_the_block(content: dict) -> None:
-    content["models"] = {MODEL: content["models"][MODEL] | {"repeats": TRAININGS}}
+    content["models"] = {MODEL: content["models"][MODEL] | {"repeats": RUNS}}
 
 
 def score(folder: Path) -> None:
-    """Write the areas (R,) of all trainings, their shortfalls (R, N) and the labels (N,)."""
+    """Write the areas (R,) of all training runs, their shortfalls (R, N) and the labels (N,)."""
     os.chdir(folder)
     runtime.use_threads(load("threads").threads)
     test, _ = test_split.read()
-    trainings = repeats_file.each(MODEL, keras_file.read(f"models/{MODEL}.keras"), repeats_file.read(MODEL))
-    probabilities = [predict(model, test.images) for model in trainings]
+    models = repeats_file.each(MODEL, keras_file.read(f"models/{MODEL}.keras"), repeats_file.read(MODEL))
+    probabilities = [predict(model, test.images) for model in models]
     files.write_npz(
         SCORED,
         areas=np.array([point(test.labels, each)["roc_auc"] for each in probabilities]),
@@ -66,33 +65,16 @@ def score(folder: Path) -> None:
     )
 
 
-def told_apart(areas: np.ndarray, shortfalls: np.ndarray, labels: np.ndarray, count: int) -> int:
-    """How many of `count` pairs are called better or worse."""
-    answers = (answer(areas, shortfalls, labels, *pair) for pair in pairs(len(areas), count))
-    return sum(differences.verdict(each, each.p) != "no difference shown" for each in answers)
-
-
-def pairs(trainings: int, count: int) -> Iterator[np.ndarray]:
-    """The rows of two sides, (2, SIDE): a draw of pairs without a common training, then another such draw."""
-    rng, at_once = np.random.default_rng(SEED), trainings // (2 * SIDE)
-    for number in range(count):
-        if number % at_once == 0:
-            drawn = rng.permutation(trainings)[: at_once * 2 * SIDE].reshape(at_once, 2, SIDE)
-        yield drawn[number % at_once]
-
-
-def answer(areas: np.ndarray, shortfalls: np.ndarray, labels: np.ndarray, one: np.ndarray, other: np.ndarray) -> Answer:
-    """The second question, asked of two blocks of one family with these trainings."""
-    spreads = {
-        name: seeds.spread(areas[rows], shortfalls[rows], labels) for name, rows in (("one", one), ("other", other))
-    }
-    trainings = [Training(SIDE, seed_noise(name, dict.fromkeys(spreads, "cnn"), spreads)) for name in spreads]
-    return differences.retrained(
-        areas[one].mean() - areas[other].mean(),
-        shortfalls[other].mean(axis=0) - shortfalls[one].mean(axis=0),
-        labels,
-        *trainings,
-    )
+def told_apart(areas: np.ndarray, shortfalls: np.ndarray, labels: np.ndarray, draws: int) -> float:
+    """The share of pairs of two sides without a common training run that are called better or worse."""
+    rng, count = np.random.default_rng(SEED), 0
+    for _ in range(draws):
+        sides = rng.permutation(len(areas))[: 2 * SIDE].reshape(2, SIDE)
+        of_side = {str(number): (areas[side], shortfalls[side]) for number, side in enumerate(sides)}
+        one, other = verdicts.of_run(of_side, dict.fromkeys(of_side, "cnn"), labels, dict.fromkeys(of_side))
+        answer = verdicts.retrained(one, other, labels)
+        count += differences.verdict(answer, answer.p) != "no difference shown"
+    return count / draws
 
 
 if __name__ == "__main__":

@@ -1,127 +1,64 @@
-"""cost: seconds and peak memory of getting, training and scoring, on some images and on twice as many.
+"""cost: how many seconds and how much memory the stages take, and what keeping freed memory gains.
 
-Prints a Markdown table. See benchmarks/README.md for what each number means.
+Each stage runs in a process of its own, for several numbers of images: once as DVC runs it, and once with
+STUDY_KEEP_MEMORY=0, so that it returns freed memory to the system. Both ways must write the same models.
 """
 
-import argparse
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks import workspace
+from benchmarks import results, workspace
+from benchmarks.workspace import Usage
 from study.base import files, runtime
-from study.base.runtime import UserError
-from study.scoring import predict
+from study.base.runtime import KEEP_MEMORY, UserError
 
-ALL, PART = "all.npz", "part.npz"
-LEAST = 400  # images: enough for every class to stand in the validation split of half of them
-LEAST_TEST = 4 * predict.BATCH  # two batches or more, and two images or more of every class
-LEAST_VALIDATION = 40  # images: two or more of every class, although classes are drawn
-IMAGE_SIZE = 160
-Stages = tuple[tuple[str, ...], ...]
-STAGES: Stages = (
-    ("download", "stages.download"),
-    ("eda", "stages.eda"),
-    ("prepare", "stages.prepare"),
-    ("train@cnn2", "stages.train.cnn2"),
-    ("evaluate@cnn2", "stages.evaluate", "cnn2"),
-)
+STEPS = {"cnn2": 200, "resnet50": 30, "resnet101": 30}  # of each epoch, at most
+EPOCHS = 2
 RESNETS = {"resnet50": {"batch_size": 16}, "resnet101": {"batch_size": 4}}  # as `make cifar10` has them
-BEFORE = ("stages.download", "stages.prepare")
-FIRST_STEPS = 30  # of a ResNet on all images: its memory, without the time of a whole epoch
-VALIDATION_IMAGES = 500  # at most, that such a run validates on
+MOST = 500  # images to validate and to test on: predicting more of them takes no more memory
+STAGES = {stage: [f"stages.{stage}"] for stage in ("download", "eda", "prepare")}
+for model, steps in STEPS.items():
+    STAGES[f"train@{model}, {EPOCHS} × {steps} steps"] = ["benchmarks.first_steps", model, str(steps)]
+    STAGES[f"evaluate@{model}"] = ["stages.evaluate", model]
+COLUMNS = ["stage", "images", "seconds", "in the kernel", "peak MB"]
+COLUMNS += [f"memory returned: {column}" for column in COLUMNS[2:]]
 
 
 def main() -> None:
-    options = parse()
-    with workspace.workspace(one_epoch) as folder:
-        workspace.apart(write_images, options.data, folder)
-        images = len(files.read_npz(folder / ALL, "y_train")["y_train"])
-        if images < LEAST:
-            raise UserError(f"there are {images} training images; allowed: {LEAST} or more")
-        most = options.resnet_images
-        if not LEAST <= most <= images:
-            raise UserError(f"--resnet-images is {most}; allowed: {LEAST} to {images}, the images that there are")
-        rows = table(images, *(measure(folder, count, (), STAGES) for count in (images // 2, images)))
-        for name in RESNETS:
-            workspace.apart(write_weights, name, options.image_size, folder)
-            workspace.change_params(folder, lambda content, name=name: transfer(content, name, options.image_size))
-            stages = ((f"train@{name}", f"stages.train.{name}"), (f"evaluate@{name}", "stages.evaluate", name))
-            rows += table(most, *(measure(folder, count, BEFORE, stages) for count in (most // 2, most)))
-        workspace.change_params(folder, lambda content: cut(content, options.image_size, images))
-        first = tuple(
-            (f"train@{name}, {FIRST_STEPS} steps", "benchmarks.first_steps", name, str(FIRST_STEPS)) for name in RESNETS
-        )
-        rows += table(images, *(measure(folder, count, BEFORE, first) for count in (images // 2, images)))
-    print("| stage | images | seconds | peak MB | twice: seconds | twice: more MB |\n|---|---|---|---|---|---|")
-    print("\n".join(rows))
+    parser = results.parser("cost", __doc__, data=True)
+    results.add_number(parser, "--images", [500, 1000], "training images", least=100)
+    results.add_number(parser, "--image-size", 160, "pixels of a side for the ResNets")
+    options = parser.parse_args()
+    with results.page(options) as page, workspace.workspace() as folder:
+        for model in STEPS:
+            workspace.change_block(folder, model, epochs=EPOCHS, repeats=1)
+        for model, values in RESNETS.items():
+            workspace.change_block(folder, model, weights=None, image_size=options.image_size, **values)
+        page.table(COLUMNS, rows(folder, options.data, options.images))
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, metavar="PATH.npz", help="images; without it those drawn by code")
-    parser.add_argument("--resnet-images", type=int, default=400, metavar="N", help="for the ResNets (%(default)s)")
-    parser.add_argument("--image-size", type=int, default=IMAGE_SIZE, metavar="PX", help="of the ResNets (%(default)s)")
-    return parser.parse_args()
+def rows(folder: Path, data: Path | None, counts: list[int]) -> Iterator[list[str]]:
+    for count in counts:
+        few = {"validation_fraction": min(0.1, MOST / count)}
+        workspace.change_params(folder, lambda content, few=few: content["prepare"].update(few))
+        workspace.use_images(folder, data, slice(count), slice(MOST))
+        for stage, module in STAGES.items():
+            (kept, models), (returned, others) = (measured(folder, module, keep) for keep in ("1", "0"))
+            if models != others:
+                raise UserError(f"{stage}: a model has other bytes if memory is returned")
+            yield [stage, f"{count:,}", *cells(kept), *cells(returned)]
 
 
-def one_epoch(content: dict) -> None:
-    for block in content["models"].values():
-        block["epochs"] = 1
+def measured(folder: Path, module: list[str], keep: str) -> tuple[Usage, dict[str, str]]:
+    """What a module takes that starts anew, and the SHA-256 of each model after it."""
+    shutil.rmtree(folder / files.CHECKPOINTS, ignore_errors=True)
+    usage = workspace.run(folder, *module, **{KEEP_MEMORY: keep})
+    return usage, {path.name: files.sha256(path) for path in folder.glob("models/*.keras")}
 
 
-def transfer(content: dict, name: str, image_size: int) -> None:
-    """From weights, so that the frozen phase and fine-tuning both run."""
-    content["models"][name].update(image_size=image_size, weights=f"{name}.weights.h5", **RESNETS[name])
-
-
-def cut(content: dict, image_size: int, images: int) -> None:
-    """Whole networks from random weights, validated on few images: what runs of the first steps alone train."""
-    fraction = content["prepare"]["validation_fraction"]
-    content["prepare"]["validation_fraction"] = min(fraction, VALIDATION_IMAGES / images)
-    for name, knobs in RESNETS.items():
-        content["models"][name].update(image_size=image_size, weights=None, **knobs)
-
-
-def write_weights(name: str, image_size: int, folder: Path) -> None:
-    """Random weights of a backbone: their values cost neither time nor memory."""
-    import keras
-
-    backbone = {"resnet50": keras.applications.ResNet50, "resnet101": keras.applications.ResNet101}[name]
-    shape = (image_size, image_size, 3)
-    backbone(weights=None, include_top=False, input_shape=shape).save_weights(folder / f"{name}.weights.h5")
-
-
-def write_images(data: Path | None, folder: Path) -> None:
-    files.write_npz(folder / ALL, **workspace.images(data))
-
-
-def write_part(folder: Path, count: int) -> None:
-    """The first `count` training images and as large a share of the test images."""
-    arrays = files.read_npz(folder / ALL)
-    test = max(LEAST_TEST, count * len(arrays["x_test"]) // len(arrays["x_train"]))
-    workspace.write_share(folder / PART, arrays, slice(count), slice(test))
-
-
-def measure(folder: Path, count: int, before: tuple[str, ...], stages: Stages) -> dict[str, workspace.Usage]:
-    """Run the modules `before`, then the stages, these measured, on the first `count` training images."""
-    workspace.apart(write_part, folder, count)
-
-    def use_part(content: dict) -> None:
-        workspace.use_npz(content, folder / PART)
-        fraction = content["prepare"]["validation_fraction"]
-        content["prepare"]["validation_fraction"] = max(fraction, LEAST_VALIDATION / count)
-
-    workspace.change_params(folder, use_part)
-    for module in before:
-        workspace.run(folder, module)
-    return {name: workspace.run(folder, *module) for name, *module in stages}
-
-
-def table(count: int, half: dict[str, workspace.Usage], whole: dict[str, workspace.Usage]) -> list[str]:
-    return [
-        f"| {name} | {count:,} | {whole[name].seconds:,.1f} | {whole[name].peak_mb:,.0f} "
-        f"| {whole[name].seconds / half[name].seconds:.2f} | {whole[name].peak_mb - half[name].peak_mb:+,.0f} |"
-        for name in whole
-    ]
+def cells(usage: Usage) -> list[str]:
+    return [f"{usage.seconds:.1f}", f"{usage.kernel_seconds:.1f}", f"{usage.peak_mb:,.0f}"]
 
 
 if __name__ == "__main__":

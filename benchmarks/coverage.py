@@ -1,25 +1,25 @@
-"""coverage: how often the 95 % intervals of study/scoring/intervals.py hold the true value.
+"""coverage: how often the 95 % intervals of a model's scores hold the true value.
 
-Draws test splits from a known distribution and scores each by the project's own code. Prints a Markdown table, which
-stands in docs/numbers.md. The true value is the mean over all draws: all three scores are unbiased.
+Draws test splits from a known distribution and scores each by the project's own code. The true value is the mean over
+all draws: all three scores are unbiased.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.special import softmax
 
-from benchmarks import bootstrap
+from benchmarks import bootstrap, results
 from study.base import runtime
-from study.base.runtime import UserError
 from study.scoring import intervals, placements
 from study.scoring.scores import point
 
 SEED = 0
 REPLICATES = 400  # of each bootstrap
 CONTRAST = 200  # draws that the bootstrap takes, too
+COLUMNS = ["logits", "classes", "images", "ROC-AUC"]
+COLUMNS += ["ROC-AUC: closed form", "ROC-AUC: bootstrap", "accuracy: Wilson", "log loss: t"]
 
 
 @dataclass(frozen=True)
@@ -62,28 +62,19 @@ SETTINGS = [
     Setting("heavy tails", 10, 100, 3.0, heavy),
     Setting("heavy tails", 10, 20, 3.0, heavy),
 ]
-SCORES = ("roc_auc", "accuracy", "log_loss")
 
 
 def main() -> None:
-    options = parse()
-    print("| logits | classes | images | ROC-AUC | ROC-AUC: closed form | bootstrap | accuracy: Wilson | log loss: t |")
-    print("|---|---|---|---|---|---|---|---|")
-    for setting in SETTINGS:
-        print(row(setting, options.draws), flush=True)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.coverage", description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=10_000, metavar="N", help="test splits per setting; default 10000")
+    parser = results.parser("coverage", __doc__)
+    results.add_number(parser, "--draws", 10_000, "test splits per setting")
     options = parser.parse_args()
-    if options.draws < 1:
-        raise UserError(f"--draws is {options.draws}; allowed: 1 or more")
-    return options
+    with results.page(options) as page:
+        page.text("In brackets: intervals above the true value, and below it.")
+        page.table(COLUMNS, (row(setting, options.draws) for setting in SETTINGS))
 
 
-def row(setting: Setting, draws: int) -> str:
-    """Coverage of each interval, with the shares of intervals that lie above and below the true value."""
+def row(setting: Setting, draws: int) -> list[str]:
+    """The true ROC-AUC and the coverage of each interval."""
     rng = np.random.default_rng(SEED)
     values, lows, highs = (np.empty((draws, 3)) for _ in range(3))
     boots = []
@@ -93,12 +84,10 @@ def row(setting: Setting, draws: int) -> str:
         if draw < CONTRAST:
             boots.append(bootstrap.interval(bootstrap.bootstrap(labels, probabilities, REPLICATES, seed=draw)))
     truth = values.mean(axis=0)
-    cells = [coverage(lows[:, score], highs[:, score], truth[score]) for score in range(3)]
+    area, accuracy, loss = (coverage(lows[:, score], highs[:, score], truth[score]) for score in range(3))
     contrast = coverage(*np.transpose(boots), truth[0])
-    return (
-        f"| {setting.name} | {setting.classes} | {setting.images:,} | {truth[0]:.4f} | {cells[0]} | {contrast} "
-        f"| {cells[1]} | {cells[2]} |"
-    )
+    setting_cells = [setting.name, setting.classes, f"{setting.images:,}", f"{truth[0]:.4f}"]
+    return [*setting_cells, area, contrast, accuracy, loss]
 
 
 def scored(labels: np.ndarray, probabilities: np.ndarray) -> tuple[list[float], list[float], list[float]]:
@@ -111,12 +100,12 @@ def scored(labels: np.ndarray, probabilities: np.ndarray) -> tuple[list[float], 
         intervals.of_accuracy(probabilities.argmax(axis=1) == labels),
         intervals.of_log_loss(losses, labels),
     ]
-    return [values[name] for name in SCORES], *map(list, zip(*bounds, strict=True))
+    return [values[name] for name in ("roc_auc", "accuracy", "log_loss")], *map(list, zip(*bounds, strict=True))
 
 
 def coverage(low: np.ndarray, high: np.ndarray, truth: float) -> str:
     above, below = (low > truth).mean(), (high < truth).mean()
-    return f"{1 - above - below:.1%} ({above:.1%}, {below:.1%})".replace("%", " %")
+    return f"{results.percent(1 - above - below)} ({results.percent(above)}, {results.percent(below)})"
 
 
 if __name__ == "__main__":

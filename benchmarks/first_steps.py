@@ -1,18 +1,15 @@
-"""first_steps: the stage train@NAME with all images in memory, its epochs cut to some steps; cost measures it."""
+"""python -m benchmarks.first_steps NAME STEPS: the stage train@NAME, its epochs cut to so many steps."""
 
+import runpy
 import sys
 
 import keras
 
-from study.base import runtime
-from study.models.common import scripts
-from study.training import stage
-
 
 def main(name: str, steps: str) -> None:
     keras.config.set_max_steps_per_epoch(int(steps))
-    stage.train(name, scripts.architecture(name))
+    runpy.run_module(f"stages.train.{name}", run_name="__main__")
 
 
 if __name__ == "__main__":
-    runtime.run(main, *sys.argv[1:])
+    main(*sys.argv[1:])
