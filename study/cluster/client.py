@@ -192,7 +192,7 @@ class Cluster:
             workers = self.client.sync(self.client.scheduler.identity)["workers"]
             usable = {address for address, each in workers.items() if self.place in each["resources"]}
             for address in sorted(workers.keys() - self._known - usable):
-                print(f"worker {address} is not used: {self._reason(address)}", flush=True)
+                print(f"worker {address} is not used: {self._reason(address, workers[address])}", flush=True)
         except OSError:
             raise self._lost() from None
         self._known = set(workers)
@@ -203,14 +203,16 @@ class Cluster:
         if not usable:
             check_inputs()  # once a file has changed, none will ever fit
 
-    def _reason(self, address: str) -> str:
+    def _reason(self, address: str, info: Mapping) -> str:
         """The first thing in which a worker differs from this process, or that it is none of this project."""
-        theirs = self.client.run(worker.identity, workers=[address], on_error="return").get(address)
-        names = worker.differing(worker.identity(), theirs) if isinstance(theirs, dict) else []
-        if not names:
+        if not any(name.startswith(worker.PLACE) for name in info["resources"]):
             return f"it was not started with --preload {PRELOAD}"
-        further = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-        return f"{names[0]} differs{further}; give it this commit and its locked packages, and start it anew"
+        theirs = self.client.run(worker.identity, workers=[address], on_error="return").get(address)
+        if not isinstance(theirs, dict):
+            return "it does not answer"
+        first, *others = worker.differing(worker.identity(), theirs)
+        further = f" (and {len(others)} more)" if others else ""
+        return f"{first} differs{further}; give it this commit and its locked packages, and start it anew"
 
 
 def _is_kept(checkpoint: Checkpoint, task: Task) -> bool:

@@ -90,12 +90,26 @@ def test_any_number_of_workers_gives_the_record_of_one_process(expected, monkeyp
     assert record() == expected
 
 
+def test_workers_of_this_machine_open_nothing_but_pages_on_loopback(workspace, monkeypatch):
+    def listening() -> set[tuple[str, int]]:
+        connections = psutil.Process().net_connections("inet")
+        return {tuple(each.laddr) for each in connections if each.status == psutil.CONN_LISTEN}
+
+    monkeypatch.setenv(client.WORKERS, "2")
+    before = listening()
+    with client.connected(2) as cluster:
+        assert cluster.client.scheduler.address.startswith("inproc://")
+        opened = listening() - before
+    assert {host for host, _ in opened} == {"127.0.0.1"}
+    assert len(opened) == 3  # the pages of the scheduler and of each worker
+
+
 def test_a_table_of_dask_without_workers_is_not_taken_for_their_absence(expected, monkeypatch, capsys):
     """Dask's client keeps such a table, and renews it all the time."""
     monkeypatch.setenv(client.WORKERS, "2")
     monkeypatch.setenv("TRAININGS_SECONDS", "0.02")
     monkeypatch.setattr(client, "WATCH_SECONDS", 0.001)
-    with dask.config.set({"distributed.client.scheduler-info-interval": "1ms"}):
+    with dask.config.set({"distributed.client.scheduler-info-interval": "10ms"}):
         assert record() == expected
     assert [line for line in capsys.readouterr().out.splitlines() if "worker" in line] == ["STUDY_WORKERS=2: 2 workers"]
 

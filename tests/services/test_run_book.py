@@ -9,7 +9,6 @@ import ssl
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import project
 import pytest
@@ -119,9 +118,8 @@ def test_the_page_shows_the_line_of_a_fault(cause, variables, monkeypatch):
 
 
 def test_the_page_shows_the_line_of_a_worker_without_the_preload():
-    here = object.__new__(client.Cluster)
-    here.client = SimpleNamespace(run=lambda *arguments, **options: {})
-    assert f"is not used: {here._reason('tls://127.0.0.1:44631')} |" in PAGE
+    reason = object.__new__(client.Cluster)._reason("tls://127.0.0.1:44631", {"resources": {}})
+    assert f"is not used: {reason} |" in PAGE
 
 
 def test_a_job_of_slurm_starts_a_worker_of_this_project_that_finds_the_certificates(configured, tmp_path, monkeypatch):

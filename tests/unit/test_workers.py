@@ -65,6 +65,15 @@ def test_without_the_package_the_variable_and_the_remedy_are_named(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("name", ["study/training/fit.py", "keras"])
+def test_a_worker_offers_another_place_if_a_module_or_a_locked_package_differs(name):
+    ours = worker.identity()
+    theirs = ours | {name: "another"}
+    assert name in ours
+    assert worker.place(theirs) != worker.place(ours)
+    assert worker.differing(ours, theirs) == [name]
+
+
 @pytest.fixture
 def process(monkeypatch) -> SimpleNamespace:
     """In the place of a process that trains: what it answers, by the name of the function, and what it was asked."""
