@@ -283,7 +283,7 @@ def other(tmp_path) -> Path:
     for folder in ("study", "stages"):
         shutil.copytree(project.ROOT / folder, other / folder)
     shutil.copy(project.ROOT / worker.LOCK, other)
-    with (other / "study/training/fit.py").open("a") as file:
+    with (other / "study/base/files.py").open("a") as file:
         file.write("# another\n")
     return other
 
@@ -300,7 +300,7 @@ def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, o
         eventually(lambda: remote.count() == 2)
     printed = capsys.readouterr().out
     remedy = "give it this commit and its locked packages, and start it anew"
-    assert f" is not used: study/training/fit.py differs; {remedy}\n" in printed
+    assert f" is not used: study/base/files.py differs; {remedy}\n" in printed
     assert " is not used: it was not started with --preload study.cluster.worker\n" in printed
 
 
@@ -308,7 +308,7 @@ def test_dask_restarts_a_worker_whose_clone_was_updated(expected, remote, other,
     remote.start("other", cwd=other)
     try:
         eventually(lambda: remote.count() == 3)
-        shutil.copy(project.ROOT / "study/training/fit.py", other / "study/training/fit.py")
+        shutil.copy(project.ROOT / "study/base/files.py", other / "study/base/files.py")
         with distributed.Client(remote.address) as client:
             client.restart()
         assert record() == expected

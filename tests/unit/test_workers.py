@@ -65,7 +65,7 @@ def test_without_the_package_the_variable_and_the_remedy_are_named(monkeypatch):
         pass
 
 
-@pytest.mark.parametrize("name", ["study/training/fit.py", "keras"])
+@pytest.mark.parametrize("name", ["study/base/files.py", "keras"])
 def test_a_worker_offers_another_place_if_a_module_or_a_locked_package_differs(name):
     ours = worker.identity()
     theirs = ours | {name: "another"}
