@@ -19,6 +19,7 @@ setup: $(READY)  ## Make .venv and install the locked packages
 
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"error: Python {v[0]}.{v[1]} found; Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
+	@test ! -L $(VENV) || { echo "error: $(VENV) is a link, whose folder would be emptied; remove the link" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
 	$(INSTALL) requirements.txt
 	@touch $@
@@ -50,7 +51,7 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 	  -S 'tune.space.cnn.epochs=[24]' -S 'tune.space.cnn.further_blocks=[0,1,2]' \
 	  -S '+tune.space.cnn.convolutions_per_block=[1,2]' -S '+tune.space.cnn.width_multiplier=[1,2]'
 
-test: $(EXTRAS)  ## Run the tests, but for the long ones
+test: $(EXTRAS)  ## Run all tests but the long ones
 	$(PYTEST) -m 'not long'
 
 test-quick: $(READY)  ## Run the tests that start no stage
@@ -59,23 +60,22 @@ test-quick: $(READY)  ## Run the tests that start no stage
 test-long: $(EXTRAS)  ## Run the long tests: many kills at random instants
 	$(PYTEST) -m long
 
-verify: $(READY)  ## Run the pipeline in two clones and compare every byte; with AGAINST=REF: one run, do its scores fit REF's?
+verify: $(READY)  ## Run the pipeline in two clones and compare every byte; AGAINST=REF: run it once and compare its scores with REF's
 	python .ci/verify.py $(AGAINST)
 
-review: $(READY)  ## Write review.md on the working tree against BASE=REF (main); PLOTS=dvc_plots/png: with those plots
+review: $(READY)  ## Write review.md, which compares the working tree with BASE=REF (main); PLOTS=dvc_plots/png adds plots
 	python -m study review "$(or $(BASE),main)" $(if $(PLOTS),--plots "$(PLOTS)")
 
-lint: $(READY)  ## Check style, format, import contracts, and what is generated
+lint: $(READY)  ## Check style, format, import contracts and the deps of dvc.yaml
 	ruff check . && ruff format --check .
 	lint-imports --no-cache --no-logo
-	python -m study deps --check
-	python -m study graph --check
+	python -m study deps
 
 lock: $(READY)  ## Renew requirements.txt and requirements-extras.txt from pyproject.toml
 	$(COMPILE) --group extras --all-extras --output-file requirements-extras.txt
 	$(COMPILE) --constraint requirements-extras.txt --output-file requirements.txt
 
-walkthrough: $(READY)  ## Run docs/walkthrough.md in a clone of HEAD and write the outputs into it
+walkthrough: $(READY)  ## Run the commands of docs/tutorial.md in a clone of HEAD and write what they print into it
 	python tests/walkthrough.py
 
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images

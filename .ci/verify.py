@@ -3,7 +3,7 @@
 Without REF: run the whole pipeline twice, in two clones of HEAD at two paths, with other hash seeds, locales and time
 zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and compare each
 model with what REF records, as `python -m study compare` does. Another processor is like another seed: the change may
-be as large as seeds make it. Fail where it is larger, and where a model is no longer scored. Where the same code and
+be as large as seeds make it. Fail if it is larger, and if a model is no longer scored. If the same code and
 params lead the search to another winner, by rounding, `best` is trained again from the winner that REF records, so that
 like is compared with like.
 """
@@ -18,7 +18,6 @@ import tempfile
 import textwrap
 from pathlib import Path
 
-import numpy as np
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,17 +25,18 @@ sys.path.append(str(ROOT))
 
 from study.base.runtime import UserError  # noqa: E402
 from study.compare import changes, revisions, verdicts  # noqa: E402
-from study.compare.changes import Row  # noqa: E402
+from study.compare.changes import ChangedModel  # noqa: E402
 from study.report import words  # noqa: E402
+from study.report.differences import Pair  # noqa: E402
 from study.training.arithmetic import arithmetic  # noqa: E402
 
 WORLDS = (
     {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
 )
-# A model fails that is so many standard deviations away. Where its own seeds were measured, perhaps by few repeats, its
+# A model fails that is so many standard deviations away. If its own seeds were measured, perhaps by few repeats, its
 # p value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
-# nobody knows how alike the two are. docs/numbers.md says how seldom a model fails by chance.
+# nobody knows how alike the two are. docs/methods.md says how seldom a model fails by chance.
 LIMIT = 6
 LEVEL = 0.001
 HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "verdict", "change of accuracy"]
@@ -151,58 +151,55 @@ def differing_files(path: str, one: Path, other: Path) -> list[str]:
 def compare(base: revisions.Revision, folder: Path) -> None:
     """Say how far each model of the run in `folder` is from what `base` records."""
     with contextlib.chdir(folder), one_line_errors():
-        rows = changes.compare(base, revisions.Revision("this run", None)).rows
-    print(f"{base.title} → this run\n\n{words.columns([HEADER, *map(cells, rows)])}\n")
-    for row in rows:
-        if row.shipped and (note := loan(row)):
-            print(f"† {row.model}: {note}")
-    if any(row.shipped for row in rows):
+        models = changes.between(base, revisions.Revision("this run", None)).models
+    print(f"{base.title} → this run\n\n{words.columns([HEADER, *map(cells, models)])}\n")
+    for model in models:
+        if note := loan(model):
+            print(f"† {model.name}: {note}")
+    if any(model.pair for model in models):
         print(f"{base.title} does not say what decided its arithmetic; here it was\n{described_arithmetic()}")
     faults = {
-        "further away than seeds explain": [row.model for row in rows if is_apart(row)],
-        "no longer made": [row.model for row in rows if row.verdict == changes.GONE],
+        "further away than seeds explain": [model.name for model in models if is_apart(model)],
+        "no longer made": [model.name for model in models if model.verdict == changes.GONE],
     }
     if any(faults.values()):
         sys.exit("error: " + "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names))
     print(f"no model is further away than seeds explain, {LIMIT} standard deviations")
 
 
-def is_apart(row: Row) -> bool:
+def is_apart(model: ChangedModel) -> bool:
     """Whether the model changed by more than another seed explains."""
-    if row.shipped is None or abs(distance(row)) <= LIMIT:
+    if model.pair is None or abs(distance(model.pair)) <= LIMIT:
         return False
-    return bool(loan(row)) or row.retrained_adjusted_p < LEVEL
+    return bool(loan(model)) or model.pair.retrained_adjusted_p < LEVEL
 
 
-def loan(row: Row) -> str:
+def loan(model: ChangedModel) -> str:
     """Why it is not known what another seed does to this very model; empty where it was measured."""
-    if row.retrained is None:
+    if model.pair and model.pair.retrained is None:
         return "no training was repeated, so the standard deviation is that of the draw of images alone"
-    lenders = verdicts.lenders(row)
+    lenders = verdicts.lenders(model)
     return f"trained once, so the noise of its seeds is {lenders}" if lenders else ""
 
 
-def distance(row: Row) -> float:
+def distance(pair: Pair) -> float:
     """How far apart the two runs are, in standard deviations."""
-    answer = row.retrained or row.shipped
+    answer = pair.retrained or pair.shipped
     return answer.value / answer.deviation if answer.deviation else 0.0
 
 
-def cells(row: Row) -> list[str]:
+def cells(model: ChangedModel) -> list[str]:
     """As the table shows them."""
-    means = [
-        f"{np.mean([repeat['roc_auc'] for repeat in record['repeats']]):.4f}" if record else "–"
-        for record in (row.before, row.after)
-    ]
-    if row.shipped is None:  # gone, new or the same bytes: nothing to compare
-        return [row.model, " → ".join(means), "", "", row.verdict, ""]
+    means = [f"{scored.test['roc_auc_mean']:.4f}" if scored else "–" for scored in (model.before, model.after)]
+    if model.pair is None:  # gone, new or the same bytes: nothing to compare
+        return [model.name, " → ".join(means), "", "", model.verdict, ""]
     return [
-        row.model,
+        model.name,
         " → ".join(means),
-        f"{(row.retrained or row.shipped).value:+.4f}",
-        f"{distance(row):+.1f}" + (" †" if loan(row) else ""),
-        "FURTHER AWAY" if is_apart(row) else "like another seed",
-        f"{row.accuracy_change:+.4f}",
+        f"{(model.pair.retrained or model.pair.shipped).value:+.4f}",
+        f"{distance(model.pair):+.1f}" + (" †" if loan(model) else ""),
+        "FURTHER AWAY" if is_apart(model) else "like another seed",
+        f"{model.pair.accuracy.value:+.4f}",
     ]
 
 

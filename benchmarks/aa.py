@@ -19,7 +19,8 @@ from study.evaluation.final_scores import shortfalls
 from study.model_files import keras_file, repeats_file
 from study.params.load import load
 from study.report import differences
-from study.report.differences import Answer, Training
+from study.report.differences import Answer
+from study.report.seed_noise import Training, seed_noise
 from study.scoring.predict import predict
 from study.scoring.scores import point
 
@@ -85,7 +86,7 @@ def answer(areas: np.ndarray, shortfalls: np.ndarray, labels: np.ndarray, one: n
     spreads = {
         name: seeds.spread(areas[rows], shortfalls[rows], labels) for name, rows in (("one", one), ("other", other))
     }
-    trainings = [Training(SIDE, seeds.noise(name, dict.fromkeys(spreads, "cnn"), spreads)) for name in spreads]
+    trainings = [Training(SIDE, seed_noise(name, dict.fromkeys(spreads, "cnn"), spreads)) for name in spreads]
     return differences.retrained(
         areas[one].mean() - areas[other].mean(),
         shortfalls[other].mean(axis=0) - shortfalls[one].mean(axis=0),

@@ -19,7 +19,8 @@ from study.base import runtime
 from study.base.runtime import UserError
 from study.evaluation import seeds
 from study.report import differences
-from study.report.differences import Answer, Training
+from study.report.differences import Answer
+from study.report.seed_noise import Training, seed_noise
 from study.scoring import intervals, placements
 
 SEED = 0
@@ -253,7 +254,7 @@ def repeated(layout: Layout, table: Table, first: int = 0) -> list[Repeated]:
         spreads[name] = seeds.spread(areas, shortfalls, LABELS) if repeats > 1 else None
     families = dict(zip(MODELS, layout.families, strict=True))
     return [
-        Repeated(Training(repeats, seeds.noise(name, families, spreads, base)), *means[name])
+        Repeated(Training(repeats, seed_noise(name, families, spreads, base)), *means[name])
         for name, repeats, base in zip(MODELS, layout.repeats, layout.bases, strict=True)
     ]
 

@@ -19,6 +19,12 @@ def main(*arguments: str) -> None:
             from study.serving import predict
 
             predict.main(options.images, options.model, options.top, options.form)
+        case "export":
+            runtime.begin_imports()
+            from study.serving import export
+
+            runtime.end_imports()
+            export.main(options.models)
         case "review":
             from study.compare import page
 
@@ -62,6 +68,8 @@ def parser() -> argparse.ArgumentParser:
     form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
     form.add_argument("--csv", dest="form", action="store_const", const="csv", help="print CSV")
     predict.set_defaults(form="text")
+    export = command.add_parser("export", help="write models as ONNX files")
+    export.add_argument("models", metavar="MODEL", nargs="*", default=["best"], help="names of models (best)")
     review = command.add_parser("review", help="write what a reviewer of the workspace reads, as one Markdown page")
     review.add_argument("base", metavar="BASE", help="the commit, branch, tag or experiment to compare with")
     review.add_argument("--output", default="review.md", metavar="FILE", help="the page (review.md)")

@@ -1,4 +1,4 @@
-"""python tests/walkthrough.py: run docs/walkthrough.md in a clone of HEAD and write what its commands print into it.
+"""python tests/walkthrough.py: run docs/tutorial.md in a clone of HEAD and write what its commands print into it.
 
 `dvc pull` gets what the cache of this repository holds, so the record of HEAD has to be in it.
 
@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/walkthrough.md"
+PAGE = ROOT / "docs/tutorial.md"
 ADDRESS = "https://example.org/study.git"
 # Of an output of more than WHOLE lines, the page has the first and the last ones, and the line CUT between.
-WHOLE, FIRST, LAST, CUT = 30, 8, 8, "…"
+WHOLE, FIRST, LAST, CUT = 26, 8, 5, "…"
 MERGED = "  better  "  # as `python -m study compare` says of a model
 SECONDS = 1200  # no command takes so long
 # What differs from run to run, and what a shape has instead.
@@ -31,7 +31,7 @@ MASKS = {
     r"(?<!\w)(?<!\d\.)[0-9a-f]{7,40}\b": "HASH",
     r"[-+]?\d[\d.,:]*(e[-+]\d+)?": "0",
     r" \(MODEL, [^)]*\)": "",  # what `best` and `control` are made of
-    r"†": "",  # borrowed noise: where a model was trained once
+    r"†": "",  # the seed variance of another model
     r"^ *MODEL: .*": "",  # the notes on such models
     r"^Reproducing experiment .*": "",  # which the tests' fork of DVC prints at its end
     r"[ ─-]+": " ",

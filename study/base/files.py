@@ -135,17 +135,28 @@ def _json(value: Any, **options: Any) -> str:
 
 def read_json(path: str | Path, kind: type) -> Any:
     """Read what a stage wrote, as the type `kind`. Raises UserError where the file is missing, damaged or unfit."""
+    return parse_json(_content(path), str(path), kind)
+
+
+def parse_json(content: bytes, name: str, kind: type, remedy: str = RESTORE) -> Any:
+    """A record of the type `kind`. Raises UserError, with the name and the remedy, where it is damaged or unfit."""
     from pydantic import TypeAdapter, ValidationError  # takes a quarter of a second, which `predict` saves
 
-    remember(path)
     try:
-        return TypeAdapter(kind).validate_json(Path(path).read_bytes())
-    except FileNotFoundError:
-        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+        return TypeAdapter(kind).validate_json(content)
     except ValidationError as error:
         fault = error.errors()[0]
         where = ".".join(map(str, fault["loc"]))
-        raise UserError(f"{path}: {where} {fault['msg']}; {RESTORE}") from None
+        what = f"lacks {where}" if fault["type"] == "missing" else f"{where} {fault['msg']}"
+        raise UserError(f"{name}: {what}; {remedy}") from None
+
+
+def _content(path: str | Path) -> bytes:
+    remember(path)
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
@@ -157,16 +168,17 @@ def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence])
 
 def read_csv(path: str | Path) -> list[list[str]]:
     """The rows of a table that a stage wrote, its header first. Raises UserError where it is missing or damaged."""
-    remember(path)
+    return parse_csv(_content(path), str(path))
+
+
+def parse_csv(content: bytes, name: str, remedy: str = RESTORE) -> list[list[str]]:
+    """The rows of a table, its header first. Raises UserError, with the name and the remedy, where it is damaged."""
     try:
-        with Path(path).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file, strict=True))
-    except FileNotFoundError:
-        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+        rows = list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))
     except (ValueError, csv.Error) as error:
-        raise UserError(f"{path}: is not a readable table ({error}); {RESTORE}") from None
+        raise UserError(f"{name}: is not a readable table ({error}); {remedy}") from None
     if not rows or len({len(row) for row in rows}) > 1:
-        raise UserError(f"{path}: is not a whole table; {RESTORE}")
+        raise UserError(f"{name}: is not a whole table; {remedy}")
     return rows
 
 

@@ -3,7 +3,7 @@
 Two images are near duplicates if two things hold for them, or for one of them and the mirror image of the other: their
 perceptual hashes differ in at most MOST_BITS of BITS bits, and their thumbnails by at most MOST_DISTANCE. The hash says
 where an image gets brighter from left to right and from top to bottom, whatever its colours and its size. Hashes find
-the few pairs whose thumbnails are compared. An image of almost one colour has no near duplicates. docs/numbers.md says
+the few pairs whose thumbnails are compared. An image of almost one colour has no near duplicates. docs/methods.md says
 how many copies are found, and how many of the found pairs are no copies.
 """
 

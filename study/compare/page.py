@@ -23,7 +23,7 @@ REPORT = "reports/report.md"
 
 @dataclass(frozen=True)
 class ChangedMetric:
-    """A number of a file of metrics; None where there is none."""
+    """A number of a file of metrics; None if there is none."""
 
     path: str
     name: str
@@ -54,10 +54,10 @@ def main(base: str, output: str, plots: str | None) -> None:
 
 
 def page(base: Revision, head: Revision, folder: Path, plots: Drawn) -> str:
-    """Links to files are to GitHub where the repository is there, else relative to `folder`."""
+    """Links to files are to GitHub if the repository is there, else relative to `folder`."""
     fault = None
     try:
-        comparison = changes.compare(base, head)
+        comparison = changes.between(base, head)
     except UserError as error:
         fault, comparison = str(error), changes.unscored(base, head)
     return words.render(
@@ -114,14 +114,14 @@ def links(base: Revision, head: Revision, folder: Path) -> list[Link]:
 def dropped(head: Revision) -> set[str]:
     """The figures of models that params.yaml does not have."""
     try:
-        models = {*changes.families(changes.Records(head, head.read(changes.PARAMS))), *TRAINED_BY_BEST}
+        models = {*changes.families(changes.recorded(head, changes.PARAMS)), *TRAINED_BY_BEST}
     except UserError:  # the page says why there is no verdict
         return set()
     return {path for path in head.paths(OF_MODELS) if Path(path).stem not in models}
 
 
 def drawn(plots: str | None, folder: Path) -> Drawn:
-    """Raises UserError where the folder `plots` holds no PNG file; paths are relative to `folder`."""
+    """Raises UserError if the folder `plots` holds no PNG file; paths are relative to `folder`."""
     if plots is None or plots.startswith(WEB):
         return Drawn(quote(plots, ":/") if plots else None, [])
     paths = sorted(Path(plots).rglob("*.png"))

@@ -45,7 +45,7 @@ class Revision:
         return sorted(_tree(self.commit or "HEAD", places))
 
     def changed_since(self, base: "Revision", *places: str) -> list[ChangedFile]:
-        """The files in these places that differ from those of a commit, in order of their paths."""
+        """The files in these places that differ from a commit's, in order of their paths."""
         commits = [commit for commit in (base.commit, self.commit) if commit]
         options = ("-z", "--name-status", "--no-renames", "--no-ext-diff", "--no-textconv", "--relative")
         fields = _names(_git("diff", *options, *commits, "--", *places))
@@ -59,7 +59,7 @@ class Revision:
 def find(base: str, head: str | None = None) -> tuple[Revision, Revision]:
     """The two revisions of these names: commits, branches, tags or DVC's experiments. No `head`: the workspace.
 
-    Raises UserError where this is no repository, a name is unknown, or the workspace is meant and there is none.
+    Raises UserError if this is no repository, a name is unknown, or the workspace is meant and there is none.
     """
     if _git("rev-parse", "--is-inside-work-tree").strip() != b"true" and head is None:
         raise UserError("HEAD is not given, and this is a bare repository without a workspace; name two revisions")
@@ -79,7 +79,7 @@ def github() -> str | None:
 
 
 def _git(*command: str, given: bytes = b"") -> bytes:
-    """What a git command prints. Raises UserError with git's own line where it fails."""
+    """What a git command prints. Raises UserError with git's own line if it fails."""
     done = subprocess.run(
         ["git", *command], input=given, capture_output=True, env=os.environ | ENVIRONMENT, check=False
     )
@@ -94,7 +94,7 @@ def _names(output: bytes) -> list[str]:
 
 
 def _commits(names: list[str]) -> list[str]:
-    """The hashes of the commits. Names go to git's standard input, where none can be an option."""
+    """The hashes of the commits. Names go to git's standard input: none of them can be an option there."""
     for name in names:
         if not name or not name.isprintable():
             raise UserError(f"{printable(name) or 'an empty name'}: is no name of a revision; {_allowed()}")

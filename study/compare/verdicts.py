@@ -8,7 +8,7 @@ from typing import Any
 
 from study.base.runtime import UserError
 from study.compare import changes, revisions
-from study.compare.changes import Comparison, NoRecordsError, Row
+from study.compare.changes import ChangedModel, Changes, NoRecordsError
 from study.evaluation.seeds import Noise
 from study.report import words
 from study.report.differences import Answer
@@ -20,8 +20,8 @@ LOAN = "†"
 
 
 def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> None:
-    """Print the comparison as `text`, `md` or `json`. Raises UserError where a model is worse and shall not be."""
-    comparison = changes.compare(*revisions.find(base, head))
+    """Print the comparison as `text`, `md` or `json`. Raises UserError if a model is worse and must not be."""
+    comparison = changes.between(*revisions.find(base, head))
     print({"text": text, "md": markdown, "json": as_json}[form](comparison), end="")
     if fail_on_regression and comparison.worse:
         raise UserError(f"worse than {words.printable(base)}: {words.printable(', '.join(comparison.worse))}")
@@ -30,7 +30,7 @@ def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> No
 def against_head() -> str:
     """What the workspace changed since HEAD, for the end of a run: a table, a line on why there is none, or nothing.
 
-    Nothing where no commit records a run, git or the repository are missing, or nothing changed.
+    Nothing if no commit records a run, git or the repository are missing, or nothing changed.
     """
     try:
         base, _ = revisions.find("HEAD")
@@ -38,7 +38,7 @@ def against_head() -> str:
     except (UserError, OSError):
         return ""
     try:
-        comparison = changes.compare(base, head)
+        comparison = changes.between(base, head)
     except NoRecordsError:
         return ""
     except (UserError, OSError) as error:
@@ -46,23 +46,23 @@ def against_head() -> str:
     return text(comparison) if comparison.changed else ""
 
 
-def text(comparison: Comparison) -> str:
+def text(comparison: Changes) -> str:
     """Columns of fixed width."""
     return words.render("compare", "txt", TEMPLATES, **shown(comparison, words.printable))
 
 
-def markdown(comparison: Comparison) -> str:
+def markdown(comparison: Changes) -> str:
     return words.render("compare", "md", TEMPLATES, **shown(comparison, words.markdown))
 
 
-def shown(comparison: Comparison, escape: Callable[[str], str]) -> dict[str, Any]:
+def shown(comparison: Changes, escape: Callable[[str], str]) -> dict[str, Any]:
     """What the templates of a comparison need; `escape` is how a name from outside is written."""
     return {"comparison": comparison, "table": table(comparison, escape), "lenders": lenders}
 
 
-def lenders(row: Row) -> str:
+def lenders(model: ChangedModel) -> str:
     """Whose noise the model has in the revisions in which it was trained once; empty where it has its own."""
-    noises = [training.noise for training in row.trainings if training.noise and training.noise.borrowed]
+    noises = [training.noise for training in model.trainings if training.noise and training.noise.borrowed]
     return " and ".join(dict.fromkeys(map(_lender, noises)))
 
 
@@ -72,42 +72,56 @@ def _lender(noise: Noise) -> str:
     return f"that of {', '.join(noise.measured)}, the largest of {noise.borrowed}"
 
 
-def as_json(comparison: Comparison) -> str:
+def as_json(comparison: Changes) -> str:
     record: dict[str, Any] = {
         "base": asdict(comparison.base),
         "head": asdict(comparison.head),
         "params": [asdict(param) for param in comparison.params],
         "code": [asdict(file) for file in comparison.code],
-        "models": [_record(row) for row in comparison.rows],
+        "models": [_record(model) for model in comparison.models],
     }
     return json.dumps(record, indent=2, allow_nan=False) + "\n"
 
 
-def _record(row: Row) -> dict[str, Any]:
-    record = asdict(row) | {"change": row.change, "accuracy_change": row.accuracy_change}
-    noises = [training.noise for training in row.trainings]
-    return record | {"borrowed": [noise.borrowed if noise else None for noise in noises]}
+def _record(model: ChangedModel) -> dict[str, Any]:
+    pair = model.pair
+    return {
+        "model": model.name,
+        "verdict": model.verdict,
+        "before": model.before and model.before.test,
+        "after": model.after and model.after.test,
+        "shipped": pair and asdict(pair.shipped),
+        "shipped_adjusted_p": pair and pair.shipped_adjusted_p,
+        "retrained": pair and pair.retrained and asdict(pair.retrained),
+        "retrained_adjusted_p": pair and pair.retrained_adjusted_p,
+        "accuracy": pair and asdict(pair.accuracy),
+        "trainings": [asdict(training) for training in model.trainings],
+        "change": model.change("roc_auc"),
+        "accuracy_change": model.change("accuracy"),
+        "borrowed": [training.noise and training.noise.borrowed for training in model.trainings],
+    }
 
 
-def table(comparison: Comparison, escape: Callable[[str], str]) -> list[list[str]]:
+def table(comparison: Changes, escape: Callable[[str], str]) -> list[list[str]]:
     """The cells, a row per model below the header; `escape` is how a name from outside is written."""
-    return [HEADER, *(_cells(row, escape(row.model)) for row in comparison.rows)]
+    return [HEADER, *(_cells(model, escape(model.name)) for model in comparison.models)]
 
 
-def _cells(row: Row, name: str) -> list[str]:
+def _cells(model: ChangedModel, name: str) -> list[str]:
+    pair = model.pair
     return [
         name,
-        row.verdict,
-        _from_to(row, "roc_auc"),
-        _answer(row.shipped),
-        _answer(row.retrained) + (f" {LOAN}" if row.retrained and lenders(row) else ""),
-        _from_to(row, "accuracy"),
-        _answer(row.accuracy),
+        model.verdict,
+        _from_to(model, "roc_auc"),
+        _answer(pair and pair.shipped),
+        _answer(pair and pair.retrained) + (f" {LOAN}" if pair and pair.retrained and lenders(model) else ""),
+        _from_to(model, "accuracy"),
+        _answer(pair and pair.accuracy),
     ]
 
 
-def _from_to(row: Row, score: str) -> str:
-    old, new = (f"{record[score]:.4f}" if record else NOTHING for record in (row.before, row.after))
+def _from_to(model: ChangedModel, score: str) -> str:
+    old, new = (f"{scored.test[score]:.4f}" if scored else NOTHING for scored in (model.before, model.after))
     return f"{old} → {new}"
 
 

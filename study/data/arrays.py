@@ -15,7 +15,7 @@ from study.base.runtime import UserError
 RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
-FEW = 10  # test images of a class; see docs/numbers.md
+FEW = 10  # test images of a class; see docs/methods.md
 
 # A name of a class. It stands as it is in Markdown, HTML, spreadsheets, figures and terminals, where these characters
 # are no more than themselves. A spreadsheet runs what begins with another one; a mark would join what is before it.

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from study.base import files
-from study.base.runtime import UserError
 from study.evaluation.final_scores import shortfalls
 from study.scoring import placements
 from study.scoring.probabilities import normalised
@@ -30,6 +29,11 @@ class ImageScores:
     shortfall: np.ndarray  # float64, see `placements.shortfall`
     mean_shortfall: np.ndarray  # float64, over the repeats
     log_loss: np.ndarray  # float64, − log of the probability of the image's own class
+
+    @property
+    def hits(self) -> np.ndarray:
+        """(N,) bool."""
+        return self.predicted == self.labels
 
     def same_split(self, other: "ImageScores") -> bool:
         """Whether both are of the same images with the same labels, in the same order."""
@@ -70,21 +74,20 @@ def write(model: str, scores: ImageScores, class_names: Sequence[str]) -> None:
     files.write_csv(path(model), COLUMNS, rows)
 
 
-def read(model: str, class_names: Sequence[str]) -> ImageScores:
-    """What `write` wrote. Raises UserError where the file is missing, damaged, or holds no such scores."""
-    header, *rows = files.read_csv(path(model))
-    number = {name: number for number, name in enumerate(class_names)}
+def parse(rows: Sequence[Sequence[str]], class_names: Sequence[str] | None = None) -> ImageScores:
+    """From the rows of such a table, its header first. Without class names, classes are numbered in alphabetical order.
+
+    Raises ValueError if a column is missing, or if the rows hold no such scores.
+    """
+    columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=False))
+    if missing := [name for name in COLUMNS if name not in columns and name not in LABELS]:
+        raise ValueError(f"lacks {missing[0]}")
+    number = {name: number for number, name in enumerate(class_names or sorted({*columns["actual"]}))}
     try:
-        if header != COLUMNS:
+        labels, predicted = (np.array([number[name] for name in columns[key]]) for key in ("actual", "predicted"))
+        numbers = np.array([columns[name] for name in NUMBERS], dtype=float)
+        if np.bincount(labels, minlength=len(number)).min() < 2 or not np.isfinite(numbers).all():
             raise ValueError
-        image, actual, predicted, *numbers = list(zip(*rows, strict=True))[: -len(LABELS)]
-        labels = np.array([number[name] for name in actual])
-        scores = ImageScores(
-            np.array(image), labels, np.array([number[name] for name in predicted]), *np.array(numbers, dtype=float)
-        )
     except (ValueError, KeyError):
-        labels = scores = None
-    if scores is None or np.bincount(labels, minlength=len(class_names)).min() < 2:
-        what = f"two or more images of each of {len(class_names)} classes"
-        raise UserError(f"{path(model)}: holds no scores of {what}; {files.RESTORE}")
-    return scores
+        raise ValueError(f"holds no scores of two or more images of each of {len(number)} classes") from None
+    return ImageScores(np.array(columns["image"]), labels, predicted, *numbers)

@@ -1,13 +1,13 @@
 """How much a score changes if a model is trained again from another seed.
 
 Repeats of one training are scored on the same images. The variance of their areas holds the variance of the seeds and,
-since images are finitely many, a part that another draw of images would change: see `spread` and docs/numbers.md.
+since images are finitely many, a part that another draw of images would change: see `spread` and docs/methods.md.
 Which sources of variance to count: Bouthillier et al., Accounting for variance in machine learning benchmarks, 2021,
 arXiv:2103.03098.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -17,7 +17,6 @@ from typing_extensions import TypedDict
 from study.scoring import intervals
 
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-OWN = 3  # repeats from which on a model has a noise of its own
 
 
 class Spread(TypedDict):
@@ -53,32 +52,6 @@ def spread(roc_aucs: Sequence[float], shortfalls: np.ndarray, labels: np.ndarray
         "sampling_variance": sum(intervals.sampling(row, labels).variance for row in deviations) / (repeats - 1),
         "degrees_of_freedom": repeats - 1,
     }
-
-
-def noise(
-    model: str, families: Mapping[str, str], spreads: Mapping[str, Spread | None], base: str | None = None
-) -> Noise | None:
-    """The noise of a model of `families` (model to family), whose repeats spread by `spreads`; None if none is known.
-
-    A model of OWN repeats or more has its own. The seeds of models of one family can differ many times over in what
-    they do (docs/numbers.md): pooled, they would hide the changes of a steady model and find changes of an unsteady one
-    that are none. A model of two repeats, which is one degree of freedom, has that of its family, pooled over its
-    models with their degrees of freedom, as if all were equally steady. A model trained once borrows: that of the model
-    `base` whose block it tunes, if there is one; else the largest of a single model of its family, else of any model.
-    """
-    measured = {name: own for name, own in spreads.items() if own is not None}
-    of_family = {name: own for name, own in measured.items() if families[name] == families[model]}
-    if model in measured:
-        enough = measured[model]["degrees_of_freedom"] >= OWN - 1
-        return of_seeds({model: measured[model]} if enough else of_family)
-    if base is not None:
-        lent = noise(base, families, spreads)
-        return lent and replace(lent, borrowed=lent.borrowed or base)
-    lenders = of_family or measured
-    if not lenders:
-        return None
-    largest = max((of_seeds({name: own}) for name, own in lenders.items()), key=lambda own: own.variance)
-    return replace(largest, borrowed=f"family {families[model]}" if of_family else "all models")
 
 
 def of_seeds(spreads: Mapping[str, Spread]) -> Noise:

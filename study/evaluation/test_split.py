@@ -1,7 +1,4 @@
-"""The test split: used to score, never to choose. The only reader of data/test.npz.
-
-`evaluate` and `best` score on it; `export` compares two files of one model on it.
-"""
+"""The test split: `evaluate` and `best` score on it, and nothing chooses by it. The only reader of data/test.npz."""
 
 from study.base import files
 from study.data.arrays import TEST, Split

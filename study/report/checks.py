@@ -1,7 +1,7 @@
 """Numbered checks of a run: what a reviewer should look at, and what to do about it.
 
-Each function below is one rule. It returns a case per subject that the rule applies to, and none where all is well.
-docs/numbers.md lists the rules.
+Each function below is one rule. It returns a case per subject that the rule applies to, and none if all is well.
+templates/checks.md.j2 has the title of each check and what to do about it; docs/methods.md lists the rules.
 """
 
 import math
@@ -14,7 +14,7 @@ from study.params.schema import Choices, Model, Range, Space, override
 from study.report.comparisons import Comparison, Ranked
 from study.search.outcome.winner import Winner
 
-EDGE = 0.05  # of a range on its own scale: where one of ten uniform draws falls by chance
+EDGE = 0.05  # of a range on its own scale, so that one of ten uniform draws lies at an end by chance
 ACCURACY_GAP = 0.1  # between training and validation: three standard errors of a share near a half in 200 images
 LOSS_FALL = 0.02  # of the training loss in the last epoch; a rate that has come down to 0 lowers it by less
 LEAST_EPOCHS = 3  # before a learning curve says whether it has levelled off
@@ -30,76 +30,25 @@ class Case:
     measured: str
 
 
-@dataclass(frozen=True)
-class Check:
-    """A rule and its cases."""
-
-    id: str
-    title: str
-    advice: str  # what to do where it applies
-    cases: list[Case]
-
-
-def checks(comparison: Comparison, eda: Eda, block: Model, space: Space) -> list[Check]:
-    """All checks, in the order of their numbers; `block` is the tuned model's own, `space` what was searched."""
+def checks(comparison: Comparison, eda: Eda, block: Model, space: Space) -> dict[str, list[Case]]:
+    """The cases of all checks; `block` is the tuned model's own, `space` what was searched."""
     models = comparison.ranking
-    return [
-        Check(
-            "C1",
-            "The best value lies at the edge of the search space",
-            "Widen the space of this param in `tune.space` beyond that edge, and search again.",
-            at_the_edge(comparison.tuned, block, space),
-        ),
-        Check(
-            "C2",
-            "Over-fitting",
-            "Raise `dropout`, `weight_decay` or augmentation, train for fewer epochs, or set "
-            "`early_stopping_patience`.",
-            over_fitting(models),
-        ),
-        Check(
-            "C3",
-            "Under-fitting",
-            "Train for more epochs, or raise `learning_rate`; if that changes nothing, take a larger network.",
-            under_fitting(models),
-        ),
-        Check(
-            "C4",
-            "No better than a constant guess",
-            "Do not use this model before its learning curve, learning rate and labels have been looked at.",
-            no_better_than_a_guess(models, len(eda["classes"])),
-        ),
-        Check(
-            "C5",
-            "Few or unbalanced images per class",
-            "Collect more images of the smallest classes; until then read the intervals per class, not the averages.",
-            few_or_unbalanced(eda),
-        ),
-        Check(
-            "C6",
-            "Verdict unknown for want of repeats",
-            "Set `repeats` of at least one model to 3 or more, so that the noise of its seeds is measured.",
-            unknown_noise(models),
-        ),
-        Check(
-            "C7",
-            "The noise of the seeds is borrowed or not corrected",
-            "Before you claim a difference of this model, set its own `repeats` to 3 or more.",
-            uncertain_noise(models),
-        ),
-        Check(
-            "C8",
-            "Confidence does not match accuracy",
-            "Divide the log probabilities by the temperature from validation before you use them as probabilities.",
-            miscalibrated(models),
-        ),
-    ]
+    return {
+        "C1": at_the_edge(comparison.tuned, block, space),
+        "C2": over_fitting(models),
+        "C3": under_fitting(models),
+        "C4": no_better_than_a_guess(models, len(eda["classes"])),
+        "C5": few_or_unbalanced(eda),
+        "C6": unknown_noise(models),
+        "C7": uncertain_noise(models),
+        "C8": miscalibrated(models),
+    }
 
 
 def at_the_edge(tuned: Winner, block: Model, space: Space) -> list[Case]:
     """Searched numbers of the winner that lie within EDGE of an end of their range, or are an end of their list.
 
-    An end counts only where the model could have a value beyond it: there is no dropout below 0.
+    An end counts only if the model could have a value beyond it: there is no dropout below 0.
     """
     cases = []
     for key, values in space.items():
@@ -116,7 +65,7 @@ def at_the_edge(tuned: Winner, block: Model, space: Space) -> list[Case]:
 
 
 def _ends(values: Range | Choices) -> tuple[float, float] | None:
-    """The lowest and the highest value; None where no number was searched."""
+    """The lowest and the highest value; None if no number was searched."""
     if isinstance(values, Range):
         return values.low, values.high
     if len(set(values)) < 2 or not all(map(_is_number, values)):
@@ -185,8 +134,8 @@ def under_fitting(models: list[Ranked]) -> list[Case]:
 
 
 def no_better_than_a_guess(models: list[Ranked], classes: int) -> list[Case]:
-    """The interval of the test ROC-AUC reaches down to CHANCE, or the test log loss is above log(classes), that of a
-    guess that gives all classes one probability.
+    """The interval of the test ROC-AUC reaches down to CHANCE, or the test log loss is above log(classes), which a
+    guess of one probability for all classes has.
     """
     guess = math.log(classes)
     return [

@@ -1,7 +1,7 @@
 """What the recorded scores and predictions support, as records: no words, no figures."""
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
@@ -9,14 +9,11 @@ from pydantic import Field
 from sklearn.metrics import classification_report
 from typing_extensions import TypedDict
 
-from study.base import files
-from study.base.runtime import UserError
-from study.evaluation import image_scores, seeds
 from study.evaluation.final_scores import FinalScores
-from study.evaluation.image_scores import ImageScores
-from study.params.schema import BEST, CONTROL, TRAINED_BY_BEST, Model
-from study.report import differences
-from study.report.differences import Answer, Training, Verdict
+from study.params.schema import BEST, CONTROL, Model
+from study.report import differences, run
+from study.report.differences import Pair
+from study.report.run import Files, Scored
 from study.scoring import calibration, intervals
 from study.scoring.calibration import Bin, CalibrationError
 from study.scoring.scores import ValidationScores
@@ -46,88 +43,28 @@ class Validation(ValidationScores):
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """A model and its scores."""
+class Ranked(Scored):
+    """A model and all of its scores."""
 
-    name: str
     test: FinalScores
     validation: Validation
-    images: ImageScores
-    training: Training
     mean_interval: tuple[float, float] | None  # of roc_auc_mean: draw of images and seeds; None if the noise is unknown
 
     @property
     def calibration_error(self) -> CalibrationError:
-        return calibration.expected_calibration_error(self.hits, self.images.confidence)
+        return calibration.expected_calibration_error(self.images.hits, self.images.confidence)
 
     @property
     def reliability(self) -> list[Bin]:
-        return calibration.reliability(self.hits, self.images.confidence)
-
-    @property
-    def hits(self) -> np.ndarray:
-        return self.images.predicted == self.images.labels
+        return calibration.reliability(self.images.hits, self.images.confidence)
 
     @property
     def accuracy_interval(self) -> tuple[float, float]:
-        return intervals.of_accuracy(self.hits)
+        return intervals.of_accuracy(self.images.hits)
 
     @property
     def log_loss_interval(self) -> tuple[float, float]:
         return intervals.of_log_loss(self.images.log_loss, self.images.labels)
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two models of one run, by the ROC-AUC of the one less that of the other on the same test images.
-
-    `shipped`: do these two models differ on images like these? `retrained`: would it hold if both were trained again?
-    None where the noise of the seeds is unknown. Verdicts are corrected, each for all pairs of the table.
-    """
-
-    one: str
-    other: str
-    shipped: Answer
-    shipped_verdict: Verdict
-    retrained: Answer | None
-    verdict: Verdict | None
-
-    @property
-    def turned(self) -> "Pair":
-        """The same of the other less the one."""
-        return Pair(
-            self.other,
-            self.one,
-            _turned(self.shipped),
-            OPPOSITE[self.shipped_verdict],
-            self.retrained and _turned(self.retrained),
-            self.verdict and OPPOSITE[self.verdict],
-        )
-
-
-OPPOSITE: dict[Verdict, Verdict] = {
-    "better": "worse",
-    "worse": "better",
-    "no difference shown": "no difference shown",
-}
-
-
-def _turned(answer: Answer) -> Answer:
-    return replace(answer, value=-answer.value, low=-answer.high, high=-answer.low)
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """Test scores of one class, or their average over the classes."""
-
-    name: str
-    roc_auc: float
-    roc_auc_low: float
-    roc_auc_high: float
-    precision: float
-    recall: float
-    f1: float
-    images: int
 
 
 @dataclass(frozen=True)
@@ -139,7 +76,7 @@ class Mistake:
     actual: str
     predicted: str
     confidence: float  # the probability of the predicted class
-    probability: float  # that of the actual class
+    probability: float  # of the actual class
 
 
 @dataclass(frozen=True)
@@ -151,133 +88,74 @@ class Comparison:
     tuned: winner.Winner
     search_on_validation: float  # what the search gained there
 
-    @property
-    def first_by_mean(self) -> Ranked:
-        """The model with the highest mean over its repeats."""
-        return max(self.ranking, key=lambda model: model.test["roc_auc_mean"])
-
-    @property
-    def tuning(self) -> Pair | None:
-        """Best against the model whose block was tuned: what the search and the further epochs gained together.
-
-        None where the two are one training, as in each of the two below.
-        """
-        return self.pair(BEST, self.tuned["model"])
-
-    @property
-    def search(self) -> Pair | None:
-        """Best against the control, which has as many epochs: what the search gained."""
-        return self.pair(BEST, CONTROL)
-
-    @property
-    def further_epochs(self) -> Pair | None:
-        """The control against the model whose block was tuned: what the epochs of the winner gained by themselves."""
-        return self.pair(CONTROL, self.tuned["model"])
-
-    def from_(self, name: str) -> list[Pair]:
-        """A model against each other one, in the order of the ranking."""
-        pairs = (self.pair(name, model.name) for model in self.ranking)
-        return [pair for pair in pairs if pair]
-
     def pair(self, one: str, other: str) -> Pair | None:
+        """The one against the other; None if they are the same training."""
         for pair in self.pairs:
-            if (pair.one, pair.other) == (one, other):
+            if pair.names == (one, other):
                 return pair
-            if (pair.one, pair.other) == (other, one):
+            if pair.names == (other, one):
                 return pair.turned
         return None
 
 
 def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
-    """Read what stages recorded of each model, all of it tracked by git, and rank and compare them.
+    """Read what stages recorded of each model, and rank and compare them. Models of the same training are no pair.
 
-    Raises UserError where a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
+    Raises UserError if a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
     """
-    tuned = winner.read()
-    base = tuned["model"]
-    if base not in models:
-        raise UserError(f"{winner.FILE}: {base} is no model of params.yaml; {files.RESTORE}")
-    tests = {name: files.read_json(f"metrics/test/{name}.json", FinalScores) for name in (*models, *TRAINED_BY_BEST)}
-    for name, record in tests.items():
-        if [row["class"] for row in record["class_roc_auc"]] != class_names:
-            raise UserError(f"metrics/test/{name}.json: has other classes than metrics/eda.json; {files.RESTORE}")
+    source = run.working_folder()
+    tuned = source.json(winner.FILE, winner.Winner)
     families = {name: block.family for name, block in models.items()}
-    families |= dict.fromkeys(TRAINED_BY_BEST, models[base].family)
-    spreads = {name: record["spread"][0] if record["spread"] else None for name, record in tests.items()}
-    ranked = {
-        name: _ranked(
-            name,
-            record,
-            class_names,
-            Training(len(record["repeats"]), seeds.noise(name, families, spreads, None if name in models else base)),
-        )
-        for name, record in tests.items()
-    }
-    ranking = sorted(ranked.values(), key=lambda model: model.test["roc_auc"], reverse=True)
-    for model in ranking[1:]:
-        if not model.images.same_split(ranking[0].images):
-            both = f"{image_scores.path(model.name)} and {image_scores.path(ranking[0].name)}"
-            raise UserError(f"{both}: are scores of different test splits; run `dvc repro`")
-    blocks = {BEST: tuned["block"], CONTROL: tuned["control"], base: models[base]}
-    same = [set(names) for names in itertools.combinations(blocks, 2) if _are_one(*map(blocks.get, names))]
+    ranked = [_ranked(model, source) for model in run.scored(source, families, tuned, class_names, FinalScores)]
+    for model in ranked:
+        if [row["class"] for row in model.test["class_roc_auc"]] != class_names:
+            what = f"has other classes than metrics/eda.json; {source.remedy}"
+            raise source.fault(f"metrics/test/{model.name}.json", what)
+    ranking = sorted(ranked, key=lambda model: model.test["roc_auc"], reverse=True)
+    same = _same_trainings(tuned, models[tuned["model"]])
+    compared = [pair for pair in itertools.combinations(ranking, 2) if {model.name for model in pair} not in same]
+    on_validation = {model.name: model.validation["roc_auc"] for model in ranked}
     return Comparison(
         ranking=ranking,
-        pairs=compare_pairs(ranking, same),
+        pairs=differences.pairs(compared),
         tuned=tuned,
-        search_on_validation=ranked[BEST].validation["roc_auc"] - ranked[CONTROL].validation["roc_auc"],
+        search_on_validation=on_validation[BEST] - on_validation[CONTROL],
     )
 
 
-def _are_one(one: Model, other: Model) -> bool:
-    """Whether two blocks are the same training, however often it is repeated."""
-    return one.model_copy(update={"repeats": other.repeats}) == other
+def _same_trainings(tuned: winner.Winner, own: Model) -> list[set[str]]:
+    """Which two of best, control and the tuned model have one block, however often it is repeated."""
+    blocks = {BEST: tuned["block"], CONTROL: tuned["control"], tuned["model"]: own}
+    once = {name: block.model_copy(update={"repeats": 1}) for name, block in blocks.items()}
+    return [{one, other} for one, other in itertools.combinations(once, 2) if once[one] == once[other]]
 
 
-def _ranked(name: str, test: FinalScores, class_names: list[str], training: Training) -> Ranked:
-    images = image_scores.read(name, class_names)
-    interval, noise = None, training.noise
+def _ranked(model: Scored, source: Files) -> Ranked:
+    interval, noise = None, model.training.noise
     if noise:
-        seed_variance = noise.variance / training.repeats
+        seed_variance = noise.variance / model.training.repeats
+        mean, images = model.test["roc_auc_mean"], model.images
         interval = intervals.of_mean_roc_auc(
-            test["roc_auc_mean"], images.mean_shortfall, images.labels, seed_variance, noise.degrees_of_freedom
+            mean, images.mean_shortfall, images.labels, seed_variance, noise.degrees_of_freedom
         )
-    validation = files.read_json(f"metrics/validation/{name}.json", Validation)
-    return Ranked(name, test, validation, images, training, interval)
+    validation = source.json(f"metrics/validation/{model.name}.json", Validation)
+    return Ranked(**vars(model), validation=validation, mean_interval=interval)
 
 
-def compare_pairs(ranking: list[Ranked], same: list[set[str]]) -> list[Pair]:
-    """Each model against all below it; two that are the `same` model are no pair."""
-    pairs = [(one, other) for one, other in itertools.combinations(ranking, 2) if {one.name, other.name} not in same]
-    shipped = [_shipped(*pair) for pair in pairs]
-    retrained = [_retrained(*pair) for pair in pairs]
-    columns = (pairs, shipped, differences.verdicts(shipped), retrained, differences.verdicts(retrained))
-    return [Pair(one.name, other.name, *answers) for (one, other), *answers in zip(*columns, strict=True)]
-
-
-def _shipped(one: Ranked, other: Ranked) -> Answer:
-    value = one.test["roc_auc"] - other.test["roc_auc"]
-    return differences.shipped(value, other.images.shortfall - one.images.shortfall, one.images.labels)
-
-
-def _retrained(one: Ranked, other: Ranked) -> Answer | None:
-    value = one.test["roc_auc_mean"] - other.test["roc_auc_mean"]
-    less = other.images.mean_shortfall - one.images.mean_shortfall
-    return differences.retrained(value, less, one.images.labels, one.training, other.training)
-
-
-def class_scores(model: Ranked, class_names: list[str]) -> list[ClassScores]:
-    """ROC-AUC, precision, recall and F1 of each class, then their averages."""
-    images = model.images
+def class_scores(model: Ranked, class_names: list[str]) -> list[dict]:
+    """The recorded ROC-AUC of each class with scikit-learn's precision, recall, F1 and support, then their averages."""
+    images, test = model.images, model.test
     rates = classification_report(
         images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
     )
-    areas = [(row["class"], row["roc_auc"], row["low"], row["high"]) for row in model.test["class_roc_auc"]]
-    rows = [(area, rates[str(label)]) for label, area in enumerate(areas)]
-    average = ("macro avg", *(model.test[key] for key in ("roc_auc", "roc_auc_low", "roc_auc_high")))
-    rows.append((average, rates["macro avg"]))
-    return [
-        ClassScores(*area, row["precision"], row["recall"], row["f1-score"], int(row["support"])) for area, row in rows
-    ]
+    average = {
+        "class": "macro avg",
+        "roc_auc": test["roc_auc"],
+        "low": test["roc_auc_low"],
+        "high": test["roc_auc_high"],
+    }
+    rows = [area | rates[str(label)] for label, area in enumerate(test["class_roc_auc"])]
+    return [*rows, average | rates["macro avg"]]
 
 
 def confusion(model: Ranked, classes: int) -> list[list[int]]:
@@ -289,7 +167,7 @@ def confusion(model: Ranked, classes: int) -> list[list[int]]:
 def mistakes(model: Ranked, class_names: list[str], count: int = MISTAKES) -> list[Mistake]:
     """The mistakes of the highest confidence, the highest first."""
     images = model.images
-    wrong = np.flatnonzero(~model.hits)
+    wrong = np.flatnonzero(~images.hits)
     chosen = wrong[np.argsort(-images.confidence[wrong], kind="stable")][:count]
     return [
         Mistake(

@@ -1,17 +1,20 @@
-"""Two questions about two models, and what may be said after many comparisons.
+"""Two questions about two models, of one run or of two, and what may be said after many comparisons.
 
 - `shipped`: do these two models differ on images like these? Counts the draw of images.
 - `retrained`: would the change hold if both were trained again? Counts the draw of images and the seeds.
+
+`pairs` answers both for all pairs of a table; `verdict` is the one place that gives a verdict.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy.special import stdtr
 
-from study.evaluation.seeds import Noise
+from study.report.run import Scored
+from study.report.seed_noise import Training
 from study.scoring import intervals
 
 Verdict = Literal["better", "worse", "no difference shown"]
@@ -25,15 +28,81 @@ class Answer:
     low: float
     high: float
     p: float
-    deviation: float  # 0 where the images show none
+    deviation: float  # 0 if the images show none
+
+    @property
+    def turned(self) -> "Answer":
+        """Of the other model less the one."""
+        return replace(self, value=-self.value, low=-self.high, high=-self.low)
 
 
 @dataclass(frozen=True)
-class Training:
-    """How often a model was trained, and what another seed does to its score."""
+class Pair:
+    """The ROC-AUC of the one model less that of the other on the same test images, by both questions.
 
-    repeats: int
-    noise: Noise | None
+    `retrained` is None if the noise of the seeds is unknown. The p values are corrected, each for all pairs of the
+    table that ask this question.
+    """
+
+    one: Scored
+    other: Scored
+    shipped: Answer
+    shipped_adjusted_p: float
+    retrained: Answer | None
+    retrained_adjusted_p: float | None
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.one.name, self.other.name
+
+    @property
+    def shipped_verdict(self) -> Verdict:
+        return verdict(self.shipped, self.shipped_adjusted_p)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.retrained and verdict(self.retrained, self.retrained_adjusted_p)
+
+    @property
+    def turned(self) -> "Pair":
+        """The same of the other less the one."""
+        retrained = self.retrained and self.retrained.turned
+        return replace(self, one=self.other, other=self.one, shipped=self.shipped.turned, retrained=retrained)
+
+    @property
+    def accuracy(self) -> Answer:
+        """The first question, of accuracy. It is not corrected."""
+        one, other = self.one.images, self.other.images
+        hits = one.hits.astype(float) - other.hits
+        value = self.one.test["accuracy"] - self.other.test["accuracy"]
+        return shipped(value, intervals.of_mean(hits, one.labels), one.labels)
+
+
+def pairs(models: Sequence[tuple[Scored, Scored]], same: Collection[str] | None = None) -> list[Pair]:
+    """All pairs of a table. Of two runs, `same` names the models that are the same in both; of one run, it is None."""
+    first = [_shipped(*pair) for pair in models]
+    second = [_retrained(*pair, same) for pair in models]
+    columns = (first, _adjusted(first), second, _adjusted(second))
+    return [Pair(*pair, *answers) for pair, *answers in zip(models, *columns, strict=True)]
+
+
+def _shipped(one: Scored, other: Scored) -> Answer:
+    value = one.test["roc_auc"] - other.test["roc_auc"]
+    return shipped(value, other.images.shortfall - one.images.shortfall, one.images.labels)
+
+
+def _retrained(one: Scored, other: Scored, same: Collection[str] | None) -> Answer | None:
+    value = one.test["roc_auc_mean"] - other.test["roc_auc_mean"]
+    less = other.images.mean_shortfall - one.images.mean_shortfall
+    noises = [model.training.noise for model in (one, other) if model.training.noise]
+    same_trainings = same is None or all(name in same for noise in noises for name in noise.measured)
+    return retrained(value, less, one.images.labels, one.training, other.training, same_trainings)
+
+
+def _adjusted(answers: Sequence[Answer | None]) -> list[float | None]:
+    """The p values of one question, corrected for all of its answers; None for no answer."""
+    adjusted = iter(holm([answer.p for answer in answers if answer]))
+    return [answer and next(adjusted) for answer in answers]
 
 
 def shipped(value: float, contributions: np.ndarray, labels: np.ndarray) -> Answer:
@@ -58,10 +127,10 @@ def retrained(
 ) -> Answer | None:
     """Of the difference `value` of two models' means over their repeats; contributions (N,) are of these means.
 
-    The variance is that of the draw of images plus, for each model, that of its seeds over its repeats; Student's t
+    The variance is the sampling variance plus, for each model, its seed variance over its repeats; Student's t
     with the degrees of freedom of Welch (The generalization of "Student's" problem when several different population
     variances are involved, Biometrika 34, 1947) and Satterthwaite. The noise of one model is one estimate, unless the
-    two are of different trainings. None where a model's noise is not known.
+    two are of different trainings. None if a model's noise is not known.
     """
     if one.noise is None or other.noise is None:
         return None
@@ -85,12 +154,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p))
     adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
     return adjusted.tolist()
-
-
-def verdicts(answers: Sequence[Answer | None]) -> list[Verdict | None]:
-    """Of all answers to one question that stand in one table; None where there is no answer."""
-    adjusted = iter(holm([answer.p for answer in answers if answer]))
-    return [answer and verdict(answer, next(adjusted)) for answer in answers]
 
 
 def verdict(answer: Answer, adjusted_p: float) -> Verdict:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from study.eda.record import Eda
 from study.params.schema import TRAINED_BY_BEST, Params
-from study.report import checks, comparisons, model_figures, ranking_figure, words
+from study.report import checks, comparisons, model_figures, words
 from study.report.comparisons import Comparison, Epoch, Ranked
 
 MOST_CLASSES = 20  # of a confusion matrix that a page can show
@@ -50,7 +50,7 @@ def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Pa
             "plots/learning_curves.csv": (["model", *Epoch.__annotations__], epochs),
         },
         {
-            "plots/ranking.png": ranking_figure.ranking(ranking),
+            "plots/ranking.png": model_figures.ranking(ranking),
             "plots/learning_curves.png": model_figures.learning_curves(coloured),
             "plots/roc.png": model_figures.roc(curves),
             "plots/calibration.png": model_figures.reliability(ranking),

@@ -55,7 +55,7 @@ def expected_calibration_error(hits: np.ndarray, confidence: np.ndarray, bins: i
     """The mean over the bins, weighted by their images, of |accuracy − mean confidence|; hits (N,), confidence (N,).
 
     The variance of each bin's gap is that of its images' hits less confidence. The error of few images is too large,
-    by no more than that of a calibrated model; `low` leaves that much out. docs/numbers.md has the formula.
+    by no more than that of a calibrated model; `low` leaves that much out. docs/methods.md has the formula.
     """
     number, total = _bins(confidence, bins), len(hits)
     gaps = np.asarray(hits, dtype=float) - confidence

@@ -1,6 +1,6 @@
 """95 % intervals in closed form, for test images of which each class was drawn by itself.
 
-docs/numbers.md derives the formulas; `python -m benchmarks.coverage` measures how often they hold the true value.
+docs/methods.md derives the formulas; `python -m benchmarks.coverage` measures how often they hold the true value.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,12 @@
-"""A model for other programs, compared with the one that it was made of."""
+"""The command `export`: models as ONNX files, each compared with the model that it was made of."""
 
 import numpy as np
 
 from study.base import files
 from study.base.runtime import UserError
-from study.evaluation import test_split
+from study.data import arrays
 from study.model_files import keras_file
+from study.scoring.predict import predict
 from study.serving import onnx_export, onnx_file
 
 # The largest difference of a probability that rounding explains: of float32, and of a model that was trained in
@@ -13,45 +14,41 @@ from study.serving import onnx_export, onnx_file
 TOLERANCES = {"float32": 1e-3, "mixed_bfloat16": 0.1}
 
 
-def export(name: str, threads: int | None) -> None:
-    """Write models/NAME.onnx and metrics/onnx/NAME.json, which says how far its probabilities of the test images are
-    from those of models/NAME.keras. Nothing is chosen by them.
+def main(names: list[str]) -> None:
+    """Export the models of these names, and print how far their probabilities of validation images differ."""
+    images = arrays.read_prepared().validation.images
+    for name in names:
+        difference, others = export(name, images)
+        print(
+            f"models/{name}.onnx: {len(images)} validation images, largest difference of a probability "
+            f"{difference:.1e}, another class for {others}"
+        )
 
-    Raises UserError where they are further away than rounding explains, or where an image gets another class though
-    its two best probabilities are further apart than that.
+
+def export(name: str, images: np.ndarray) -> tuple[float, int]:
+    """Write models/NAME.onnx; the largest difference of a probability of the images, and how many change their class.
+
+    Raises UserError, and leaves no file, if its probabilities are further from those of models/NAME.keras than rounding
+    explains, or if an image changes its class although its two best probabilities are further apart than that.
     """
-    trained, exported = f"models/{name}.keras", f"models/{name}.onnx"
+    trained = f"models/{name}.keras"
     model = keras_file.read(trained)
-    onnx_export.write(exported, model, keras_file.read_card(trained, model), files.sha256(trained))
-    images = test_split.read()[0].images
-    expected = files.read_npz(f"data/predictions/{name}.npz", "probabilities")["probabilities"]
-    record = comparison(onnx_file.read(exported, threads).predict(images), expected)
     precision = "mixed_bfloat16" if onnx_export.in_float32(model) is not model else "float32"
-    difference, tolerance = record["largest_difference"], TOLERANCES[precision]
-    if not difference <= tolerance:
-        raise UserError(
-            f"{exported}: a probability differs by {difference:g} from that of {trained}; allowed: {tolerance:g}"
-        )
-    if record["largest_margin"] > tolerance:
-        raise UserError(
-            f"{exported}: gives another class than {trained} to an image whose two best probabilities there differ by "
-            f"{record['largest_margin']:g}; allowed: {tolerance:g}"
-        )
-    files.write_json(f"metrics/onnx/{name}.json", record | {"precision": precision})
-    print(
-        f"{name}: {record['images']} test images, largest difference of a probability {difference:g}, "
-        f"another class for {record['other_classes']}"
-    )
+    tolerance = TOLERANCES[precision]
+    with files.whole(f"models/{name}.onnx") as partial:
+        onnx_export.write(partial, model, keras_file.read_card(trained, model), files.sha256(trained))
+        difference, margins = compare(onnx_file.read(partial).predict(images), predict(model, images))
+        if not max(difference, margins.max(initial=0.0)) <= tolerance:
+            raise UserError(
+                f"models/{name}.onnx: gives other probabilities than {trained}: they differ by {difference:g}, and an "
+                f"image with a margin of {margins.max(initial=0.0):g} changes its class; allowed: {tolerance:g}"
+            )
+    return difference, len(margins)
 
 
-def comparison(found: np.ndarray, expected: np.ndarray) -> dict[str, int | float]:
-    """How far probabilities (N, C) are from the expected ones, how many images get another class, and the largest
-    margin of these: the difference of the two best expected probabilities of one image; 0 where there is none."""
-    is_other = found.argmax(axis=1) != expected.argmax(axis=1)
-    second, best = np.sort(expected[is_other], axis=1)[:, -2:].T
-    return {
-        "images": len(expected),
-        "largest_difference": float(f"{np.abs(found - expected).max():.1e}"),
-        "other_classes": int(is_other.sum()),
-        "largest_margin": float(f"{(best - second).max(initial=0):.1e}"),
-    }
+def compare(found: np.ndarray, expected: np.ndarray) -> tuple[float, np.ndarray]:
+    """How far probabilities (N, C) are from the expected ones, and the margins of the images that change their class:
+    the difference of their two best expected probabilities."""
+    changed = found.argmax(axis=1) != expected.argmax(axis=1)
+    second, best = np.sort(expected[changed], axis=1)[:, -2:].T
+    return float(np.abs(found - expected).max()), best - second

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
-from study.base import files
 from study.model_files.card import Card
 from study.serving.onnx_file import INPUT, OUTPUT, SOURCE, missing
 
@@ -35,8 +34,7 @@ def write(path: str | Path, model: keras.Model, card: Card, source: str) -> None
     content = {key: json.dumps(value) for key, value in card.to_dict().items()}
     onnx.helper.set_model_props(exported, content | {SOURCE: source})
     onnx.checker.check_model(exported)
-    with files.whole(path) as partial:
-        partial.write_bytes(exported.SerializeToString(deterministic=True))
+    Path(path).write_bytes(exported.SerializeToString(deterministic=True))
 
 
 def in_float32(model: keras.Model) -> keras.Model:

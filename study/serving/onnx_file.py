@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.base import files, runtime
+from study.base import runtime
 from study.base.runtime import UserError, first_line, lack_of_memory
 from study.model_files import card
 from study.model_files.card import Card
@@ -47,7 +47,7 @@ def missing(error: ImportError) -> UserError:
 def read(path: str | Path, threads: int | None = None) -> OnnxModel:
     """Load what `onnx_export.write` wrote. Raises UserError where it is missing, damaged or another kind of model."""
     if not Path(path).is_file():
-        raise UserError(f"{path}: is missing; `dvc repro export/dvc.yaml` makes it")
+        raise UserError(f"{path}: is missing; `python -m study export` makes it")
     try:
         import onnxruntime
     except ImportError as error:
@@ -56,7 +56,6 @@ def read(path: str | Path, threads: int | None = None) -> OnnxModel:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS
     options.intra_op_num_threads = threads or runtime.cores()
-    files.remember(path)
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (images,), (probabilities,) = session.get_inputs(), session.get_outputs()
@@ -69,4 +68,4 @@ def read(path: str | Path, threads: int | None = None) -> OnnxModel:
         return OnnxModel(session, (height, width), card.checked(own, probabilities.shape[1]), content.get(SOURCE, ""))
     except Exception as error:  # ONNX Runtime raises many types
         reason = lack_of_memory(error) or first_line(error)
-        raise UserError(f"{path}: cannot be loaded ({reason}); `dvc repro export/dvc.yaml` makes it again") from None
+        raise UserError(f"{path}: cannot be loaded ({reason}); `python -m study export` makes it again") from None

@@ -85,7 +85,7 @@ def load(model: str) -> Predictor:
         predictor = onnx_file.read(exported)
         if not trained.is_file() or predictor.source == files.sha256(trained):
             return predictor
-        note = f"note: {exported} was made of another {trained}, which is used; `dvc repro export/dvc.yaml` renews it"
+        note = f"note: {exported} was made of another {trained}, which is used; `python -m study export` renews it"
         print(note, file=sys.stderr)
     return _by_keras(trained)
 

@@ -23,7 +23,8 @@ OWN = {"train": 24, "test": 6}  # images per class
 @pytest.fixture
 def sources(tmp_path) -> Path:
     """What the recipe edits."""
-    shutil.copy2(project.ROOT / "params.yaml", tmp_path)
+    for name in ("dvc.yaml", "params.yaml"):
+        shutil.copy2(project.ROOT / name, tmp_path)
     for name in ("stages", "study"):
         shutil.copytree(project.ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
@@ -45,7 +46,7 @@ def test_every_edit_of_the_recipe_changes_the_tree_as_the_recipe_says(sources):
             continue
         assert contents(sources) != before, step
     assert project.params(sources)["models"].keys() == {*KEPT, ADDED}
-    template = (sources / "study/review/templates/ranking.md.j2").read_text(encoding="utf-8").splitlines()
+    template = (sources / "study/report/templates/ranking.md.j2").read_text(encoding="utf-8").splitlines()
     header, line, row = (text for text in template if text.startswith("|"))
     assert header.count("|") == line.count("|") == row.count(" | ") + 2
 

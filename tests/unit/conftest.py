@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import histories
 import numpy as np
 import pytest
+import samples
 from project import ROOT
 from ruamel.yaml import YAML
 
@@ -93,19 +94,8 @@ def resnet_block(params) -> Resnet:
 def tuned(params) -> dict:
     """The record of a search that cnn2 won with another dropout and more epochs, free to change."""
     values = {"dropout": 0.3, "epochs": 14}
-    block = override(params.models["cnn2"], values, "test")
-    return {
-        "model": "cnn2",
-        "trials": 5,
-        "epochs": 14,
-        "kinds_of_arithmetic": 1,
-        "trial": 3,
-        "validation_roc_auc": 0.9,
-        "values": values,
-        "block": block.model_dump(),
-        "control": override(params.models["cnn2"], {"epochs": 14}, "test").model_dump(),
-        "best_so_far": [{"trial": trial, "validation_roc_auc": 0.9} for trial in range(5)],
-    }
+    block, control = (override(params.models["cnn2"], own, "test").model_dump() for own in (values, {"epochs": 14}))
+    return samples.tune("cnn2", values=values, block=block, control=control)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Repositories with hand-made records of runs: small files, and no run."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -7,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from samples import pictures
+from samples import CLASSES, final, pictures, tune
 
 from study.base import files
-from study.evaluation.image_scores import ImageScores, image_scores
+from study.evaluation import image_scores
 from study.params.schema import TRAINED_BY_BEST
+from study.search.outcome import winner
 
-CLASSES = ["a", "b", "c"]
 SKILLS = {"cnn2": 1.0, "resnet50": 1.0, "best": 1.4}
 IMAGES = 150
 SPREAD = {"raw_variance": 4e-5, "sampling_variance": 1e-5, "degrees_of_freedom": 8}
@@ -29,19 +30,12 @@ def git(folder: Path, *command: str) -> str:
     return done.stdout.strip()
 
 
-def scored(skill: float, images: int = IMAGES) -> tuple[ImageScores, dict[str, float]]:
-    """Scores of a model that leans to the right class the more its skill, and of each of its images."""
-    rng = np.random.default_rng(0)
+def predictions(skill: float, images: int = IMAGES) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, and probabilities that lean to the right class the more the skill."""
     labels = np.arange(images) % len(CLASSES)
-    odds = np.exp(rng.normal(size=(images, len(CLASSES))) + skill * np.eye(len(CLASSES))[labels])
-    probabilities = odds / odds.sum(axis=1, keepdims=True)
-    of_images = image_scores(pictures(images), labels, [probabilities])
-    areas = [1 - of_images.false_positive_rate[labels == label].mean() for label in range(len(CLASSES))]
-    return of_images, {
-        "roc_auc": round(float(np.mean(areas)), 6),
-        "accuracy": round(float((of_images.predicted == labels).mean()), 6),
-        "log_loss": round(float(of_images.log_loss.mean()), 6),
-    }
+    logits = np.random.default_rng(0).normal(size=(images, len(CLASSES)))
+    odds = np.exp(logits + skill * np.eye(len(CLASSES))[labels])
+    return labels, odds / odds.sum(axis=1, keepdims=True)
 
 
 def write(
@@ -59,29 +53,25 @@ def write(
     `once`.
     """
     shutil.rmtree(folder / "metrics", ignore_errors=True)
-    (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
     stages = {"prepare": {"outs": [{"path": "data/test.npz", "md5": f"{images} images"}]}}
-    control = {"control": {}} if "control" in skills else {}
-    files.write_json(folder / "metrics/tune.json", {"model": "cnn2"} | control)
-    for name, skill in skills.items():
-        of_images, scores = scored(skill, images)
-        interval = {"roc_auc_low": scores["roc_auc"] - 0.05, "roc_auc_high": scores["roc_auc"] + 0.05}
-        repeats = [{"seed": seed} | scores for seed in range(1 if once or name in TRAINED_BY_BEST else 3)]
-        record = scores | interval | {"repeats": repeats, "spread": [SPREAD] if len(repeats) > 1 else []}
-        files.write_json(folder / f"metrics/test/{name}.json", record)
-        rows = zip(
-            of_images.image,
-            np.array(names)[of_images.labels],
-            np.array(names)[of_images.predicted],
-            of_images.shortfall.tolist(),
-            of_images.shortfall.tolist(),
-            strict=True,
-        )
-        header = ["image", "actual", "predicted", "shortfall", "mean_shortfall"]
-        files.write_csv(folder / f"metrics/images/{name}.csv", header, rows)
-        stage = stages.setdefault("best" if name in TRAINED_BY_BEST else f"train@{name}", {"outs": []})
-        stage["outs"].append({"path": f"models/{name}.keras", "md5": f"skill {skill}"})
-    (folder / "dvc.lock").write_text(json.dumps({"stages": stages}), encoding="utf-8")
+    with contextlib.chdir(folder):
+        files.write_text("params.yaml", json.dumps(params))
+        search = tune("cnn2")
+        files.write_json(winner.FILE, search if "control" in skills else _without(search, "control"))
+        for name, skill in skills.items():
+            labels, probabilities = predictions(skill, images)
+            seeds = range(1 if once or name in TRAINED_BY_BEST else 3)
+            spread = [SPREAD] if len(seeds) > 1 else []
+            files.write_json(f"metrics/test/{name}.json", final(labels, probabilities, seeds, names, spread=spread))
+            of_images = image_scores.image_scores(pictures(images), labels, [probabilities])
+            image_scores.write(name, of_images, names)
+            stage = stages.setdefault("best" if name in TRAINED_BY_BEST else f"train@{name}", {"outs": []})
+            stage["outs"].append({"path": f"models/{name}.keras", "md5": f"skill {skill}"})
+        files.write_text("dvc.lock", json.dumps({"stages": stages}))
+
+
+def _without(record: dict, key: str) -> dict:
+    return {name: value for name, value in record.items() if name != key}
 
 
 def commit(folder: Path, tag: str) -> None:

@@ -1,12 +1,22 @@
-"""Labels and probabilities in the places of a model's, and what stages record of them."""
+"""Labels and probabilities in the places of a model's, and what stages record of them.
 
+The records come from the code of the stages, with the scores that a test needs: a new metric is in all of them.
+"""
+
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from study.evaluation import final_scores
 from study.evaluation.image_scores import image_scores
 from study.report.comparisons import Ranked
-from study.report.differences import Training
+from study.report.seed_noise import Training
+from study.scoring.scores import Repeat
+
+CLASSES = ["a", "b", "c"]
+LABELS = np.arange(6) % 3
+RIGHT = np.eye(3)[LABELS]  # probabilities that are right and sure
 
 
 def sample(seed: int, count: int, classes: int, levels: int | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -43,28 +53,35 @@ def pictures(count: int) -> np.ndarray:
     return np.arange(count, dtype=np.uint32).view(np.uint8).reshape(count, 1, 1, 4)[..., :3]
 
 
-def scores(roc_auc: float) -> dict[str, float]:
+def final(
+    labels: np.ndarray = LABELS,
+    probabilities: np.ndarray = RIGHT,
+    seeds: Sequence[int] = (42,),
+    names: Sequence[str] = CLASSES,
+    **changes: Any,
+) -> dict:
+    """metrics/test/*.json of repeats with these seeds that all predict the same."""
+    return final_scores.final_scores(labels, [probabilities] * len(seeds), seeds, names) | changes
+
+
+def record(roc_auc: float, **changes: Any) -> dict:
+    """metrics/test/*.json with this area, of one training, for the classes a, b and c."""
     low, high = round(roc_auc - 0.05, 6), round(roc_auc + 0.05, 6)
-    return {"roc_auc": roc_auc, "roc_auc_low": low, "roc_auc_high": high, "accuracy": 0.5, "log_loss": 1.0}
-
-
-def repeat(roc_auc: float, seed: int = 42) -> dict[str, float]:
-    return {"seed": seed, "roc_auc": roc_auc, "accuracy": 0.5, "log_loss": 1.0}
-
-
-def record(roc_auc: float) -> dict:
-    """A record as metrics/test/*.json holds it, of one training, for the classes a, b and c."""
-    low, high = scores(roc_auc)["roc_auc_low"], scores(roc_auc)["roc_auc_high"]
-    areas = [{"class": name, "roc_auc": roc_auc, "low": low, "high": high} for name in "abc"]
-    once = {"roc_auc_mean": roc_auc, "repeats": [repeat(roc_auc)], "spread": []}
-    return scores(roc_auc) | once | {"class_roc_auc": areas}
+    interval = {"roc_auc_low": low, "roc_auc_high": high, "roc_auc_mean": roc_auc}
+    areas = [{"class": name, "roc_auc": roc_auc, "low": low, "high": high} for name in CLASSES]
+    worse = {"roc_auc": roc_auc, "accuracy": 0.5, "log_loss": 1.0}
+    return final(repeats=[repeat() | worse], class_roc_auc=areas, **worse, **interval) | changes
 
 
 def repeated(roc_auc: float, mean: float, sd: float) -> dict:
-    """A record as metrics/test/*.json holds it, of three trainings."""
+    """metrics/test/*.json of three trainings."""
     spread = {"raw_variance": 1.25 * sd**2, "sampling_variance": 0.25 * sd**2, "degrees_of_freedom": 2}
-    repeats = {"repeats": [repeat(roc_auc, seed) for seed in (42, 1, 2)], "spread": [spread]}
-    return record(roc_auc) | {"roc_auc_mean": mean, "roc_auc_seed_sd": sd} | repeats
+    repeats = [repeat(seed) for seed in (42, 1, 2)]
+    return record(roc_auc, roc_auc_mean=mean, roc_auc_seed_sd=sd, repeats=repeats, spread=[spread])
+
+
+def repeat(seed: int = 42) -> Repeat:
+    return final(seeds=[seed])["repeats"][0]
 
 
 def epoch(number: int = 1, **changes: float) -> dict[str, float]:
@@ -73,14 +90,35 @@ def epoch(number: int = 1, **changes: float) -> dict[str, float]:
 
 
 def validation(roc_auc: float, history: list[dict] | None = None) -> dict:
-    """A record as metrics/validation/*.json holds it, after one epoch."""
-    return scores(roc_auc) | {"temperature": 1.2, "repeats": [repeat(roc_auc)], "history": history or [epoch()]}
+    """metrics/validation/*.json, after one epoch."""
+    only_test = ("roc_auc_mean", "spread", "class_roc_auc")
+    scores = {name: value for name, value in record(roc_auc).items() if name not in only_test}
+    return scores | {"temperature": 1.2, "history": history or [epoch()]}
+
+
+def tune(model: str, **changes: Any) -> dict:
+    """metrics/tune.json of a search that this model won."""
+    return {
+        "model": model,
+        "trials": 5,
+        "epochs": 14,
+        "kinds_of_arithmetic": 1,
+        "trial": 3,
+        "validation_roc_auc": 0.9,
+        "values": {},
+        "block": {},
+        "control": {},
+        "best_so_far": [{"trial": trial, "validation_roc_auc": 0.9} for trial in range(5)],
+    } | changes
 
 
 def ranked(name: str, roc_auc: float, **changes: Any) -> Ranked:
     """A model that was trained once and predicts six images of three classes rightly and surely."""
-    labels = np.arange(6) % 3
-    images = image_scores(pictures(6), labels, [np.eye(3)[labels]])
-    record_of_test = changes.pop("test", record(roc_auc))
-    defaults = {"validation": validation(roc_auc + 0.01), "images": images, "training": Training(1, None)}
-    return Ranked(name, record_of_test, **(defaults | {"mean_interval": None} | changes))
+    defaults = {
+        "test": record(roc_auc),
+        "validation": validation(roc_auc + 0.01),
+        "images": image_scores(pictures(6), LABELS, [RIGHT]),
+        "training": Training(1, None),
+        "mean_interval": None,
+    }
+    return Ranked(name, **(defaults | changes))

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from samples import ranked
 from scipy import stats
 
-from study.evaluation import seeds
 from study.evaluation.seeds import Noise
 from study.report import differences
-from study.report.differences import Answer, Training
+from study.report.differences import Answer, Pair
+from study.report.seed_noise import Training, seed_noise
 from study.scoring import intervals
 
 LABELS = np.repeat([0, 1], 50)
@@ -81,7 +82,7 @@ def test_a_model_less_steady_than_its_family_is_told_from_itself_in_5_percent_of
         trainings = []
         for revision, repeats in enumerate(areas):
             own = {"raw_variance": repeats.var(ddof=1), "sampling_variance": 0.0, "degrees_of_freedom": 2}
-            found = seeds.noise("unsteady", families, {"unsteady": own, "steady": steady})
+            found = seed_noise("unsteady", families, {"unsteady": own, "steady": steady})
             measured = tuple(f"{revision}: {name}" for name in found.measured)
             trainings.append(Training(3, replace(found, measured=measured)))
         value = areas[0].mean() - areas[1].mean()
@@ -156,12 +157,19 @@ def test_a_verdict_follows_the_adjusted_p_value(value, adjusted, verdict):
     assert differences.verdict(Answer(value, value - 0.05, value + 0.05, 0.01, 0.02), adjusted) == verdict
 
 
-def test_verdicts_of_a_table_are_corrected_for_the_answers_that_it_has():
-    answers = [
-        Answer(0.1, 0.0, 0.2, 0.03, 0.05),
-        None,
-        Answer(-0.1, -0.2, 0.0, 0.001, 0.05),
-        Answer(0.1, 0.0, 0.2, 0.04, 0.05),
-    ]
-    assert differences.verdicts(answers[:2]) == ["better", None]
-    assert differences.verdicts(answers) == ["no difference shown", None, "worse", "no difference shown"]
+def test_a_turned_pair_has_the_opposite_verdicts():
+    one, other = ranked("one", 0.9), ranked("other", 0.8)
+    pair = Pair(one, other, Answer(0.2, 0.1, 0.4, 0.01, 0.1), 0.02, Answer(-0.2, -0.3, 0.1, 0.3, 0.1), 0.6)
+    turned = Pair(other, one, Answer(-0.2, -0.4, -0.1, 0.01, 0.1), 0.02, Answer(0.2, -0.1, 0.3, 0.3, 0.1), 0.6)
+    assert pair.turned == turned
+    assert (pair.shipped_verdict, turned.shipped_verdict) == ("better", "worse")
+    assert (pair.verdict, turned.verdict) == ("no difference shown", "no difference shown")
+
+
+def test_p_values_of_a_table_are_corrected_for_the_pairs_that_have_them():
+    known = [ranked(name, area, training=Training(3, noise(1e-6, 4, name))) for name, area in (("a", 0.9), ("b", 0.8))]
+    unknown = ranked("c", 0.7)
+    pairs = differences.pairs([tuple(known), (known[0], unknown), (known[1], unknown)])
+    assert [pair.shipped_adjusted_p for pair in pairs] == differences.holm([pair.shipped.p for pair in pairs])
+    assert [pair.retrained_adjusted_p for pair in pairs] == [pairs[0].retrained.p, None, None]
+    assert [pair.verdict for pair in pairs] == ["better", None, None]

@@ -11,9 +11,10 @@ from sklearn.metrics import roc_auc_score
 from study.base import files
 from study.base.runtime import UserError
 from study.data import arrays
-from study.evaluation import evaluate, image_scores
+from study.evaluation import evaluate
 from study.evaluation.final_scores import FinalScores
 from study.model_files.repeats_file import Repeats
+from study.report import run
 from study.scoring.predict import predict
 from study.scoring.scores import Scores
 
@@ -91,7 +92,7 @@ def test_the_scores_of_classes_stand_in_class_order(evaluated):
 
 def test_the_scores_of_images_are_those_of_the_predictions(evaluated):
     expected = (evaluated.argmax(axis=1), evaluated.max(axis=1))
-    images = image_scores.read("cnn2", ["a", "b"])
+    images = run.working_folder().images("cnn2", ["a", "b"])
     np.testing.assert_array_equal(images.predicted, expected[0])
     np.testing.assert_allclose(images.confidence, expected[1], rtol=1e-5)
 
@@ -99,4 +100,4 @@ def test_the_scores_of_images_are_those_of_the_predictions(evaluated):
 def test_the_scores_of_images_name_the_images(evaluated):
     images = files.read_npz(arrays.TEST)["x_test"]
     expected = [hashlib.sha256(image.tobytes()).hexdigest()[:8] for image in images]
-    assert image_scores.read("cnn2", ["a", "b"]).image.tolist() == expected
+    assert run.working_folder().images("cnn2", ["a", "b"]).image.tolist() == expected

@@ -20,7 +20,7 @@ from study.data.arrays import Split
 from study.drawing import figures
 from study.eda import eda_figures
 from study.evaluation import evaluate
-from study.report import model_figures, ranking_figure
+from study.report import model_figures
 from study.search import search_figures
 
 NAMES = ["accuracy", "macro avg", "$_$"]
@@ -56,7 +56,7 @@ FIGURES = {
     "pixel histograms": lambda: eda_figures.pixel_histograms(dict.fromkeys(SPLITS, np.eye(3, 256))),
     "near duplicates": lambda: eda_figures.near_duplicates(SPLITS, PAIRS, NAMES, 0),
     "predictions": lambda: evaluate.prediction_grid("model", SPLIT, LABELS, NAMES),
-    "ranking": lambda: ranking_figure.ranking(MODELS),
+    "ranking": lambda: model_figures.ranking(MODELS),
     "learning curves": lambda: model_figures.learning_curves(MODELS),
     "ROC": lambda: model_figures.roc(CURVES),
     "reliability": lambda: model_figures.reliability(MODELS),

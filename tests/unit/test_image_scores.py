@@ -11,6 +11,7 @@ from study.base import files
 from study.base.runtime import UserError
 from study.evaluation import image_scores
 from study.evaluation.image_scores import ImageScores
+from study.report import run
 from study.scoring.probabilities import normalised
 
 CLASSES = 4
@@ -91,7 +92,7 @@ def test_scores_are_read_as_they_were_written_but_for_rounding(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     written = scored(*DATA["unequal classes"])
     image_scores.write("cnn2", written, NAMES)
-    read = image_scores.read("cnn2", NAMES)
+    read = run.working_folder().images("cnn2", NAMES)
     for field in fields(ImageScores):
         one, other = getattr(read, field.name), getattr(written, field.name)
         if field.name in image_scores.NUMBERS:
@@ -134,27 +135,26 @@ def test_scores_of_another_model_are_of_the_same_split():
 def test_scores_that_are_missing_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^metrics/images/cnn2\.csv: is missing"):
-        image_scores.read("cnn2", NAMES)
+        run.working_folder().images("cnn2", NAMES)
 
 
 UNFIT = {
-    "another class": ("a,", "e,"),
-    "no number": ("0.5", "half"),
-    "another header": ("log_loss", "loss"),
-    "a class without an image": (",d,", ",a,"),
+    "another class": ("a,", "e,", "holds no scores of two or more images of each of 4"),
+    "no number": ("0.5", "half", "holds no scores of two or more images of each of 4"),
+    "no finite number": (",0.5", ",nan", "holds no scores of two or more images of each of 4"),
+    "another header": ("log_loss", "loss", "lacks log_loss"),
+    "a class without an image": (",d,", ",a,", "holds no scores of two or more images of each of 4"),
 }
 
 
-@pytest.mark.parametrize(("before", "after"), UNFIT.values(), ids=UNFIT)
-def test_scores_that_do_not_fit_are_refused(tmp_path, monkeypatch, before, after):
+@pytest.mark.parametrize(("before", "after", "message"), UNFIT.values(), ids=UNFIT)
+def test_scores_that_do_not_fit_are_refused(tmp_path, monkeypatch, before, after, message):
     monkeypatch.chdir(tmp_path)
     image_scores.write("cnn2", scored(*DATA["equal classes"]), NAMES)
     path = tmp_path / image_scores.path("cnn2")
     path.write_text(path.read_text().replace(before, after))
-    with pytest.raises(
-        UserError, match=r"^metrics/images/cnn2\.csv: holds no scores of two or more images of each of 4"
-    ):
-        image_scores.read("cnn2", NAMES)
+    with pytest.raises(UserError, match=rf"^metrics/images/cnn2\.csv: {message}"):
+        run.working_folder().images("cnn2", NAMES)
 
 
 def test_a_class_with_one_image_is_refused(tmp_path, monkeypatch):
@@ -162,4 +162,4 @@ def test_a_class_with_one_image_is_refused(tmp_path, monkeypatch):
     labels = np.array([0, 0, 1, 1, 2, 2, 3])
     image_scores.write("cnn2", scored(labels, np.eye(4)[labels]), NAMES)
     with pytest.raises(UserError, match=r"holds no scores of two or more images of each of 4 classes"):
-        image_scores.read("cnn2", NAMES)
+        run.working_folder().images("cnn2", NAMES)

@@ -88,7 +88,7 @@ def test_dvc_shows_the_metrics_of_a_running_training(folder):
     shown = {name: value for name, value in workspace.items() if isinstance(value, float | int)}
     assert shown == {f"cnn2.{key}": value for key, value in row.items() if key != "epoch"} | {"step": 0}
     text = (ROOT / "docs/experiments.md").read_text(encoding="utf-8")
-    documented = set(re.findall(r"`(<model>\.\w+|step)`", text.partition("## A training that runs")[2]))
+    documented = set(re.findall(r"`(<model>\.\w+|step)`", text.partition("## See a run while it trains")[2]))
     assert documented == {name.replace("cnn2", "<model>") for name in shown}
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from study.evaluation import seeds
+from study.report.seed_noise import seed_noise
 from study.scoring import intervals
 
 LABELS = np.repeat([0, 1], 50)
@@ -38,14 +39,14 @@ def test_the_corrected_variance_is_that_of_the_seeds():
     seed, alone = rng.normal(0, 0.01, (20_000, 2)), rng.normal(0, np.sqrt(3e-4), (20_000, 2))
     shared = rng.normal(0, np.sqrt(2e-4), (20_000, 1))
     raw = float(np.mean((seed + shared + alone).var(axis=1, ddof=1)))
-    noise = seeds.noise("cnn2", FAMILIES, {"cnn2": spread(raw, 3e-4, 20_000)})
+    noise = seed_noise("cnn2", FAMILIES, {"cnn2": spread(raw, 3e-4, 20_000)})
     assert noise.variance == pytest.approx(1e-4, rel=0.1)
 
 
 @pytest.mark.parametrize("repeats", [3, 4, 10])
 def test_a_model_of_three_repeats_or_more_has_its_own_noise(repeats):
     spreads = {"cnn2": spread(4e-4, 1e-4, repeats - 1), "cnn3": spread(9.0, 0.0, 20)}
-    noise = seeds.noise("cnn2", FAMILIES, spreads)
+    noise = seed_noise("cnn2", FAMILIES, spreads)
     assert noise.variance == pytest.approx(3e-4)
     assert noise.degrees_of_freedom == pytest.approx((repeats - 1) * 0.75**2)
     assert (noise.corrected, noise.borrowed, noise.measured) == (True, "", ("cnn2",))
@@ -53,7 +54,7 @@ def test_a_model_of_three_repeats_or_more_has_its_own_noise(repeats):
 
 def test_a_model_of_two_repeats_is_pooled_with_its_family_by_degrees_of_freedom():
     spreads = {"cnn2": spread(4e-4, 1e-4, 1), "cnn3": spread(2e-4, 2e-4, 6), "resnet50": spread(9.0)}
-    noise = seeds.noise("cnn2", FAMILIES, spreads)
+    noise = seed_noise("cnn2", FAMILIES, spreads)
     raw, sampling = (4e-4 + 6 * 2e-4) / 7, (1e-4 + 6 * 2e-4) / 7
     assert noise.variance == pytest.approx(raw - sampling)
     assert noise.degrees_of_freedom == pytest.approx(7 * ((raw - sampling) / raw) ** 2)
@@ -61,51 +62,51 @@ def test_a_model_of_two_repeats_is_pooled_with_its_family_by_degrees_of_freedom(
 
 
 def test_a_model_of_two_repeats_alone_in_its_family_has_its_own_noise():
-    noise = seeds.noise("resnet50", FAMILIES, {"resnet50": spread(4e-4, 0.0, 1), "cnn3": spread(9.0)})
+    noise = seed_noise("resnet50", FAMILIES, {"resnet50": spread(4e-4, 0.0, 1), "cnn3": spread(9.0)})
     assert (noise.variance, noise.degrees_of_freedom, noise.measured) == (pytest.approx(4e-4), 1, ("resnet50",))
 
 
 @pytest.mark.parametrize("sampling", [1e-4, 3e-4], ids=["nothing left", "less than nothing left"])
 def test_a_variance_of_which_nothing_is_left_is_not_corrected(sampling):
-    noise = seeds.noise("cnn2", FAMILIES, {"cnn2": spread(1e-4, sampling)})
+    noise = seed_noise("cnn2", FAMILIES, {"cnn2": spread(1e-4, sampling)})
     assert (noise.variance, noise.degrees_of_freedom, noise.corrected) == (pytest.approx(1e-4), 2, False)
 
 
 def test_repeats_that_do_not_differ_have_no_noise():
-    assert seeds.noise("cnn2", FAMILIES, {"cnn2": spread(0.0)}).variance == 0.0
+    assert seed_noise("cnn2", FAMILIES, {"cnn2": spread(0.0)}).variance == 0.0
 
 
 def test_a_model_trained_once_borrows_the_largest_of_its_family():
     spreads = {"cnn2": spread(1e-4), "cnn3": spread(2e-4), "resnet50": spread(9e-4), "best": None}
-    noise = seeds.noise("best", FAMILIES, spreads)
+    noise = seed_noise("best", FAMILIES, spreads)
     assert (noise.variance, noise.borrowed, noise.measured) == (pytest.approx(2e-4), "family cnn", ("cnn3",))
 
 
 def test_a_model_of_a_family_without_repeats_borrows_the_largest_of_all():
-    noise = seeds.noise("resnet50", FAMILIES, {"cnn2": spread(1e-4), "cnn3": spread(2e-4), "resnet50": None})
+    noise = seed_noise("resnet50", FAMILIES, {"cnn2": spread(1e-4), "cnn3": spread(2e-4), "resnet50": None})
     assert (noise.variance, noise.borrowed) == (pytest.approx(2e-4), "all models")
 
 
 def test_a_tuned_model_borrows_from_its_base():
     spreads = {"cnn2": spread(1e-4), "cnn3": spread(3e-4)}
-    noise = seeds.noise("best", FAMILIES, spreads, base="cnn2")
+    noise = seed_noise("best", FAMILIES, spreads, base="cnn2")
     assert (noise.variance, noise.borrowed, noise.measured) == (pytest.approx(1e-4), "cnn2", ("cnn2",))
 
 
 def test_a_tuned_model_whose_base_has_two_repeats_borrows_what_the_base_is_pooled_from():
     spreads = {"cnn2": spread(1e-4, 0.0, 1), "cnn3": spread(3e-4, 0.0, 1)}
-    noise = seeds.noise("best", FAMILIES, spreads, base="cnn2")
+    noise = seed_noise("best", FAMILIES, spreads, base="cnn2")
     assert (noise.variance, noise.borrowed, noise.measured) == (pytest.approx(2e-4), "cnn2", ("cnn2", "cnn3"))
 
 
 def test_a_tuned_model_whose_base_was_trained_once_borrows_what_the_base_borrows():
-    noise = seeds.noise("best", FAMILIES | {"best": "resnet"}, {"cnn2": spread(1e-4)}, base="resnet50")
+    noise = seed_noise("best", FAMILIES | {"best": "resnet"}, {"cnn2": spread(1e-4)}, base="resnet50")
     assert noise.borrowed == "all models"
 
 
 def test_a_tuned_model_that_was_repeated_has_its_own():
-    assert seeds.noise("best", FAMILIES, {"best": spread(1e-4)}, base="cnn2").borrowed == ""
+    assert seed_noise("best", FAMILIES, {"best": spread(1e-4)}, base="cnn2").borrowed == ""
 
 
 def test_without_any_repeats_the_noise_is_not_known():
-    assert seeds.noise("best", FAMILIES, {"cnn2": None}, base="cnn2") is None
+    assert seed_noise("best", FAMILIES, {"cnn2": None}, base="cnn2") is None

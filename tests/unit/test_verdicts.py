@@ -4,18 +4,20 @@ import json
 import re
 
 import pytest
+from samples import ranked
 
 from study.__main__ import main
 from study.base.runtime import UserError
 from study.compare import changes, revisions, verdicts
-from study.compare.changes import Comparison, Row
+from study.compare.changes import ChangedModel, Changes
 from study.evaluation.seeds import Noise
 from study.report import words
-from study.report.differences import Training
+from study.report.differences import Answer, Pair
+from study.report.seed_noise import Training
 
 
-def compare(base: str, head: str | None = None) -> Comparison:
-    return changes.compare(*revisions.find(base, head))
+def compare(base: str, head: str | None = None) -> Changes:
+    return changes.between(*revisions.find(base, head))
 
 
 SHOWN = {
@@ -113,8 +115,13 @@ LENDERS = {
 
 @pytest.mark.parametrize(("loans", "named"), LENDERS.values(), ids=LENDERS)
 def test_the_lenders_of_both_revisions_are_named(loans, named):
-    trainings = tuple(Training(1, Noise(1e-5, 2.0, True, borrowed, measured)) for borrowed, measured in loans)
-    assert verdicts.lenders(Row("best", "worse", None, None, trainings=trainings)) == named
+    before, after = (
+        ranked("best", 0.9, training=Training(1, Noise(1e-5, 2.0, True, borrowed, measured)))
+        for borrowed, measured in loans
+    )
+    answer = Answer(0.0, -0.1, 0.1, 1.0, 0.05)
+    pair = Pair(after, before, answer, 1.0, answer, 1.0)
+    assert verdicts.lenders(ChangedModel("best", before, after, pair)) == named
 
 
 EXPLAINED = {"answers": ("changed", True), "the same bytes": ("comment", False), "new and gone": ("models", False)}

@@ -10,8 +10,10 @@ import histories
 import project
 import pytest
 from ruamel.yaml import YAML
+from samples import record, tune
 
 from study.compare import changes, revisions
+from study.compare.changes import ChangedModel
 
 SPEC = importlib.util.spec_from_file_location("verify", project.ROOT / ".ci/verify.py")
 verify = importlib.util.module_from_spec(SPEC)
@@ -71,6 +73,11 @@ def compare(base: str, folder: Path) -> None:
     verify.compare(revisions.find(base, base)[0], folder)
 
 
+def changed(name: str) -> ChangedModel:
+    """A model of the workspace, against that of the commit."""
+    return next(model for model in changes.between(*revisions.find("base")).models if model.name == name)
+
+
 def shown(printed: str) -> dict[str, list[str]]:
     """The cells of the printed table, by model."""
     rows = [re.split(r"  +", line) for line in printed.splitlines()]
@@ -88,11 +95,11 @@ def test_what_seeds_explain_passes_and_its_distance_is_printed(copy_of_history, 
     histories.write(copy_of_history, histories.SKILLS | {"cnn2": 1.01})
     compare("base", copy_of_history)
     means, change, deviations, verdict, accuracy = shown(capsys.readouterr().out)["cnn2"]
-    row = changes.compare(*revisions.find("base")).rows[0]
-    assert change == f"{row.retrained.value:+.4f}"
-    assert deviations == f"{row.retrained.value / row.retrained.deviation:+.1f}"
+    pair = changed("cnn2").pair
+    assert change == f"{pair.retrained.value:+.4f}"
+    assert deviations == f"{pair.retrained.value / pair.retrained.deviation:+.1f}"
     assert verdict == "like another seed"
-    assert accuracy == f"{row.accuracy_change:+.4f}"
+    assert accuracy == f"{pair.accuracy.value:+.4f}"
     assert re.fullmatch(r"0\.\d{4} → 0\.\d{4}", means)
 
 
@@ -111,8 +118,7 @@ def test_what_no_seed_explains_fails(copy_of_history, capsys, skill):
 def test_a_verdict_of_worse_alone_does_not_fail(copy_of_history):
     """One table in twenty has one, although nothing changed."""
     histories.write(copy_of_history, histories.SKILLS | {"cnn2": 0.9})
-    row = changes.compare(*revisions.find("base")).rows[0]
-    assert row.verdict == "worse"
+    assert changed("cnn2").verdict == "worse"
     compare("base", copy_of_history)
 
 
@@ -137,8 +143,8 @@ LOANS = {
 @pytest.mark.parametrize(("skill", "passes"), LOANS.values(), ids=LOANS)
 def test_a_model_with_borrowed_noise_is_marked_and_has_the_same_limit(copy_of_history, capsys, skill, passes):
     histories.write(copy_of_history, histories.SKILLS | {"best": skill})
-    row = changes.compare(*revisions.find("base")).rows[2]
-    assert (abs(row.retrained.value / row.retrained.deviation) < verify.LIMIT) == passes
+    answer = changed("best").pair.retrained
+    assert (abs(answer.value / answer.deviation) < verify.LIMIT) == passes
     with contextlib.nullcontext() if passes else pytest.raises(SystemExit, match="seeds explain: best$"):
         compare("base", copy_of_history)
     printed = capsys.readouterr().out
@@ -158,9 +164,9 @@ def test_two_repeats_tell_too_little_of_their_own_seeds_and_are_no_excuse_for_ot
     for path in (copy_of_history / "metrics/test").glob("*.json"):
         record = json.loads(path.read_text())
         path.write_text(json.dumps(record | {"spread": [two for _ in record["spread"]]}))
-    row = next(row for row in changes.compare(*revisions.find("base")).rows if row.model == model)
-    assert abs(row.retrained.value / row.retrained.deviation) > verify.LIMIT
-    assert row.retrained_adjusted_p > verify.LEVEL
+    pair = changed(model).pair
+    assert abs(pair.retrained.value / pair.retrained.deviation) > verify.LIMIT
+    assert pair.retrained_adjusted_p > verify.LEVEL
     with contextlib.nullcontext() if passes else pytest.raises(SystemExit, match=f"seeds explain: {model}$"):
         compare("base", copy_of_history)
 
@@ -186,12 +192,7 @@ def test_a_commit_without_scores_fails_in_one_line(copy_of_history):
         compare("no_records", copy_of_history)
 
 
-WINNER = {
-    "model": "cnn2",
-    "values": {"dropout": 0.1},
-    "block": {"epochs": 4, "dropout": 0.1},
-    "validation_roc_auc": 0.9,
-}
+WINNER = tune("cnn2", values={"dropout": 0.1}, block={"epochs": 4, "dropout": 0.1})
 OTHER_VALUES = {"values": {"dropout": 0.3}, "block": {"epochs": 4, "dropout": 0.3}}
 
 
@@ -201,7 +202,7 @@ def tuned(tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "tuned"
     (folder / "metrics/test").mkdir(parents=True)
     (folder / "metrics/tune.json").write_text(json.dumps(WINNER))
-    (folder / "metrics/test/best.json").write_text(json.dumps({"roc_auc": 0.9}))
+    (folder / "metrics/test/best.json").write_text(json.dumps(record(0.9)))
     (folder / "params.yaml").write_text("seed: 1")
     histories.git(folder, "init", "--quiet")
     histories.commit(folder, "tuned")

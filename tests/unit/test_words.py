@@ -9,8 +9,9 @@ from samples import ranked, record
 
 from study.evaluation.seeds import Noise
 from study.report import pages, words
-from study.report.comparisons import ClassScores, Comparison, Mistake, Pair, Ranked
-from study.report.differences import Answer, Training
+from study.report.comparisons import Comparison, Mistake, Ranked
+from study.report.differences import Answer, Pair
+from study.report.seed_noise import Training
 
 COUNTS = {"a": 12, "b": 14, "c": 14}
 EDA = {
@@ -24,34 +25,37 @@ OWN, LENT = Noise(1e-6, 8.0, True, "", ("cnn2",)), Noise(1e-6, 8.0, True, "cnn2"
 BETTER, NONE = "better", "no difference shown"
 
 
-def pair(one: str, other: str, shipped: str = BETTER, verdict: str | None = BETTER) -> Pair:
-    answer = Answer(0.05, 0.02, 0.08, 0.001, 0.015)
-    return Pair(one, other, answer, shipped, verdict and replace(answer, value=0.04), verdict)
+def answer(value: float, verdict: str) -> tuple[Answer, float]:
+    """A difference with this verdict, and its adjusted p value."""
+    found = Answer(value, value - 0.03, value + 0.03, 0.001, 0.015)
+    return found.turned if verdict == "worse" else found, 1.0 if verdict == NONE else 0.001
+
+
+def pair(one: Ranked, other: Ranked, shipped: str = BETTER, verdict: str | None = BETTER) -> Pair:
+    return Pair(one, other, *answer(0.05, shipped), *(answer(0.04, verdict) if verdict else (None, None)))
 
 
 @pytest.fixture
 def comparison(tuned) -> Comparison:
     interval = (0.84, 0.88)
-    ranking = [
-        ranked("best", 0.9, training=Training(1, LENT), mean_interval=(0.85, 0.95)),
-        ranked("control", 0.87, training=Training(1, LENT), mean_interval=interval),
-        ranked("cnn2", 0.85, training=Training(3, OWN), mean_interval=interval),
-        ranked("resnet50", 0.8),
-    ]
+    best = ranked("best", 0.9, training=Training(1, LENT), mean_interval=(0.85, 0.95))
+    control = ranked("control", 0.87, training=Training(1, LENT), mean_interval=interval)
+    cnn2 = ranked("cnn2", 0.85, training=Training(3, OWN), mean_interval=interval)
+    resnet50 = ranked("resnet50", 0.8)
     pairs = [
-        pair("best", "control", NONE, "worse"),
-        pair("best", "cnn2"),
-        pair("best", "resnet50", verdict=None),
-        pair("control", "cnn2", verdict=NONE),
-        pair("control", "resnet50", verdict=None),
-        pair("cnn2", "resnet50", NONE, NONE),
+        pair(best, control, NONE, "worse"),
+        pair(best, cnn2),
+        pair(best, resnet50, verdict=None),
+        pair(control, cnn2, verdict=NONE),
+        pair(control, resnet50, verdict=None),
+        pair(cnn2, resnet50, NONE, NONE),
     ]
-    return Comparison(ranking, pairs, tuned, 0.02)
+    return Comparison([best, control, cnn2, resnet50], pairs, tuned, 0.02)
 
 
 def without(comparison: Comparison, *same: set[str]) -> Comparison:
     """The comparison where these models are one, and so no pair."""
-    return replace(comparison, pairs=[pair for pair in comparison.pairs if {pair.one, pair.other} not in same])
+    return replace(comparison, pairs=[pair for pair in comparison.pairs if {*pair.names} not in same])
 
 
 @pytest.fixture
@@ -87,9 +91,11 @@ def test_the_ranking_fits_into_120_columns(comparison):
 
 
 def test_the_page_of_a_model_has_a_row_per_class():
+    cat = {"class": "cat", "roc_auc": 0.91234, "low": 0.9, "high": 0.925}
+    average = {"class": "macro avg", "roc_auc": 0.9, "low": 0.88, "high": 0.92}
     rows = [
-        ClassScores("cat", 0.91234, 0.9, 0.925, 0.5, 0.25, 0.3333, 100),
-        ClassScores("macro avg", 0.9, 0.88, 0.92, 0.5, 0.5, 0.5, 200),
+        cat | {"precision": 0.5, "recall": 0.25, "f1-score": 0.3333, "support": 100.0},
+        average | {"precision": 0.5, "recall": 0.5, "f1-score": 0.5, "support": 200.0},
     ]
     page = {"model": ranked("cnn2", 0.9), "class_names": [], "confusion": None, "mistakes": []}
     assert words.render("classification", classes=rows, **page).splitlines()[:6] == [
@@ -155,16 +161,16 @@ CONCLUSIONS = {
     "how many pairs differ": "- Of 6 pairs of models, 4 differ as they are, and 2 if trained again. Claim no order",
     "what the search gained": (
         "- The search changed these models by +0.0500 [+0.0200, +0.0800] (no difference shown) and, trained again, by "
-        "+0.0400 [+0.0200, +0.0800] (worse†): best against control, which is cnn2 with its own block, trained for as "
+        "-0.0400 [-0.0700, -0.0100] (worse†): best against control, which is cnn2 with its own block, trained for as "
         "many epochs, 14. On validation, by which it was chosen, it changed the score by +0.0200.\n"
     ),
     "what further epochs gained": (
         "- The epochs of the winner, 14, changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained "
-        "again, by +0.0400 [+0.0200, +0.0800] (no difference shown†), without any search: control against cnn2.\n"
+        "again, by +0.0400 [+0.0100, +0.0700] (no difference shown†), without any search: control against cnn2.\n"
     ),
     "what both gained": (
         "- Both together changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained again, by +0.0400 "
-        "[+0.0200, +0.0800] (better†): best against cnn2.\n"
+        "[+0.0100, +0.0700] (better†): best against cnn2.\n"
     ),
 }
 
@@ -175,12 +181,21 @@ def test_the_conclusion_says(line, comparison, written):
 
 
 def test_the_conclusion_claims_no_difference_that_is_not_shown(comparison, written):
-    changed = replace(comparison, pairs=[pair("best", "cnn2", NONE, NONE), pair("best", "resnet50", "worse", BETTER)])
+    best, _, cnn2, resnet50 = comparison.ranking
+    changed = replace(comparison, pairs=[pair(best, cnn2, NONE, NONE), pair(best, resnet50, "worse", BETTER)])
     text = written(changed)
     assert "- These models: best is not shown to differ from cnn2.\n" in text
     assert "- These models: best is worse than resnet50.\n" in text
     assert "- Trained again: best is not shown to differ from cnn2†.\n" in text
     assert "best is better than cnn2" not in text
+
+
+def test_the_highest_mean_may_be_of_another_model_than_the_highest_area(comparison, written):
+    *others, last = comparison.ranking
+    steady = replace(last, test=record(0.8, roc_auc_mean=0.95))
+    assert "- The highest mean over trainings is that of **resnet50**, trained once: 0.9500, with" in written(
+        replace(comparison, ranking=[*others, steady])
+    )
 
 
 def test_the_highest_mean_may_have_no_interval(comparison, written):

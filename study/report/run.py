@@ -1,0 +1,124 @@
+"""A run as its files record it, in the working folder or in a commit: the one reader of what is compared.
+
+Files that `report` alone needs are read by the same `Files`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from study.base import files
+from study.base.runtime import UserError
+from study.evaluation import image_scores
+from study.evaluation.image_scores import ImageScores
+from study.evaluation.seeds import Spread
+from study.params.schema import BEST, TRAINED_BY_BEST
+from study.report.seed_noise import Training, seed_noise
+from study.scoring.scores import Share
+from study.search.outcome import winner
+
+
+class Compared(TypedDict):
+    """What a comparison needs of metrics/test/<model>.json: runs that record other metrics as well can be compared."""
+
+    roc_auc: Share
+    roc_auc_mean: Share
+    accuracy: Share
+    repeats: Annotated[list[dict[str, Any]], Field(min_length=1)]
+    spread: Annotated[list[Spread], Field(max_length=1)]
+
+
+class Search(TypedDict):
+    """What a comparison needs of metrics/tune.json: the model that was tuned. Older runs have no control."""
+
+    model: str
+    control: NotRequired[Any]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A model as it was scored on the test split, and what another seed would do to its score."""
+
+    name: str
+    test: Compared
+    images: ImageScores
+    training: Training
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of a run: `read` gives the bytes at a path, or None. Messages hold `title` and end with `remedy`.
+
+    All methods raise UserError for a file that is missing, damaged or unfit.
+    """
+
+    read: Callable[[str], bytes | None]
+    title: str = ""
+    remedy: str = files.RESTORE
+
+    def json(self, path: str, kind: type) -> Any:
+        return files.parse_json(self.content(path), self.name(path), kind, self.remedy)
+
+    def images(self, model: str, class_names: Sequence[str] | None = None) -> ImageScores:
+        path = image_scores.path(model)
+        rows = files.parse_csv(self.content(path), self.name(path), self.remedy)
+        try:
+            return image_scores.parse(rows, class_names)
+        except ValueError as error:
+            raise self.fault(path, f"{error}; {self.remedy}") from None
+
+    def content(self, path: str) -> bytes:
+        content = self.read(path)
+        if content is None:
+            raise self.fault(path, "is missing; `dvc repro` makes it")
+        return content
+
+    def name(self, path: str) -> str:
+        """How messages call a file."""
+        return f"{path} of {self.title}" if self.title else path
+
+    def fault(self, path: str, what: str) -> UserError:
+        return UserError(f"{self.name(path)}: {what}")
+
+
+def working_folder() -> Files:
+    """What it reads is remembered as what the stage was made from."""
+
+    def read(path: str) -> bytes | None:
+        files.remember(path)
+        return Path(path).read_bytes() if Path(path).exists() else None
+
+    return Files(read)
+
+
+def scored(
+    source: Files,
+    families: Mapping[str, str],
+    search: Search,
+    class_names: Sequence[str] | None = None,
+    record: type = Compared,
+) -> list[Scored]:
+    """The models of params.yaml, given with their `families`, and those that `best` trained from the `search`.
+
+    `record` is the type as which metrics/test/<model>.json is read. Raises UserError as `Files` does, for a search of
+    an unknown model, and if models were scored on different images.
+    """
+    base = search["model"]
+    if base not in families:
+        raise source.fault(winner.FILE, f"{base} is no model of params.yaml; {source.remedy}")
+    tuned = TRAINED_BY_BEST if "control" in search else (BEST,)
+    families = {**families, **dict.fromkeys(tuned, families[base])}
+    tests = {name: source.json(f"metrics/test/{name}.json", record) for name in families}
+    spreads = {name: test["spread"][0] if test["spread"] else None for name, test in tests.items()}
+    models = []
+    for name, test in tests.items():
+        noise = seed_noise(name, families, spreads, base if name in tuned else None)
+        models.append(Scored(name, test, source.images(name, class_names), Training(len(test["repeats"]), noise)))
+        if not models[-1].images.same_split(models[0].images):
+            both = f"{image_scores.path(name)} and {image_scores.path(models[0].name)}"
+            raise source.fault(both, "are scores of different test splits; run `dvc repro`")
+    return models
