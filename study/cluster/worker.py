@@ -1,10 +1,10 @@
 """What makes a worker of Dask one of this project: `dask worker ADDRESS --nthreads 1 --preload study.cluster.worker`.
 
 A worker offers one place, a resource of Dask that is named after its code and its locked packages. A leader asks for
-the places of its own name, so that no training comes to a worker that differs, or to one that trains.
+places of its own name, so that no run comes to a worker that differs, or to one that trains.
 
-A worker trains in a process of its own. Dask's threads would draw from Python's random numbers, from which Keras takes
-the seeds of layers; and a process can be ended, whatever it does.
+A worker trains in a child process: Dask's threads draw from Python's random numbers, from which Keras takes the seeds
+of layers.
 """
 
 import contextlib
@@ -22,14 +22,11 @@ import re
 import signal
 import sys
 import threading
-import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from study.base import files, inputs, runtime
 from study.base.runtime import UserError
@@ -42,8 +39,10 @@ if TYPE_CHECKING:
 PLACE = "study-"
 LOCK = "requirements.txt"
 LOCKED = re.compile(r"^([\w.-]+)==", re.MULTILINE)
-# By these Dask lets libraries compute with one thread. The leader says how many a training has.
+# By these Dask lets libraries compute with one thread. The leader says how many a run has.
 LIMITS = ("MKL_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+Answer = dict[str, Any]  # the `result` and the `weights` of a run; or `fault`, the line of a UserError
 
 
 def dask_setup(worker: "Worker") -> None:
@@ -57,8 +56,9 @@ def dask_setup(worker: "Worker") -> None:
 
 
 def dask_teardown(worker: "Worker") -> None:
-    """Called by Dask as a worker ends."""
-    end_training(worker)
+    """End the process that trains for a worker. Dask calls this as the worker ends."""
+    if trainer := _trainers.pop(worker, None):
+        trainer.end()
 
 
 @functools.cache
@@ -78,47 +78,44 @@ def place(identity: Mapping[str, str]) -> str:
     return PLACE + hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def run(task: str, threads: int) -> bytes:
-    """Train a task, which is JSON, with so many threads. The answer is an archive, as `pack` makes it.
+def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+    """The modules and packages in which two identities differ."""
+    return sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name))
 
-    Its record has the `result` and the `seconds` that it took; or `fault`, the line of a UserError. Raises
-    ChildProcessError where the process that trains cannot begin or ends before, and Reschedule where the code on the
-    disk has changed since this worker offered a place for it: then the worker is restarted.
+
+def run(task: str, threads: int) -> Answer:
+    """Train a task, which is JSON, with so many threads.
+
+    Raises ChildProcessError if the process that trains cannot begin or ends before; Dask then calls this once more.
     """
-    from distributed import Reschedule, get_client, get_worker
+    from distributed import get_client, get_worker
 
     this, data = get_worker(), json.loads(task)["data"]
     trainer = _trainers.get(this)
     try:
         if trainer is None or trainer.threads != threads:
-            end_training(this)
+            dask_teardown(this)
             trainer = _trainers[this] = Trainer(threads)
-            if trainer.call(identity) != identity():
-                end_training(this)
-                this.loop.add_callback(this.close_gracefully, restart=True)
-                raise Reschedule
+            trainer.call(_begin, threads)
+            if names := differing(identity(), trainer.call(identity)):
+                dask_teardown(this)
+                return {"fault": f"{names[0]} on {platform.node()} changed after its worker had begun; start it anew"}
         if not trainer.call(_has, data):
             trainer.call(_take, get_client().get_dataset(data))
         return trainer.call(_train, task)
     except ChildProcessError:
-        end_training(this)
+        dask_teardown(this)
         raise
 
 
-def end_training(dask_worker: "Worker") -> None:
-    """End the process that trains for a worker, whatever it does."""
-    if trainer := _trainers.pop(dask_worker, None):
-        trainer.end()
-
-
 class Trainer:
-    """A process that trains, with so many threads."""
+    """A process that calls functions of this module, with so many threads."""
 
     def __init__(self, threads: int):
         self.threads = threads
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=[theirs, _begin, threads], daemon=True)
+        self._process = context.Process(target=_serve, args=[theirs], daemon=True)
         resource_tracker.ensure_running()  # of multiprocessing; its start would unblock the signal
         allowed = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # Ctrl-C is for this process
         try:
@@ -128,7 +125,7 @@ class Trainer:
         theirs.close()
 
     def call(self, function: Callable, *arguments) -> Any:
-        """What a function of a module returns there. Raises ChildProcessError where it raises, or the process ends."""
+        """What a function returns there. Raises ChildProcessError if it raises, or the process ends."""
         try:
             self._pipe.send((function, arguments))
             answer, fault = self._pipe.recv()
@@ -146,20 +143,20 @@ _trainers: weakref.WeakKeyDictionary["Worker", Trainer] = weakref.WeakKeyDiction
 _data: dict[str, Prepared] = {}  # in a process that trains: those of its last task, by their SHA-256
 
 
-def _serve(pipe: connection.Connection, begin: Callable[[int], None], threads: int) -> None:
-    """Begin, and call what comes through the pipe, in the process that trains."""
+def _serve(pipe: connection.Connection) -> None:
+    """Call what comes through the pipe, in the process that trains."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    cannot_begin = None
-    try:
-        begin(threads)
-    except (Exception, SystemExit) as error:
-        cannot_begin = runtime.first_line(error)
     while True:
         function, arguments = pipe.recv()
         try:
-            pipe.send((None, cannot_begin) if cannot_begin else (function(*arguments), None))
-        except Exception as error:
+            pipe.send((function(*arguments), None))
+        except (Exception, SystemExit) as error:
             pipe.send((None, runtime.first_line(error)))
+
+
+def _end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _begin(threads: int) -> None:
@@ -175,46 +172,37 @@ def _begin(threads: int) -> None:
     sys.stdout = io.StringIO()  # processes of one machine share a terminal
 
 
-def _end_with_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
-
-
 def _has(data: str) -> bool:
-    if data not in _data:
-        own = Path(arrays.PREPARED)
-        if not own.is_file() or files.sha256(own) != data:
-            return False
-        _keep(data, own)
-    return True
+    """Whether the data of this SHA-256 are there; those of this folder are read."""
+    own = Path(arrays.PREPARED)
+    if data not in _data and own.is_file() and files.sha256(own) == data:
+        _data.clear()
+        _data[data] = arrays.read_prepared(own)
+    return data in _data
 
 
 def _take(content: bytes) -> None:
-    _keep(hashlib.sha256(content).hexdigest(), files.opened(content, arrays.PREPARED))
-
-
-def _keep(data: str, source: Path | BinaryIO) -> None:
+    """Read data that were sent."""
     _data.clear()
-    _data[data] = arrays.read_prepared(source)
+    _data[hashlib.sha256(content).hexdigest()] = arrays.read_prepared(files.opened(content, arrays.PREPARED))
 
 
-def _train(task: str) -> bytes:
+def _train(task: str) -> Answer:
     from study.training.checkpoint import Unkept
     from study.training.task import trained
 
-    content, started = json.loads(task), time.monotonic()
+    content = json.loads(task)
     try:
         _check_weights(content)
         architecture = importlib.import_module(f"stages.train.{content['script']}").architecture
         result, model = trained(content, architecture, _data[content["data"]], Unkept())
     except UserError as error:
-        return pack({"fault": str(error)})
-    weights = model.get_weights() if model and content["keeps_weights"] else ()
-    return pack({"result": result, "seconds": time.monotonic() - started}, weights)
+        return {"fault": str(error)}
+    return {"result": result, "weights": model.get_weights() if model and content["keeps_weights"] else []}
 
 
 def _check_weights(task: Mapping) -> None:
-    """Raise UserError where the file of weights that the block names is not the leader's."""
+    """Raise UserError if the file of weights that the block names is not the leader's."""
     if task["weights"] is None:
         return
     path = Path(task["block"]["weights"])
@@ -223,15 +211,3 @@ def _check_weights(task: Mapping) -> None:
             f"{task['block_name']}.weights is {path}, of which the worker on {platform.node()} has "
             f"{'another' if path.is_file() else 'none'} in {Path.cwd()}; copy it there"
         )
-
-
-def pack(record: dict, weights: Sequence[np.ndarray] = ()) -> bytes:
-    """An archive .npz of a record, as JSON, and weights."""
-    return files.npz_bytes(record=json.dumps(record), **{f"{number:05d}": each for number, each in enumerate(weights)})
-
-
-def unpack(content: bytes, name: str) -> tuple[dict, list[np.ndarray]]:
-    """What `pack` was given. Raises UserError, which calls the archive by the name, where it is damaged."""
-    entries = files.read_npz(files.opened(content, name), remedy="run it again")
-    record = json.loads(str(entries.pop("record")))
-    return record, [entries[number] for number in sorted(entries)]

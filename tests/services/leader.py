@@ -1,4 +1,4 @@
-"""leader.py: a search with the trainings of trainings.py, on the workers that the environment names."""
+"""leader.py: a search with the runs of trainings.py, on the workers that the environment names."""
 
 import sys
 

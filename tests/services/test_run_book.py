@@ -118,7 +118,7 @@ def test_the_page_shows_the_line_of_a_fault(cause, variables, monkeypatch):
 
 
 def test_the_page_shows_the_line_of_a_worker_without_the_preload():
-    reason = object.__new__(client.Cluster)._difference("tls://127.0.0.1:44631", {"resources": {}})
+    reason = object.__new__(client.Cluster)._reason("tls://127.0.0.1:44631", {"resources": {}})
     assert f"is not used: {reason} |" in PAGE
 
 

@@ -1,17 +1,15 @@
-"""Trainings that take no time, in the place of real ones; with `--preload trainings` on a worker of Dask.
+"""Training runs that take no time, in the place of real ones; with `--preload trainings` on a worker of Dask.
 
-The score depends on the task alone. What else a training does is said in the environment:
+The score depends on the task alone. What else a run does is said in the environment:
 
-- TRAININGS_LOG: a file that gets a line per training that ended
+- TRAININGS_LOG: a file that gets a line per run that ended
 - TRAININGS_SECONDS: how long each takes
-- TRAININGS_STOPPED: a file; the training that finds it deletes it and stops for good, as a process that hangs
-- TRAININGS_BROKEN: a message; each training ends with this fault of the user's
+- TRAININGS_BROKEN: a message; each run ends with this fault of the user's
 """
 
 import hashlib
 import json
 import os
-import signal
 import time
 from pathlib import Path
 
@@ -32,22 +30,16 @@ def begin(threads: int) -> None:
     """Nothing is imported that takes long."""
 
 
-def train(task: str) -> bytes:
+def train(task: str) -> worker.Answer:
     content = json.loads(task)
     assert content["data"] in worker._data
-    if stopped := os.environ.get("TRAININGS_STOPPED"):
-        try:
-            Path(stopped).unlink()
-            os.kill(os.getpid(), signal.SIGSTOP)
-        except FileNotFoundError:
-            pass
     time.sleep(float(os.environ.get("TRAININGS_SECONDS", "0")))
     if fault := os.environ.get("TRAININGS_BROKEN"):
-        return worker.pack({"fault": str(UserError(fault))})
+        return {"fault": str(UserError(fault))}
     if log := os.environ.get("TRAININGS_LOG"):
         with Path(log).open("a", encoding="utf-8") as file:
             file.write(f"{content['name']} {content['epochs']}\n")
-    return worker.pack({"result": result(content), "seconds": 0.1})
+    return {"result": result(content), "weights": []}
 
 
 def result(task: dict) -> dict:

@@ -1,14 +1,13 @@
-"""Which workers the environment names, which of them hang, and what they answer."""
+"""Which workers the environment names, and when one trains."""
 
+import re
 import sys
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from study.base.runtime import UserError
 from study.cluster import client, worker
-from study.cluster.client import Cluster
 
 ADDRESSES = {
     "loopback": ("tcp://127.0.0.1:8786", True),
@@ -51,10 +50,10 @@ def test_workers_and_an_address_cannot_both_be_meant():
         client._chosen({client.WORKERS: "2", client.ADDRESS: "tls://host:1"})
 
 
-@pytest.mark.parametrize(("environment", "trainings"), [({}, 5), ({client.WORKERS: "4"}, 1), ({client.WORKERS: ""}, 5)])
-def test_trainings_run_in_this_process_unless_there_are_several_for_workers(monkeypatch, environment, trainings):
+@pytest.mark.parametrize(("environment", "runs"), [({}, 5), ({client.WORKERS: "4"}, 1), ({client.WORKERS: ""}, 5)])
+def test_runs_stay_in_this_process_unless_there_are_several_for_workers(monkeypatch, environment, runs):
     monkeypatch.setattr(client, "os", SimpleNamespace(environ=environment))
-    with client.connected(trainings) as executor:
+    with client.connected(runs) as executor:
         assert executor is None
 
 
@@ -66,79 +65,65 @@ def test_without_the_package_the_variable_and_the_remedy_are_named(monkeypatch):
         pass
 
 
+@pytest.mark.parametrize("name", ["study/base/files.py", "keras"])
+def test_a_worker_offers_another_place_if_a_module_or_a_locked_package_differs(name):
+    ours = worker.identity()
+    theirs = ours | {name: "another"}
+    assert name in ours
+    assert worker.place(theirs) != worker.place(ours)
+    assert worker.differing(ours, theirs) == [name]
+
+
 @pytest.fixture
-def watched(monkeypatch) -> Cluster:
-    """A cluster whose slowest epoch took 100 seconds; `now` is its clock."""
-    watched = Cluster.__new__(Cluster)
-    watched._keys = {"a", "b", "c", "d"}
-    watched._busy, watched._slowest, watched._patience = {}, 100.0, 5
-    watched.now = 0.0
-    monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: watched.now))
-    return watched
-
-
-def hanging(watched: Cluster, seconds: float, *tasks: str) -> list[str]:
-    """The workers that hang so many seconds later, where one has these tasks and another has none."""
-    watched.now += seconds
-    return watched._hanging({"one": tasks, "idle": ()}, epochs=2)
-
-
-def test_a_worker_hangs_that_has_the_same_tasks_for_too_long(watched):
-    assert [hanging(watched, seconds, "a", "b") for seconds in (0, 1000, 1)] == [[], [], ["one"]]
-
-
-def test_a_worker_that_finishes_tasks_does_not_hang(watched):
-    assert [hanging(watched, 600, *tasks) for tasks in ("abc", "ab", "a", "d")] == [[], [], [], []]
-
-
-def test_a_worker_that_was_ended_has_its_time_again(watched):
-    assert [hanging(watched, seconds, "a") for seconds in (0, 1001, 1, 1000, 1)] == [[], ["one"], [], [], ["one"]]
-
-
-def test_a_worker_that_trains_for_another_leader_does_not_hang(watched):
-    assert [hanging(watched, 1e6, "a", "of another") for _ in range(3)] == [[], [], []]
-
-
-def test_no_worker_hangs_before_a_training_has_shown_how_long_one_takes(watched):
-    watched._slowest = 0.0
-    assert [hanging(watched, 1e6, "a") for _ in range(3)] == [[], [], []]
-
-
-def test_what_a_worker_packs_is_unpacked():
-    weights = [np.arange(6, dtype=np.float32).reshape(2, 3) + number for number in range(12)]
-    record, unpacked = worker.unpack(worker.pack({"roc_auc": 0.1 + 0.2}, weights), "an answer")
-    assert record == {"roc_auc": 0.1 + 0.2}
-    assert all(map(np.array_equal, unpacked, weights))
-
-
-def test_a_damaged_answer_is_refused_in_one_line():
-    with pytest.raises(UserError, match=r"^trial 1 of cnn2: is not a readable \.npz of plain arrays"):
-        worker.unpack(b"damaged", "trial 1 of cnn2")
-
-
-def test_a_worker_whose_code_changed_after_it_began_is_restarted_and_trains_nothing(monkeypatch):
+def process(monkeypatch) -> SimpleNamespace:
+    """In the place of a process that trains: what it answers, by the name of the function, and what it was asked."""
     distributed = pytest.importorskip("distributed", reason="needs the extra cluster: make extras")
+    process = SimpleNamespace(answers={"identity": worker.identity(), "_has": True, "_train": {}}, asked=[], ended=0)
 
-    class OfOtherCode:
-        threads, ended = 2, False
+    class Trainer:
+        def __init__(self, threads: int):
+            self.threads = threads
 
-        def call(self, function) -> dict[str, str]:
-            return {"study/base/files.py": "changed"}
+        def call(self, function, *arguments):
+            process.asked.append(function.__name__)
+            answer = process.answers.get(function.__name__)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
 
         def end(self) -> None:
-            OfOtherCode.ended = True
+            process.ended += 1
 
     class DaskWorker:
-        """In the place of one that Dask started."""
+        """In the place of a worker that Dask started."""
 
-        def close_gracefully(self, restart: bool) -> None:
-            """What `run` asks its loop for."""
-
-    asked, dask_worker = [], DaskWorker()
-    dask_worker.loop = SimpleNamespace(add_callback=lambda callback, **options: asked.append((callback, options)))
+    dask_worker = DaskWorker()
     monkeypatch.setattr(distributed, "get_worker", lambda: dask_worker)
-    monkeypatch.setattr(worker, "Trainer", lambda threads: OfOtherCode())
-    with pytest.raises(distributed.Reschedule):
+    monkeypatch.setattr(worker, "Trainer", Trainer)
+    return process
+
+
+def test_a_worker_whose_code_changed_after_it_began_trains_nothing(process):
+    process.answers["identity"] = worker.identity() | {"study/base/files.py": "changed"}
+    message = r"study/base/files\.py on \S+ changed after its worker had begun; start it anew"
+    assert re.fullmatch(message, worker.run('{"data": "0"}', 2)["fault"])
+    assert process.ended == 1
+    assert "_train" not in process.asked
+
+
+def test_a_process_trains_many_runs_of_the_same_threads(process):
+    for threads in (2, 2, 1):
+        worker.run('{"data": "0"}', threads)
+    assert process.asked.count("_begin") == 2
+    assert process.asked.count("_train") == 3
+    assert process.ended == 1
+
+
+def test_after_a_fault_of_its_process_a_worker_begins_another(process):
+    process.answers["_train"] = ChildProcessError("killed")
+    with pytest.raises(ChildProcessError):
         worker.run('{"data": "0"}', 2)
-    assert asked == [(dask_worker.close_gracefully, {"restart": True})]
-    assert OfOtherCode.ended
+    assert process.ended == 1
+    process.answers["_train"] = {"result": {}}
+    assert worker.run('{"data": "0"}', 2) == {"result": {}}
+    assert process.asked.count("_begin") == 2
