@@ -149,7 +149,10 @@ def test_a_mistake_is_shown_with_both_probabilities():
 
 
 CONCLUSIONS = {
-    "who leads": "- The model with the highest ROC-AUC is **best**: 0.9000 [0.8500, 0.9500], counting the sampling error of the test images.",
+    "who leads": (
+        "- The model with the highest ROC-AUC is **best**: 0.9000 [0.8500, 0.9500], counting the "
+        "sampling error of the test images."
+    ),
     "who leads by the mean": (
         "- The highest mean over runs has **best**, trained once: 0.9000 [0.8500, 0.9500], counting "
         "sampling error and seed variance."
@@ -158,7 +161,9 @@ CONCLUSIONS = {
     "whom the first would beat again": "- Trained again: best is better than cnn2†.",
     "whom it would lose to again": "- Trained again: best is worse than control†.",
     "what is unknown": "- Trained again: best cannot be compared, for want of repeats, with resnet50.",
-    "how many pairs differ": "- Of 6 pairs of models, 4 differ as they are, and 2 if trained again. The other pairs cannot be ranked",
+    "how many pairs differ": (
+        "- Of 6 pairs of models, 4 differ as they are, and 2 if trained again. The other pairs cannot be ranked"
+    ),
     "what the search gained": (
         "- The search changed these models by +0.0500 [+0.0200, +0.0800] (no difference shown) and, trained again, by "
         "-0.0400 [-0.0700, -0.0100] (worse†): best against control, which is cnn2 with untuned settings, "
