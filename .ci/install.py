@@ -17,7 +17,8 @@ PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
 UV = [sys.executable, "-m", "uv", "pip"]
 # What pip installs: uv, and what builds packages that have no wheel.
 BOOTSTRAP = re.compile(r"^(?:uv|setuptools)==.*\n(?:[ ]+.*\n)*", re.MULTILINE)
-SETTING = re.compile(r"^(?:global|install|:env:)\.([a-z-]+)=(.*)$", re.MULTILINE)
+SETTING = re.compile(r"^(global|install|:env:)\.([a-z-]+)=(.*)$", re.MULTILINE)
+SECTIONS = ("global", "install", ":env:")  # of pip's settings of one name, that of the last section holds
 TRUE = ("1", "true", "yes", "on", "t", "y")  # as pip reads it
 # pip's settings in uv's variables, with what separates several values there.
 VARIABLES = {
@@ -26,6 +27,8 @@ VARIABLES = {
     "find-links": ("UV_FIND_LINKS", ","),
     "trusted-host": ("UV_INSECURE_HOST", " "),
     "cert": ("SSL_CERT_FILE", " "),
+    "client-cert": ("SSL_CLIENT_CERT", " "),
+    "proxy": ("ALL_PROXY", " "),
     "timeout": ("UV_HTTP_TIMEOUT", " "),
     "default-timeout": ("UV_HTTP_TIMEOUT", " "),
 }
@@ -53,8 +56,9 @@ def run(*command: str, **environment: str) -> None:
 
 
 def settings(listed: str) -> dict[str, str]:
-    """The settings that `pip config list` prints, a line `SECTION.NAME='VALUE'` each; of one name, the last holds."""
-    return {name: ast.literal_eval(value) for name, value in SETTING.findall(listed)}
+    """The settings that `pip config list` prints, a line `SECTION.NAME='VALUE'` each."""
+    found = sorted(SETTING.findall(listed), key=lambda setting: SECTIONS.index(setting[0]))
+    return {name: ast.literal_eval(value) for _, name, value in found}
 
 
 def uv_environment(configured: dict[str, str]) -> dict[str, str]:

@@ -85,7 +85,9 @@ def page(options: argparse.Namespace) -> Iterator[Page]:
     yield page
     if options.write:
         path = FOLDER / f"{options.name}.md"
-        _, heading, notes = (path.read_text(encoding="utf-8") if path.is_file() else "").partition(NOTES)
+        _, heading, notes = (path.read_text(encoding="utf-8") if path.is_file() else NOTES).partition(NOTES)
+        if not heading:
+            raise UserError(f"{path}: has no section{NOTES.rstrip()}; put what shall stay below it".replace("\n", " "))
         files.write_text(path, page.content.rstrip("\n") + "\n" + heading + notes)
 
 

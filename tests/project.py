@@ -18,7 +18,7 @@ from study.params.schema import TRAINED_BY_BEST
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ("metrics/", "plots/", "reports/", "dvc.lock")
 SMALL_MODEL = "cnn3_plateau"
-TINY_MODELS = ["cnn2", "cnn3_plateau", "resnet50"]
+TINY_MODELS = ["cnn2", "cnn2_dropout", "cnn3_plateau", "resnet50"]
 TINY_TUNED = "cnn3_plateau"
 TINY_SCORED = [*TINY_MODELS, *TRAINED_BY_BEST]  # all models that the tiny run scores
 OUTPUTS = ("data", "models", "metrics", "plots", "reports", "dvc.lock")

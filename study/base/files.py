@@ -188,13 +188,6 @@ def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def npz_bytes(**arrays: Any) -> bytes:
-    """The archive that `write_npz` writes."""
-    content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
-    return content.getvalue()
-
-
 def opened(content: bytes, name: str) -> BinaryIO:
     """An open file of this content; messages call it by the name."""
     file = io.BytesIO(content)

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 import sys
-import tempfile
 import threading
 import time
 import traceback
@@ -170,7 +169,7 @@ def run(main: Callable[..., None], *args: str) -> None:
     except Exception as error:
         if (lack := lack_of_memory(error)) is None:
             raise
-        sys.exit(f"error: {' '.join([_program(), *args])}: {lack}; fewer or smaller images need less")
+        sys.exit(f"error: {' '.join([_program(), *map(str, args)])}: {lack}; fewer or smaller images need less")
     finally:
         gc.freeze()  # the interpreter's last collection would take a second for what TensorFlow holds
 
@@ -286,6 +285,8 @@ class _StderrFilter:
         if self.stderr is not None:
             return
         try:
+            import tempfile  # a file of the root may be named like what it imports; see `set_up`
+
             self.file = tempfile.TemporaryFile()  # noqa: SIM115 (`stop` closes it)
         except OSError:  # no place for it: the lines are shown
             return

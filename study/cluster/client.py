@@ -189,7 +189,7 @@ class Cluster:
             usable = {address for address, each in workers.items() if self.place in each["resources"]}
             for address in sorted(workers.keys() - self._known - usable):
                 print(f"worker {address} is not used: {self._reason(address, workers[address])}", flush=True)
-        except OSError:
+        except (OSError, AttributeError):  # AttributeError: of a client that has closed
             raise self._lost() from None
         self._known = set(workers)
         if len(usable) != self._count:

@@ -86,7 +86,7 @@ def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
 def run(task: str, threads: int) -> Answer:
     """Train a task, which is JSON, with so many threads.
 
-    Raises ChildProcessError if the process that trains cannot begin or ends before; Dask then calls this once more.
+    Raises ChildProcessError if the process that trains cannot begin or ends before; Dask then calls this again.
     """
     from distributed import get_client, get_worker
 

@@ -33,7 +33,8 @@ def main() -> None:
     load.check_models(params)
     graph = import_graph(params.models)
     for name, stage in stages(params):
-        if not (command := COMMAND.match(str(stage["cmd"]))):
+        if not (command := COMMAND.search(str(stage.get("cmd")))):
+            print(f"{load.GRAPH}: the stage {name} runs no module of stages and is not checked")
             continue
         deps = {dep for dep in stage.get("deps", []) if dep.startswith(("stages/", "study/"))}
         needed = code(command[1], graph)
@@ -68,7 +69,7 @@ def import_graph(models: Iterable[str], without: Iterable[str] = NO_DEPS) -> gri
 
 def stages(params: Params) -> Iterator[tuple[str, dict]]:
     """The stages by name; those of a `foreach` once per model."""
-    for name, stage in load.read_yaml(load.GRAPH)["stages"].items():
+    for name, stage in load.read_stages().items():
         if "foreach" not in stage:
             yield name, stage
             continue

@@ -66,7 +66,7 @@ def parse(raw: Any) -> Params:
 
 def check_models(params: Params) -> None:
     """Raise UserError if a model has no script, or if the deps of a stage lack one of its files."""
-    stages = read_yaml(GRAPH)["stages"]
+    stages = read_stages()
     for name in params.models:
         script = Path(f"stages/train/{name}.py")
         if not script.is_file():
@@ -74,16 +74,29 @@ def check_models(params: Params) -> None:
         lines = []
         for stage, patterns in READ_OF_EACH_MODEL.items():
             paths = [pattern.format(name) for pattern in patterns]
-            if stage in stages and (lacking := [path for path in paths if path not in stages[stage]["deps"]]):
+            deps = stages[stage].get("deps", []) if stage in stages else paths
+            if lacking := [path for path in paths if path not in deps]:
                 lines.append(f"{', '.join(lacking)} to the deps of {stage}")
         if lines:
             raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; add {', and '.join(lines)}")
 
 
-def read_yaml(path: str) -> Any:
-    """The values of a YAML file, as DVC reads them. Raises UserError if it is missing or not valid YAML."""
+def read_stages() -> dict[str, dict]:
+    """The stages of dvc.yaml by name. Raises UserError if it holds none."""
+    content = read_yaml(GRAPH, anchors=True)
+    stages = content.get("stages") if isinstance(content, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(stage, dict) for stage in stages.values()):
+        raise UserError(f"{GRAPH}: holds no mapping of stages; `git restore {GRAPH}`")
+    return stages
+
+
+def read_yaml(path: str, anchors: bool = False) -> Any:
+    """The values of a YAML file, as DVC reads them; `anchors` are refused unless wanted.
+
+    Raises UserError if the file is missing or not valid YAML.
+    """
     try:
-        return reader.read(read_text(path))
+        return reader.read(read_text(path), anchors)
     except reader.YamlError as error:
         line = f", line {error.line}" if error.line else ""
         raise UserError(f"{path}{line}: is not valid YAML ({error})") from None

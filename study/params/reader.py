@@ -18,10 +18,10 @@ class YamlError(ValueError):
         self.line = line
 
 
-def read(text: str) -> Any:
+def read(text: str, anchors: bool = False) -> Any:
     """Read one YAML document. As with DVC, a document that is empty or false is {}. Raises YamlError."""
     try:
-        _refuse_anchors_and_depth(text)
+        _check_events(text, anchors)
         return YAML(typ="safe").load(text) or {}
     except YamlError:
         raise
@@ -32,12 +32,13 @@ def read(text: str) -> Any:
         raise YamlError(f"{context}, {problem}" if context else problem, mark and mark.line + 1) from None
 
 
-def _refuse_anchors_and_depth(text: str) -> None:
-    """A few aliases of aliases would stand for more values than fit into memory."""
+def _check_events(text: str, anchors: bool) -> None:
+    """Refuse what is nested too deep, and anchors unless they are wanted: a few aliases of aliases would stand for more
+    values than fit into memory."""
     depth = 0
     for event in YAML(typ="safe").parse(text):
         line = event.start_mark.line + 1
-        if getattr(event, "anchor", None):
+        if not anchors and getattr(event, "anchor", None):
             raise YamlError("anchors (&) and aliases (*) are not allowed; repeat the value, or quote the text", line)
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
         if depth > DEEPEST:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from study.data.arrays import FEW
 from study.eda.record import Eda
-from study.params.schema import Choices, Model, Range, Space, override
+from study.params.schema import Choices, Range, Space
 from study.report.comparisons import Comparison, Ranked
 from study.search.outcome.winner import Winner
 
@@ -30,11 +30,11 @@ class Case:
     measured: str
 
 
-def checks(comparison: Comparison, eda: Eda, block: Model, space: Space) -> dict[str, list[Case]]:
-    """The cases of all checks; `block` is the tuned model's own, `space` what was searched."""
+def checks(comparison: Comparison, eda: Eda, space: Space) -> dict[str, list[Case]]:
+    """The cases of all checks; `space` is what was searched."""
     models = comparison.ranking
     return {
-        "C1": at_the_edge(comparison.tuned, block, space),
+        "C1": at_the_edge(comparison.tuned, space),
         "C2": over_fitting(models),
         "C3": under_fitting(models),
         "C4": no_better_than_a_guess(models, len(eda["classes"])),
@@ -45,7 +45,7 @@ def checks(comparison: Comparison, eda: Eda, block: Model, space: Space) -> dict
     }
 
 
-def at_the_edge(tuned: Winner, block: Model, space: Space) -> list[Case]:
+def at_the_edge(tuned: Winner, space: Space) -> list[Case]:
     """Searched numbers of the winner that lie within EDGE of an end of their range, or are an end of their list.
 
     An end counts only if the model could have a value beyond it: there is no dropout below 0.
@@ -59,7 +59,7 @@ def at_the_edge(tuned: Winner, block: Model, space: Space) -> list[Case]:
         low, high = ends
         place = _place(value, values, low, high)
         for end, near, beyond in ((low, place <= EDGE, -1), (high, place >= 1 - EDGE, 1)):
-            if near and _may_go_on(block, key, end, beyond, high - low):
+            if near and not (end == 0 and beyond < 0):  # no param goes below 0
                 cases.append(Case(key, f"{value:.4g} in {low:.4g} to {high:.4g}"))
     return cases
 
@@ -83,18 +83,6 @@ def _place(value: float, values: Range | Choices, low: float, high: float) -> fl
         scale = math.log if values.log else float
         return (scale(value) - scale(low)) / (scale(high) - scale(low))
     return 0.0 if value <= low else 1.0 if value >= high else 0.5
-
-
-def _may_go_on(block: Model, key: str, end: float, direction: int, width: float) -> bool:
-    """Whether a block may have a value a little beyond an end of its space."""
-    step = 1 if isinstance(end, int) and isinstance(getattr(block, key), int) else EDGE * width
-    if end and isinstance(step, float):
-        step = min(step, abs(end) / 2)
-    try:
-        override(block, {key: end + direction * step}, key)
-    except ValueError:
-        return False
-    return True
 
 
 def over_fitting(models: list[Ranked]) -> list[Case]:

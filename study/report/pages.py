@@ -30,7 +30,7 @@ def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Pa
     curves = {model.name: comparisons.roc_curve(model) for model in coloured}
     rates = [(name, f"{fpr:.2f}", f"{tpr:.6f}") for name, curve in curves.items() for fpr, tpr in curve]
     epochs = [(model.name, *row.values()) for model in coloured for row in model.validation["history"]]
-    block = params.models[comparison.tuned["model"]]
+    family = params.models[comparison.tuned["model"]].family
     table = words.render("ranking", comparison=comparison)
     text = words.render(
         "report",
@@ -40,7 +40,7 @@ def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Pa
         eda=eda,
         near_duplicates=params.prepare.near_duplicates,
         mistakes=comparisons.mistakes(ranking[0], class_names),
-        checks=checks.checks(comparison, eda, block, getattr(params.tune.space, block.family)),
+        checks=checks.checks(comparison, eda, getattr(params.tune.space, family)),
     )
     pages = {"reports/ranking.md": table, "reports/report.md": text}
     return Report(

@@ -37,7 +37,9 @@ def export(name: str, images: np.ndarray) -> tuple[float, int]:
     tolerance = TOLERANCES[precision]
     with files.whole(f"models/{name}.onnx") as partial:
         onnx_export.write(partial, model, keras_file.read_card(trained, model), files.sha256(trained))
-        difference, margins = compare(onnx_file.read(partial).predict(images), predict(model, images))
+        difference, margins = compare(
+            onnx_file.read(partial, name=f"models/{name}.onnx").predict(images), predict(model, images)
+        )
         if not max(difference, margins.max(initial=0.0)) <= tolerance:
             raise UserError(
                 f"models/{name}.onnx: gives other probabilities than {trained}: they differ by {difference:g}, and an "

@@ -44,8 +44,11 @@ def missing(error: ImportError) -> UserError:
     return UserError(f"ONNX files need the packages of the extra onnx, and {error.name} is missing; run `make extras`")
 
 
-def read(path: str | Path, threads: int | None = None) -> OnnxModel:
-    """Load what `onnx_export.write` wrote. Raises UserError where it is missing, damaged or another kind of model."""
+def read(path: str | Path, name: str | Path | None = None) -> OnnxModel:
+    """Load what `onnx_export.write` wrote; messages call it `name`, if given.
+
+    Raises UserError if it is missing, damaged or another kind of model.
+    """
     if not Path(path).is_file():
         raise UserError(f"{path}: is missing; `python -m study export` makes it")
     try:
@@ -55,7 +58,7 @@ def read(path: str | Path, threads: int | None = None) -> OnnxModel:
     onnxruntime.set_default_logger_severity(ERRORS)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS
-    options.intra_op_num_threads = threads or runtime.cores()
+    options.intra_op_num_threads = runtime.cores()
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (images,), (probabilities,) = session.get_inputs(), session.get_outputs()
@@ -68,4 +71,6 @@ def read(path: str | Path, threads: int | None = None) -> OnnxModel:
         return OnnxModel(session, (height, width), card.checked(own, probabilities.shape[1]), content.get(SOURCE, ""))
     except Exception as error:  # ONNX Runtime raises many types
         reason = lack_of_memory(error) or first_line(error)
-        raise UserError(f"{path}: cannot be loaded ({reason}); `python -m study export` makes it again") from None
+        raise UserError(
+            f"{name or path}: cannot be loaded ({reason}); `python -m study export` makes it again"
+        ) from None

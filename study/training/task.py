@@ -98,7 +98,7 @@ def by_workers(
         if weights:
             model = model or Network(architecture, prepared).empty_model(run)
             model.set_weights(weights)
-        yield result, model
+        yield result, model if weights else None
 
 
 def trained(

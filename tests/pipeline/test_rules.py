@@ -143,7 +143,7 @@ def test_every_other_param_is_described():
 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("[!m]*.md")]  # docs/methods.md has formulas
 PROVIDED = {"dvc", "git", "make", "python"}  # by the lock, and by what README says that you need
-OF_THE_SHELL = {"curl", "source", "time"}
+OF_THE_SHELL = {"cp", "curl", "mkdir", "source", "time"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -35,12 +35,12 @@ EDGES = {
 def test_a_best_value_at_the_edge_of_the_space_is_found_if_the_space_could_be_wider(
     key, value, values, found, tuned, params
 ):
-    cases = checks.at_the_edge(tuned | {"values": {key: value}}, params.models["cnn2"], {key: values})
+    cases = checks.at_the_edge(tuned | {"values": {key: value}}, {key: values})
     assert [case.subject for case in cases] == ([key] if found else [])
 
 
 def test_a_value_at_the_edge_is_shown_with_its_space(tuned, params):
-    cases = checks.at_the_edge(tuned | {"values": {"dropout": 0.5}}, params.models["cnn2"], {"dropout": DROPOUT})
+    cases = checks.at_the_edge(tuned | {"values": {"dropout": 0.5}}, {"dropout": DROPOUT})
     assert cases == [Case("dropout", "0.5 in 0 to 0.5")]
 
 
@@ -148,6 +148,6 @@ def test_checks_are_numbered_in_order_and_see_every_model(tuned, params):
     comparison = Comparison([ranked("best", 0.9), ranked("cnn2", 0.8)], [], tuned, 0.02)
     counts = {"label_counts": dict.fromkeys("abc", 20)}
     eda = {"classes": ["a", "b", "c"], "train": counts, "test": counts}
-    cases = checks.checks(comparison, eda, params.models["cnn2"], {"dropout": DROPOUT})
+    cases = checks.checks(comparison, eda, {"dropout": DROPOUT})
     assert list(cases) == [f"C{number}" for number in range(1, 9)]
     assert [case.subject for case in cases["C6"]] == ["best", "cnn2"]

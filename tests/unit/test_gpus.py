@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import tensorflow as tf
-from networks import Killed, as_run
+from networks import Killed, as_run, train
 
 from stages import evaluate
 from study.base.runtime import UserError
@@ -14,8 +14,8 @@ from study.model_files import keras_file
 from study.models.cnn.schema import Cnn
 from study.models.common.architecture import Architecture
 from study.scoring import gpus
-from study.training import fit
 from study.training.arithmetic import arithmetic
+from study.training.run import checkpoint_of
 
 pytestmark = pytest.mark.usefixtures("checkpoints")
 KIND = {"device_name": "NVIDIA H100 80GB HBM3", "compute_capability": (9, 0)}
@@ -81,7 +81,7 @@ def test_a_gpu_is_set_up_before_a_network_is_built(gpu, settings, cnn_block, pre
         raise Killed
 
     with pytest.raises(Killed):
-        fit.fit(Architecture(Cnn, build), as_run(cnn_block, prepared))
+        train(Architecture(Cnn, build), as_run(cnn_block), prepared)
 
 
 def test_a_gpu_is_set_up_before_a_model_is_evaluated(gpu, settings, monkeypatch):
@@ -128,10 +128,10 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_checkpoint_of_a_gpu_is_not_taken_where_it_rounds_otherwise(gpu, cnn_block, prepared, monkeypatch, change):
-    key = as_run(cnn_block, prepared, name="one").checkpoint.key
+def test_a_checkpoint_of_a_gpu_is_not_taken_where_it_rounds_otherwise(gpu, cnn_block, monkeypatch, change):
+    key = checkpoint_of(as_run(cnn_block, name="one")).key
     change(gpu, monkeypatch)
-    assert as_run(cnn_block, prepared, name="another").checkpoint.key != key
+    assert checkpoint_of(as_run(cnn_block, name="another")).key != key
 
 
 GRAPH_ERROR = (
@@ -155,7 +155,7 @@ def raising(error: Exception) -> Architecture:
 def test_an_operation_that_no_gpu_computes_the_same_each_time_is_one_line(cnn_block, prepared, lack):
     error = tf.errors.UnimplementedError(None, None, GRAPH_ERROR.format(f"{lack}."))
     with pytest.raises(UserError) as line:
-        fit.fit(raising(error), as_run(cnn_block, prepared))
+        train(raising(error), as_run(cnn_block), prepared)
     assert str(line.value) == (
         f"params.yaml: models.test: TensorFlow says: {lack}; use other layers in its network, or train it on the "
         "processor, with CUDA_VISIBLE_DEVICES=-1 in the environment"
@@ -165,4 +165,4 @@ def test_an_operation_that_no_gpu_computes_the_same_each_time_is_one_line(cnn_bl
 def test_another_operation_that_is_not_there_shows_its_traceback(cnn_block, prepared):
     error = tf.errors.UnimplementedError(None, None, "The Conv2D op currently only supports the NHWC tensor format")
     with pytest.raises(tf.errors.UnimplementedError):
-        fit.fit(raising(error), as_run(cnn_block, prepared))
+        train(raising(error), as_run(cnn_block), prepared)

@@ -15,9 +15,10 @@ CASES = {
     ),
     "two folders of wheels": ("global.find-links='/one /two'\n", {"UV_FIND_LINKS": "/one,/two"}),
     "the environment over the file": (
-        "global.index-url='https://file'\n:env:.index-url='https://variable'\n",
+        ":env:.index-url='https://variable'\nglobal.index-url='https://file'\n",
         {"UV_DEFAULT_INDEX": "https://variable"},
     ),
+    "a proxy": ("global.proxy='http://proxy:3128'\n", {"ALL_PROXY": "http://proxy:3128"}),
     "a certificate": ("global.cert='/certificate.pem'\n", {"SSL_CERT_FILE": "/certificate.pem"}),
     "what uv does not need": ("global.disable-pip-version-check='1'\nfreeze.all='true'\n", {}),
 }

@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from project import ROOT
 
 from study.__main__ import main
 from study.base.runtime import UserError
@@ -59,5 +60,5 @@ def test_the_page_holds_its_scripts_and_names_no_other_server():
 
 
 def test_the_page_is_no_part_of_a_commit():
-    ignored = (plots.TEMPLATE.parents[3] / ".gitignore").read_text(encoding="utf-8").splitlines()
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert str(plots.FOLDER) in ignored
