@@ -122,7 +122,7 @@ def test_every_trial_is_a_row_of_a_table(finished):
     assert len((finished / "metrics/trials.csv").read_text().splitlines()) == 1 + 2
 
 
-@pytest.mark.parametrize("folder", ["dvclive", "checkpoints"])
+@pytest.mark.parametrize("folder", ["live_metrics", "checkpoints"])
 def test_a_finished_run_leaves_no_state_of_its_trainings(folder, finished):
     assert not (finished / folder).exists()
 
