@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import project
 import pytest
@@ -31,12 +30,12 @@ def test_make_empties_only_an_environment_that_it_made(markers, code, tmp_path):
         os.utime(note.parent / name, (0, 0))  # older than the lock
     (tmp_path / "requirements.txt").touch()
     python = tmp_path / "python"  # in place of one that makes environments, and of what it makes
-    python.write_text("#!/bin/sh\nmkdir -p .venv/bin && cp python .venv/bin/python\n")
+    python.write_text('#!/bin/sh\n[ "$1" = -c ] || { mkdir -p .venv/bin && cp python .venv/bin/python; }\n')
     python.chmod(0o755)
     done = project.shell(tmp_path, "make", "setup", f"PYTHON={python}", check=False)
     assert done.returncode == code, done.stderr
     if code:
         assert done.stderr.splitlines()[0] == "error: .venv was not made by make, which would empty it; move it"
-        assert list(Path(note.parent).iterdir()) == [note]
+        assert list(note.parent.iterdir()) == [note]
     else:
         assert {path.name for path in note.parent.iterdir()} == {"notes.txt", "bin", ".made", ".ready"}
