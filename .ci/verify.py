@@ -177,9 +177,9 @@ def is_apart(model: ChangedModel) -> bool:
 def loan(model: ChangedModel) -> str:
     """Why it is not known what another seed does to this very model; empty where it was measured."""
     if model.pair and model.pair.retrained is None:
-        return "no training was repeated, so the standard deviation is that of the draw of images alone"
+        return "no training was repeated, so the standard deviation counts the sampling error alone"
     lenders = verdicts.lenders(model)
-    return f"trained once, so the noise of its seeds is {lenders}" if lenders else ""
+    return f"trained once, so its seed variance is {lenders}" if lenders else ""
 
 
 def distance(pair: Pair) -> float:

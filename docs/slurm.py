@@ -12,7 +12,7 @@ JOB = {
     "queue": "gpu",  # the partition
     "job_cpu": 2,  # cores of a job: the param `threads`
     "memory": "8GB",
-    "walltime": "12:00:00",  # more than the longest training takes
+    "walltime": "12:00:00",  # longer than the longest run
     "job_extra_directives": ["--gres=gpu:1"],  # leave it out where there are no GPUs
 }
 
@@ -20,7 +20,7 @@ JOB = {
 def workers() -> SLURMCluster:
     return SLURMCluster(
         **JOB,
-        cores=1,  # of Dask: one training at a time
+        cores=1,  # of Dask: one run at a time
         processes=1,
         python=".venv/bin/python",
         worker_extra_args=["--preload", "study.cluster.worker", "--memory-limit", "0"],

@@ -61,15 +61,15 @@ def shown(comparison: Changes, escape: Callable[[str], str]) -> dict[str, Any]:
 
 
 def lenders(model: ChangedModel) -> str:
-    """Whose noise the model has in the revisions in which it was trained once; empty where it has its own."""
+    """Which models its seed variance is estimated from in the revisions in which it was trained once, if any."""
     noises = [training.noise for training in model.trainings if training.noise and training.noise.borrowed]
     return " and ".join(dict.fromkeys(map(_lender, noises)))
 
 
 def _lender(noise: Noise) -> str:
     if noise.borrowed in noise.measured:
-        return f"that of {noise.borrowed}"
-    return f"that of {', '.join(noise.measured)}, the largest of {noise.borrowed}"
+        return f"estimated from {noise.borrowed}"
+    return f"estimated from {', '.join(noise.measured)}, the largest of {noise.borrowed}"
 
 
 def as_json(comparison: Changes) -> str:

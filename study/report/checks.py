@@ -166,12 +166,12 @@ def unknown_noise(models: list[Ranked]) -> list[Case]:
 
 
 def uncertain_noise(models: list[Ranked]) -> list[Case]:
-    """A model was trained once and takes the noise of others, or the part of the images could not be taken off."""
+    """A model was trained once, or the sampling error could not be subtracted from its seed variance."""
     cases = []
     for model in models:
         noise = model.training.noise
         if noise and noise.borrowed:
-            cases.append(Case(model.name, f"trained once; borrows from {' and '.join(noise.measured)}"))
+            cases.append(Case(model.name, f"trained once; seed variance estimated from {' and '.join(noise.measured)}"))
         elif noise and not noise.corrected:
             cases.append(Case(model.name, "still holds that of the images, which is no smaller"))
     return cases

@@ -48,7 +48,7 @@ class Ranked(Scored):
 
     test: FinalScores
     validation: Validation
-    mean_interval: tuple[float, float] | None  # of roc_auc_mean: draw of images and seeds; None if the noise is unknown
+    mean_interval: tuple[float, float] | None  # of roc_auc_mean; None if the seed variance is unknown
 
     @property
     def calibration_error(self) -> CalibrationError:

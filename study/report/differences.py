@@ -1,7 +1,7 @@
 """Two questions about two models, of one run or of two, and what may be said after many comparisons.
 
-- `shipped`: do these two models differ on images like these? Counts the draw of images.
-- `retrained`: would the change hold if both were trained again? Counts the draw of images and the seeds.
+- `shipped`: do these two models differ on images like these? Counts the sampling error.
+- `retrained`: would the change hold if both were trained again? Counts the sampling error and the seed variance.
 
 `pairs` answers both for all pairs of a table; `verdict` is the one place that gives a verdict.
 """
@@ -40,7 +40,7 @@ class Answer:
 class Pair:
     """The ROC-AUC of the one model less that of the other on the same test images, by both questions.
 
-    `retrained` is None if the noise of the seeds is unknown. The p values are corrected, each for all pairs of the
+    `retrained` is None if the seed variance is unknown. The p values are corrected, each for all pairs of the
     table that ask this question.
     """
 

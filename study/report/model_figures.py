@@ -12,8 +12,8 @@ ABREAST = 4  # reliability diagrams in a row
 LEGEND = 10  # models per column of a legend
 BELOW = 0.28  # the interval of the mean, in rows
 LABEL = (
-    "test ROC-AUC (macro one-versus-rest) with 95 % interval by the draw of images\n"
-    "thin: mean over trainings, by the draw of images and seeds"
+    "test ROC-AUC (macro one-versus-rest) with 95 % interval, sampling error\n"
+    "thin: mean over runs, sampling error and seed variance"
 )
 
 

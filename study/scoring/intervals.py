@@ -17,7 +17,7 @@ HIGHEST_LOSS = float(-np.log(np.finfo(np.float64).eps))  # of one image: see `sc
 
 @dataclass(frozen=True)
 class Sampling:
-    """What the draw of test images does to a value."""
+    """The sampling error that finitely many test images give a value."""
 
     variance: float
     degrees_of_freedom: float  # infinite where the variance is 0
@@ -67,7 +67,7 @@ def of_roc_auc(value: float, shortfall: np.ndarray, labels: np.ndarray) -> tuple
 def of_mean_roc_auc(
     value: float, shortfall: np.ndarray, labels: np.ndarray, seed_variance: float, seed_degrees_of_freedom: float
 ) -> tuple[float, float]:
-    """As `of_roc_auc`, of a mean over repeats to which another draw of seeds adds `seed_variance`.
+    """As `of_roc_auc`, of a mean over repeats to which other seeds add `seed_variance`.
 
     Only the variance of the seeds counts as uncertain, as in `of_roc_auc`: Student's t with the degrees of freedom of
     Satterthwaite in place of the normal quantile.

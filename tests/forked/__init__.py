@@ -61,7 +61,7 @@ class Server:
     def __exit__(self, *_) -> None:
         if self.process:
             self.process.stdin.close()
-            self.process.wait(60)
+            self.process.wait()
 
     def _write(self, path: Path, *command: str | Path) -> None:
         path.write_text(f'#!/bin/sh\nexec {shlex.join(map(str, command))} "$@"\n')

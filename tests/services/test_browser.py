@@ -14,7 +14,9 @@ from PIL import Image
 from study.__main__ import main
 from study.drawing import figures
 
+UNTESTED = "THE PAGE OF PLOTS IS NOT TESTED"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
 ARGUMENTS = [
     "--headless",
     "--no-sandbox",
@@ -27,7 +29,6 @@ ARGUMENTS = [
 ]
 MODELS = project.TINY_SCORED
 DROPPED = "resnet101"
-UNTESTED = "THE PAGE OF PLOTS IS NOT TESTED"
 SEEN_PIXELS = 6  # width of a point that one can see
 DRAWN = "() => [...document.body.children].every(plot => plot.querySelector('svg.marks, img'))"
 # What one sees of each plot, by its id: marks that have a size, points as colour and width, texts by their role.
@@ -47,21 +48,15 @@ LOOK = """() => Object.fromEntries([...document.body.children].map(plot => {
     }];
 }))"""
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BROWSER is None, reason=f"{UNTESTED}: install one of {', '.join(BROWSERS)}"),
+]
+pytest.importorskip("vl_convert", reason=f"{UNTESTED}: `make extras` is to install its packages")
 
 
 @pytest.fixture(scope="module")
-def browser() -> str:
-    """The path of one."""
-    pytest.importorskip("vl_convert", reason=f"{UNTESTED}: `make extras` is to install its packages")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"{UNTESTED}: install one of {', '.join(BROWSERS)}")
-    return path
-
-
-@pytest.fixture(scope="module")
-def repository(browser, tiny_run, tmp_path_factory) -> Path:
+def repository(tiny_run, tmp_path_factory) -> Path:
     """A clone of a run with its plots drawn, in which a dropped model has left its files."""
     folder = tmp_path_factory.mktemp("plots") / "repository"
     project.shell(tiny_run[0], "git", "clone", "--quiet", ".", str(folder))
@@ -73,12 +68,12 @@ def repository(browser, tiny_run, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def page(browser, repository) -> Iterator[dict]:
+def page(repository) -> Iterator[dict]:
     """What one sees of each plot, which addresses the page asked for, and its errors."""
     from playwright.sync_api import TimeoutError, sync_playwright
 
     asked, errors = [], []
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=browser, args=ARGUMENTS) as opened:
+    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=BROWSER, args=ARGUMENTS) as opened:
         tab = opened.new_context(offline=True).new_page()
         tab.on("request", lambda request: asked.append(request.url))
         tab.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import pace
 import project
 import pytest
 from project import SMALL_MODEL as MODEL
@@ -51,7 +52,7 @@ def bucket() -> Iterator[SimpleNamespace]:
     thread = threading.Thread(target=http.serve_forever)
     thread.start()
     bucket.url = f"http://127.0.0.1:{http.port}"
-    urllib.request.urlopen(urllib.request.Request(f"{bucket.url}/team", method="PUT"), timeout=10).close()
+    urllib.request.urlopen(urllib.request.Request(f"{bucket.url}/team", method="PUT"), timeout=pace.seconds(10)).close()
     yield bucket
     http.shutdown()
     thread.join()
@@ -112,13 +113,14 @@ def test_a_remote_gets_all_files_and_all_finished_runs_once(team):
         assert names(arrived, below) == names((cache / part).rglob("*"), below)
 
 
+@pytest.mark.parametrize("team", ["folder"], indirect=True)
 def test_a_clone_that_pulls_has_all_outputs_and_nothing_to_do(team):
     assert project.outputs(team.clone) == project.outputs(team.repository)
     assert team.run(team.clone, "dvc", "repro").splitlines()[-1] == "Data and pipelines are up to date."
     assert team.run(team.clone, "git", "status", "--porcelain") == ""
 
 
-@pytest.mark.parametrize("team", ["s3"], indirect=True)
+@pytest.mark.parametrize("team", ["folder"], indirect=True)
 def test_a_clone_runs_what_a_change_made_stale_and_fetches_what_that_reads_and_no_more(team):
     clone = another_clone(team, "changed")
     script = clone / "stages/evaluate.py"

@@ -1,20 +1,15 @@
 """The six models have the study's size, and give the same probabilities however they are called."""
 
-import re
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from networks import CALLS, backbone_of
+from networks import CALLS
 
-from study.base import files
 from study.base.runtime import UserError
 from study.model_files import keras_file
 from study.models.common import scripts
-from study.params.schema import override
 
 # Keras takes the one input of its own file for a list.
 pytestmark = pytest.mark.filterwarnings("ignore:The structure of `inputs`")
@@ -30,42 +25,37 @@ PARAMETERS = {
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
 
 
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items(), ids=PARAMETERS)
+def test_parameter_counts_are_the_studys(params, name, parameters):
+    with keras.StatelessScope(initialize_variables=False):  # its weights take neither memory nor time
+        model = scripts.architecture(name).build(params.models[name], (32, 32, 3), 10)
+    assert model.count_params() == parameters
+
+
 @dataclass
 class Called:
-    """A model, and what it gave each way it was called, fresh and read from its file."""
+    """What a CNN gave each way it was called, fresh and read from its file."""
 
-    parameters: int
     probabilities: dict[str, np.ndarray]
     changed: dict[str, int]  # how many weights differ afterwards
-    folder: Path
 
 
-@pytest.fixture(scope="module", params=PARAMETERS)
-def called(request, params, tmp_path_factory) -> Called:
-    """A fresh CNN runs in a graph, as in the stages; a graph of the others would take ten times as long to make."""
-    folder = tmp_path_factory.mktemp(request.param)
-    keras.utils.set_random_seed(0)
-    model = scripts.architecture(request.param).build(params.models[request.param], (32, 32, 3), 10)
-    record = Called(model.count_params(), {}, {}, folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHECKPOINTS", folder / "checkpoints")
-        keras_file.write(folder / "model.keras", model)
-    if request.param == "resnet101":
-        backbone_of(model).save_weights(folder / "resnet101.weights.h5")
+@pytest.fixture(scope="module")
+def called(params, checkpoints_of_module, tmp_path_factory) -> Called:
+    """It runs in a graph while it is fresh, as in the stages."""
+    path, name = tmp_path_factory.mktemp("called") / "model.keras", "cnn3_plateau"
+    model, record = scripts.architecture(name).build(params.models[name], (32, 32, 3), 10), Called({}, {})
+    keras_file.write(path, model)
     before = model.get_weights()
     for state in ("fresh", "read"):
         if state == "read":
-            model = keras_file.read(folder / "model.keras")
-        model.run_eagerly = state == "read" or request.param.startswith("resnet")
-        for name, call in CALLS.items():
-            record.probabilities[f"{name}, {state}"] = call(model, IMAGES)
+            model = keras_file.read(path)
+            model.run_eagerly = True
+        for way, call in CALLS.items():
+            record.probabilities[f"{way}, {state}"] = call(model, IMAGES)
         pairs = zip(before, model.get_weights(), strict=True)
         record.changed[state] = sum(not np.array_equal(one, other) for one, other in pairs)
     return record
-
-
-def test_parameter_counts_are_the_studys(called, request):
-    assert called.parameters == PARAMETERS[request.node.callspec.params["called"]]
 
 
 def test_a_model_gives_the_same_probabilities_however_it_is_called(called):
@@ -76,27 +66,6 @@ def test_a_model_gives_the_same_probabilities_however_it_is_called(called):
 
 def test_calling_a_model_changes_no_weight(called):
     assert called.changed == {"fresh": 0, "read": 0}
-
-
-@pytest.fixture(scope="module")
-def refused(called, params) -> tuple[str, list[str]]:
-    """What a ResNet50 is told that is given the weights of a ResNet101, and the warnings before it."""
-    block = override(params.models["resnet50"], {"weights": str(called.folder / "resnet101.weights.h5")}, "test")
-    with warnings.catch_warnings(record=True) as shown, pytest.raises(UserError) as error:
-        scripts.architecture("resnet50").build(block, (32, 32, 3), 10)
-    return str(error.value), [str(warning.message) for warning in shown if warning.category is UserWarning]
-
-
-@pytest.mark.parametrize("called", ["resnet101"], indirect=True)
-def test_weights_of_another_depth_are_refused(refused):
-    pattern = r"^weights is .*/resnet101\.weights\.h5, which does not hold the weights of a ResNet50 backbone \(.*\); "
-    assert re.match(pattern, refused[0])
-
-
-@pytest.mark.parametrize("called", ["resnet101"], indirect=True)
-def test_weights_of_another_depth_are_refused_without_a_warning(refused):
-    """Which would stand before the one line."""
-    assert refused[1] == []
 
 
 def test_the_six_models_are_the_committed_ones(params):

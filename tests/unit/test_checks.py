@@ -110,7 +110,7 @@ NOISES = {
     "borrowed": (
         Noise(1e-5, 2.0, True, "family cnn", ("cnn3",)),
         [],
-        [Case("cnn2", "trained once; borrows from cnn3")],
+        [Case("cnn2", "trained once; seed variance estimated from cnn3")],
     ),
     "not corrected": (
         Noise(1e-5, 2.0, False, "", ("cnn2",)),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+import stages.evaluate
 from study.base import files
 from study.base.runtime import UserError
 from study.data import arrays
@@ -101,3 +102,8 @@ def test_the_scores_of_images_name_the_images(evaluated):
     images = files.read_npz(arrays.TEST)["x_test"]
     expected = [hashlib.sha256(image.tobytes()).hexdigest()[:8] for image in images]
     assert run.working_folder().images("cnn2", ["a", "b"]).image.tolist() == expected
+
+
+def test_evaluate_without_a_name_says_how_to_call_it():
+    with pytest.raises(UserError, match="python -m stages.evaluate cnn2$"):
+        stages.evaluate.main()

@@ -3,6 +3,7 @@
 import itertools
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import matplotlib
@@ -70,17 +71,29 @@ def png(figure: Figure, path: Path) -> bytes:
     return path.read_bytes()
 
 
-@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
-def test_a_figure_has_the_same_bytes_whatever_the_users_settings(draw, tmp_path):
-    expected = png(draw(), tmp_path / "a.png")
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Callable[[str], tuple[Figure, Path]]:
+    """One of the figures, and its file."""
+
+    @cache
+    def drawn(name: str) -> tuple[Figure, Path]:
+        figure, path = FIGURES[name](), tmp_path_factory.mktemp("drawn") / "a.png"
+        figures.save(figure, path)
+        return figure, path
+
+    return drawn
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figure_has_the_same_bytes_whatever_the_users_settings(drawn, name, tmp_path):
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "lines.linewidth": 9}):
-        assert png(draw(), tmp_path / "b.png") == expected
+        other = png(FIGURES[name](), tmp_path / "b.png")
+    assert other == drawn(name)[1].read_bytes()
 
 
 @pytest.mark.parametrize("name", ["ranking", "importance", "samples"])
-def test_a_figure_has_no_background(name, tmp_path):
-    figures.save(FIGURES[name](), tmp_path / "a.png")
-    opacity = matplotlib.image.imread(tmp_path / "a.png")[..., 3]
+def test_a_figure_has_no_background(drawn, name):
+    opacity = matplotlib.image.imread(drawn(name)[1])[..., 3]
     assert opacity[0].max() == opacity[-1].max() == 0
     assert (opacity == 0).mean() > 0.1
 
@@ -101,9 +114,9 @@ PAGES = ("#ffffff", "#0d1117")  # GitHub's
 LEAST = 3  # of graphics, by the same guidelines
 
 
-@pytest.mark.parametrize("draw", FIGURES.values(), ids=FIGURES)
-def test_texts_axes_and_lines_of_a_figure_stand_out_from_a_light_and_a_dark_page(draw):
-    figure = draw()
+@pytest.mark.parametrize("name", FIGURES)
+def test_texts_axes_and_lines_of_a_figure_stand_out_from_a_light_and_a_dark_page(drawn, name):
+    figure, _ = drawn(name)
     colours = {text.get_color() for text in figure.findobj(Text) if text.get_text()}
     for axis in figure.axes:
         colours |= {spine.get_edgecolor()[:3] for spine in axis.spines.values()}

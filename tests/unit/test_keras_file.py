@@ -21,7 +21,7 @@ from study.scoring.predict import predict
 from study.serving.keras_model import KerasModel
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
-LIMITS = range(1, 410_000, 4099)  # bytes that a file may have; the model's has more
+LIMITS = range(1, 410_000, 31_013)  # bytes that a file may have; the model's has more
 WRITE = f"""
 import resource, signal
 import stages

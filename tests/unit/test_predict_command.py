@@ -206,6 +206,7 @@ def models(tmp_path, monkeypatch) -> SimpleNamespace:
     files.write_text("models/best.keras", "weights")
     files.write_text("models/best.onnx", "graph")
     source = files.sha256("models/best.keras")
+    monkeypatch.setattr(onnx_file, "is_installed", lambda: True)  # also without the extra onnx
     monkeypatch.setattr(onnx_file, "read", lambda path: SimpleNamespace(path=str(path), source=source))
     monkeypatch.setattr(predict, "_by_keras", lambda path: SimpleNamespace(path=str(path)))
     return SimpleNamespace(keras=Path("models/best.keras"), onnx=Path("models/best.onnx"))
@@ -230,7 +231,7 @@ def test_an_exported_model_of_another_training_is_left_aside_with_a_note(models,
     models.keras.write_text("other weights")
     assert predict.load("best").path == "models/best.keras"
     assert capsys.readouterr().err == (
-        "note: models/best.onnx was made of another models/best.keras, which is used; `dvc repro export/dvc.yaml` "
+        "note: models/best.onnx was made of another models/best.keras, which is used; `python -m study export` "
         "renews it\n"
     )
 

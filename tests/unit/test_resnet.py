@@ -94,11 +94,14 @@ def test_a_backbone_without_given_weights_learns_its_batch_norm_statistics(resne
     assert not np.array_equal(keras.ops.convert_to_numpy(norm.moving_mean), before)
 
 
-UNFIT = ["missing.weights.h5", "other.weights.h5", "half.weights.h5"]
+UNFIT = ["missing.weights.h5", "other.weights.h5", "half.weights.h5", "deeper.weights.h5"]
 
 
 @pytest.mark.parametrize("name", UNFIT)
-def test_unfit_weights_are_refused_in_one_line(resnet_block, tmp_path, name):
+def test_unfit_weights_are_refused_in_one_line_and_without_a_warning(resnet_block, tmp_path, recwarn, name):
+    small = small_backbone(False, None, (48, 48, 3), "max")
+    deeper = keras.Sequential([small, keras.layers.Dense(4)])
+    deeper.save_weights(tmp_path / "deeper.weights.h5")
     other = keras.Sequential([keras.Input((48, 48, 3)), keras.layers.Conv2D(4, 3, name="other")])
     other.save_weights(tmp_path / "other.weights.h5")
     content = (tmp_path / "other.weights.h5").read_bytes()
@@ -106,6 +109,7 @@ def test_unfit_weights_are_refused_in_one_line(resnet_block, tmp_path, name):
     with pytest.raises(UserError, match=name) as error:
         SMALL_RESNET.build(with_weights(resnet_block, tmp_path / name), SHAPE, 10)
     assert "\n" not in str(error.value)
+    assert [str(warning.message) for warning in recwarn if warning.category is UserWarning] == []
 
 
 def test_missing_weights_are_named_with_the_folder_that_was_searched(resnet_block, tmp_path, monkeypatch):

@@ -101,14 +101,14 @@ def test_a_borrowed_noise_is_marked(here):
     comparison = compare("base", "lent")
     cells = {row[0]: row for row in verdicts.table(comparison, str)}
     assert cells["best"][4].endswith(" †")
-    assert "† best: trained once, so the noise of its seeds is that of cnn2.\n" in verdicts.text(comparison)
+    assert "† best: trained once, so its seed variance is estimated from cnn2.\n" in verdicts.text(comparison)
 
 
 LENDERS = {
-    "the tuned model": ([("cnn2", ("cnn2", "cnn3"))] * 2, "that of cnn2"),
-    "the largest": ([("all models", ("cnn3",))] * 2, "that of cnn3, the largest of all models"),
-    "two": ([("cnn2", ("cnn2",)), ("cnn3", ("cnn3",))], "that of cnn2 and that of cnn3"),
-    "once": ([("", ("cnn2",)), ("cnn3", ("cnn3",))], "that of cnn3"),
+    "the tuned model": ([("cnn2", ("cnn2", "cnn3"))] * 2, "estimated from cnn2"),
+    "the largest": ([("all models", ("cnn3",))] * 2, "estimated from cnn3, the largest of all models"),
+    "two": ([("cnn2", ("cnn2",)), ("cnn3", ("cnn3",))], "estimated from cnn2 and estimated from cnn3"),
+    "once": ([("", ("cnn2",)), ("cnn3", ("cnn3",))], "estimated from cnn3"),
     "nobody": ([("", ("cnn2",))] * 2, ""),
 }
 

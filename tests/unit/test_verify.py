@@ -149,7 +149,7 @@ def test_a_model_with_borrowed_noise_is_marked_and_has_the_same_limit(copy_of_hi
         compare("base", copy_of_history)
     printed = capsys.readouterr().out
     assert shown(printed)["best"][2].endswith(" †")
-    assert "† best: trained once, so the noise of its seeds is that of cnn2\n" in printed
+    assert "† best: trained once, so its seed variance is estimated from cnn2\n" in printed
 
 
 LITTLE_KNOWN = {"own": ("cnn2", 0.006, True), "borrowed": ("best", 0.001, False)}
@@ -175,7 +175,7 @@ def test_where_nothing_was_repeated_the_draw_of_images_decides(copy_of_history, 
     histories.write(copy_of_history, histories.SKILLS | {"cnn2": 2.5}, once=True)
     with pytest.raises(SystemExit, match="seeds explain: cnn2$"):
         compare("once", copy_of_history)
-    assert "† cnn2: no training was repeated, so the standard deviation is that of the draw of images alone" in (
+    assert "† cnn2: no training was repeated, so the standard deviation counts the sampling error alone" in (
         capsys.readouterr().out
     )
 

@@ -149,20 +149,25 @@ def test_a_mistake_is_shown_with_both_probabilities():
 
 
 CONCLUSIONS = {
-    "who leads": "- The model with the highest ROC-AUC is **best**: 0.9000 [0.8500, 0.9500], by the draw of images.",
+    "who leads": (
+        "- The model with the highest ROC-AUC is **best**: 0.9000 [0.8500, 0.9500], counting the "
+        "sampling error of the test images."
+    ),
     "who leads by the mean": (
-        "- The highest mean over trainings is that of **best**, trained once: 0.9000 [0.8500, 0.9500], by the draw of "
-        "images and seeds."
+        "- The highest mean over runs has **best**, trained once: 0.9000 [0.8500, 0.9500], counting "
+        "sampling error and seed variance."
     ),
     "whom these models beat": "- These models: best is better than cnn2, resnet50.",
     "whom the first would beat again": "- Trained again: best is better than cnn2†.",
     "whom it would lose to again": "- Trained again: best is worse than control†.",
     "what is unknown": "- Trained again: best cannot be compared, for want of repeats, with resnet50.",
-    "how many pairs differ": "- Of 6 pairs of models, 4 differ as they are, and 2 if trained again. Claim no order",
+    "how many pairs differ": (
+        "- Of 6 pairs of models, 4 differ as they are, and 2 if trained again. The other pairs cannot be ranked"
+    ),
     "what the search gained": (
         "- The search changed these models by +0.0500 [+0.0200, +0.0800] (no difference shown) and, trained again, by "
-        "-0.0400 [-0.0700, -0.0100] (worse†): best against control, which is cnn2 with its own block, trained for as "
-        "many epochs, 14. On validation, by which it was chosen, it changed the score by +0.0200.\n"
+        "-0.0400 [-0.0700, -0.0100] (worse†): best against control, which is cnn2 with untuned settings, "
+        "trained for 14 epochs as well. On validation, by which it was chosen, it changed the score by +0.0200.\n"
     ),
     "what further epochs gained": (
         "- The epochs of the winner, 14, changed these models by +0.0500 [+0.0200, +0.0800] (better) and, trained "
@@ -193,7 +198,7 @@ def test_the_conclusion_claims_no_difference_that_is_not_shown(comparison, writt
 def test_the_highest_mean_may_be_of_another_model_than_the_highest_area(comparison, written):
     *others, last = comparison.ranking
     steady = replace(last, test=record(0.8, roc_auc_mean=0.95))
-    assert "- The highest mean over trainings is that of **resnet50**, trained once: 0.9500, with" in written(
+    assert "- The highest mean over runs has **resnet50**, trained once: 0.9500, with" in written(
         replace(comparison, ranking=[*others, steady])
     )
 
@@ -218,9 +223,9 @@ def test_a_model_keeps_its_place_in_the_plots_of_all_models_whatever_its_rank(co
 
 
 NEAR_COPIES = {
-    "group": "It kept near copies of each other together, in learning or in validation.",
-    "drop": "It dropped near copies as well: those of test images, and all but one of each group.",
-    "ignore": "It did not look for near copies.",
+    "group": "It kept near-duplicates in the same split.",
+    "drop": "It also dropped near-duplicates: of test images, and all but one of each group.",
+    "ignore": "It did not look for near-duplicates.",
 }
 
 
@@ -245,7 +250,7 @@ def test_the_matrix_has_two_signs_per_pair(comparison, written):
 
 
 def test_the_report_says_from_whom_noise_is_borrowed(comparison, written):
-    assert "- † best was trained once and borrows from cnn2.\n" in written(comparison)
+    assert "- † best was trained once; its seed variance is estimated from cnn2.\n" in written(comparison)
 
 
 def test_the_report_says_that_the_search_gained_nothing_where_the_models_own_block_won(comparison, written):
