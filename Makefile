@@ -2,6 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+MADE := $(VENV)/.made
 EXTRAS := $(VENV)/.extras
 INSTALL := $(VENV)/bin/python .ci/install.py
 COMPILE := uv pip compile pyproject.toml --group dev --universal --generate-hashes --no-emit-index-url \
@@ -20,7 +21,9 @@ setup: $(READY)  ## Make .venv and install the locked packages
 $(READY): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; (3, 11) <= v <= (3, 13) or sys.exit(f"error: Python {v[0]}.{v[1]} found; Python 3.11 to 3.13 is needed: make PYTHON=python3.12 ...")'
 	@test ! -L $(VENV) || { echo "error: $(VENV) is a link, whose folder would be emptied; remove the link" >&2; exit 1; }
+	@test ! -e $(VENV) -o -e $(READY) -o -e $(MADE) || { echo "error: $(VENV) was not made by make, which would empty it; move it" >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
+	@touch $(MADE)
 	$(INSTALL) requirements.txt
 	@touch $@
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import forked
+import own_files
 import project
 import pytest
 
@@ -35,7 +36,10 @@ def small_run(shared, server) -> tuple[Path, str]:
 
     def build(folder: Path) -> None:
         repository = project.copy(folder / "repository", project.small)
+        own_files.plant(repository, folder / "outside")
         printed = project.shell(repository, "dvc", "repro", **server.environment).stdout
+        (folder / "lost.txt").write_text("\n".join(own_files.lost(repository, folder / "outside")))
+        own_files.take_away(repository)
         (folder / "printed.txt").write_text(printed)
         project.commit(repository, "results")
 

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -45,6 +44,8 @@ def whole(path: str | Path) -> Iterator[Path]:
     is_output = not _is_checkpoint(path)
     path.parent.resolve().mkdir(parents=True, exist_ok=True)  # also if a link to it is left
     partial = path.with_name(f"{path.name}.partial")
+    if partial.is_symlink():
+        raise UserError(f"{partial}: is a link, and a file is about to be written there; move it")
     try:
         yield partial
         if is_output:
@@ -88,18 +89,6 @@ def searched(path: str) -> str:
     return (
         f" in {Path.cwd()} (`dvc exp run` with --queue or --temp works in a folder of its own: give an absolute path)"
     )
-
-
-def clear(folder: Path) -> None:
-    """Remove a folder of scratch files; of one that is a symbolic link, its content."""
-    if not folder.is_symlink():
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink()
 
 
 def sha256(path: str | Path) -> str:

@@ -1,9 +1,12 @@
 """DVC's plots as one page that works offline, and as PNG files. Needs the extra `plots`; no other module does."""
 
 import json
+import os
+import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,9 @@ TEMPLATE = Path(__file__).parent / "plots.html"
 LIBRARIES = "{libraries}"
 VEGA_LITE = "5.21"  # DVC's templates are written for version 5
 PIXELS = 2  # of a PNG file, per pixel of the page
+HEADER = 33  # bytes of a PNG file, before which no text may stand
+TEXT = b"tEXtSoftware\0python -m study plots"
+MARK = struct.pack(">I", len(TEXT) - 4) + TEXT + struct.pack(">I", zlib.crc32(TEXT))  # a chunk of text in a PNG file
 MISSING = "vl-convert-python is not installed, which draws plots; run `make extras`"
 
 
@@ -34,15 +40,28 @@ def main(base: str | None) -> None:
     if base is not None:
         revisions.find(base)
     charts = specifications(base)
-    files.clear(FOLDER)
-    template = FOLDER / "template.html"
-    files.write_text(template, page_template(vl_convert.javascript_bundle(vl_version=VEGA_LITE)))
-    dvc_plots(base, "--out", str(FOLDER), "--html-template", str(template))
-    template.unlink()
+    with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8") as template:
+        template.write(page_template(vl_convert.javascript_bundle(vl_version=VEGA_LITE)))
+        template.flush()
+        dvc_plots(base, "--out", str(FOLDER), "--html-template", template.name)
+    clear()
     for name, chart in charts.items():
         with files.whole(PNG / Path(name).with_suffix(".png")) as partial:
-            partial.write_bytes(vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE, scale=PIXELS))
+            partial.write_bytes(marked(vl_convert.vegalite_to_png(chart, vl_version=VEGA_LITE, scale=PIXELS)))
     print(f"wrote {FOLDER / 'index.html'}, and {len(charts)} of its plots to {PNG}")
+
+
+def clear() -> None:
+    """Delete the PNG files that an earlier call wrote, in png/ and in its folders that are no links."""
+    for folder, _, names in () if PNG.is_symlink() else os.walk(PNG):
+        for path in (Path(folder, name) for name in names):
+            if not path.is_symlink() and path.read_bytes()[HEADER : HEADER + len(MARK)] == MARK:
+                path.unlink()
+
+
+def marked(png: bytes) -> bytes:
+    """The image, with the mark by which `clear` knows it."""
+    return png[:HEADER] + MARK + png[HEADER:]
 
 
 def specifications(base: str | None) -> dict[str, dict[str, Any]]:

@@ -63,18 +63,16 @@ def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:
     return config
 
 
-def read(path: str | Path, scratch: Path | None = None) -> keras.Model:
+def read(path: str | Path) -> keras.Model:
     """Load a `.keras` file in safe mode. Raises UserError where it is missing or cannot be loaded.
 
     The layers are first built without memory for their weights, so that a model has to hold what its layers ask for.
-    Weights are unpacked into the folder `scratch`; None: into that of checkpoints.
+    Weights are unpacked into the system's temporary folder, which TMPDIR names: the working folder may be anybody's.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: is missing; `dvc repro` makes it")
     files.remember(path)
-    scratch = scratch or files.CHECKPOINTS
-    scratch.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+    with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
                 return _load(archive, folder)
@@ -83,7 +81,7 @@ def read(path: str | Path, scratch: Path | None = None) -> keras.Model:
             if lack := lack_of_memory(error):
                 raise UserError(f"{path}: {lack}; a smaller network needs less") from None
             if getattr(error, "errno", None) == errno.ENOSPC:
-                raise OSError(errno.ENOSPC, error.strerror, str(scratch)) from None
+                raise OSError(errno.ENOSPC, error.strerror, tempfile.gettempdir()) from None
             raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
 
 

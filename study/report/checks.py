@@ -59,7 +59,7 @@ def at_the_edge(tuned: Winner, space: Space) -> list[Case]:
         low, high = ends
         place = _place(value, values, low, high)
         for end, near, beyond in ((low, place <= EDGE, -1), (high, place >= 1 - EDGE, 1)):
-            if near and not (end == 0 and beyond < 0):  # no param goes below 0
+            if near and not (beyond < 0 and end in (0, 1)):  # no param goes below 0, no number of things below 1
                 cases.append(Case(key, f"{value:.4g} in {low:.4g} to {high:.4g}"))
     return cases
 

@@ -8,9 +8,7 @@ from typing import Any
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from study.base import files
-
-NAME = "optuna.journal"
+from study.base import checkpoints
 
 
 class Backend(JournalFileBackend):
@@ -29,8 +27,4 @@ class Backend(JournalFileBackend):
 
 def begin() -> JournalStorage:
     """An empty storage."""
-    path = files.CHECKPOINTS / NAME
-    path.parent.resolve().mkdir(parents=True, exist_ok=True)
-    for each in (path, path.with_name(f"{NAME}.lock")):  # a killed search may have left Optuna's lock
-        each.unlink(missing_ok=True)
-    return JournalStorage(Backend(str(path)))
+    return JournalStorage(Backend(str(checkpoints.begin_journal())))

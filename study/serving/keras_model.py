@@ -1,7 +1,6 @@
 """A `.keras` file that predicts."""
 
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +22,7 @@ class KerasModel:
     @classmethod
     def read(cls, path: Path) -> "KerasModel":
         """Raises UserError where the file cannot be loaded, lacks a card or is another kind of model."""
-        model = keras_file.read(path, Path(tempfile.gettempdir()))  # the working folder may be anybody's
+        model = keras_file.read(path)
         taken = [f"{tuple(given.shape)} {given.dtype}" for given in model.inputs]
         if len(taken) != 1 or not re.fullmatch(r"\(None, \d+, \d+, 3\) uint8", taken[0]):
             raise UserError(f"{path}: takes {' and '.join(taken)}; allowed: (None, height, width, 3) uint8")

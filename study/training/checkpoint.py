@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from study.base import files, inputs
+from study.base import checkpoints, files, inputs
 from study.base.checkpoints import Claim
 from study.base.runtime import UserError, check_inputs
 from study.display.live import Progress
@@ -72,7 +72,8 @@ class Checkpoint:
 
     def finish(self, result: dict, weights: Sequence[np.ndarray] = ()) -> None:
         """Keep the result of a run and its weights, drop its states, and give the folder to others."""
-        states = list(self.folder.glob("*.npz"))
+        paths = [path for path in self.folder.glob("*.npz") if path.stem != WEIGHTS]
+        states = [path for path in paths if checkpoints.key_of(path) == self.key]  # others are the user's
         if weights:
             self.write(WEIGHTS, **{f"{number:05d}": array for number, array in enumerate(weights)})
         files.write_json(self.folder / "result.json", {"key": self.key, "result": result})

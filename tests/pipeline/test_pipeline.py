@@ -122,7 +122,7 @@ def test_every_trial_is_a_row_of_a_table(finished):
 
 
 def test_a_finished_run_leaves_no_state_of_its_training_runs(finished):
-    assert [folder for folder in ("dvclive", "checkpoints") if (finished / folder).exists()] == []
+    assert [folder for folder in ("live_metrics", "checkpoints") if (finished / folder).exists()] == []
 
 
 def test_plots_are_drawn_by_dvc(finished, server, tmp_path):

@@ -123,7 +123,7 @@ def test_a_disk_that_cannot_be_written_to_is_named_and_costs_nothing(repository,
     ("module", "disk", "mount", "parts"),
     [
         pytest.param("stages.tune", "checkpoints", SMALL, ["checkpoints/", NO_SPACE], id="tune, full"),
-        pytest.param(TRAIN, "dvclive", READ_ONLY, ["dvclive", NO_WRITING], id="train, no dvclive"),
+        pytest.param(TRAIN, "live_metrics", READ_ONLY, ["live_metrics", NO_WRITING], id="train, no live metrics"),
     ],
 )
 def test_a_disk_that_takes_no_state_of_a_training_is_named_and_costs_nothing(

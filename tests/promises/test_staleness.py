@@ -189,7 +189,7 @@ def test_what_systems_and_editors_leave_beside_outputs_makes_no_stage_stale(repo
 
 
 def test_git_ignores_what_systems_and_editors_leave_and_scratch_folders_that_are_links(repository):
-    scratch = ["checkpoints", "dvclive", "dvc_plots", ".venv", "study/__pycache__"]
+    scratch = ["checkpoints", "live_metrics", "dvc_plots", ".venv", "study/__pycache__"]
     for name in scratch:
         (repository / name).symlink_to(repository.parent)
     paths = scratch + [f"reports/classification/{name}" for name in LEFT_BEHIND]

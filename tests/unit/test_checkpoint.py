@@ -204,6 +204,25 @@ def test_a_finished_checkpoint_keeps_its_result_and_no_state(checkpoints):
     assert {path.name for path in checkpoint.folder.iterdir()} == {"lock", "result.json"}
 
 
+def test_arrays_of_others_in_the_folder_of_a_run_stay(checkpoints):
+    checkpoint, other = Checkpoint("test", seed=1), Checkpoint("other", seed=2)
+    checkpoint.write("model", weights=np.zeros(3))
+    other.write("model", weights=np.zeros(3))
+    shutil.copy(other.folder / "model.npz", checkpoint.folder / "copy.npz")
+    np.savez(checkpoint.folder / "own.npz", weights=np.zeros(3))
+    (checkpoint.folder / "link.npz").symlink_to("model.npz")
+    checkpoint.finish({"roc_auc": 0.9})
+    names = {path.name for path in checkpoint.folder.iterdir()}
+    assert names == {"lock", "result.json", "copy.npz", "own.npz", "link.npz"}
+
+
+def test_a_finished_checkpoint_keeps_weights_that_a_killed_one_has_begun_to_keep(checkpoints):
+    checkpoint = Checkpoint("test", seed=1)
+    checkpoint.write("weights", **{"00000": np.ones(3)})
+    checkpoint.finish({"roc_auc": 0.9}, [np.zeros(3)])
+    assert checkpoint.weights()[0].tolist() == [0, 0, 0]
+
+
 def test_a_checkpoint_that_was_never_written_holds_nothing(checkpoints):
     checkpoint = Checkpoint("test", seed=1)
     assert (checkpoint.read("model"), checkpoint.result()) == (None, None)

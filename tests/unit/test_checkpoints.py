@@ -1,6 +1,7 @@
 """One training has one writer, and a checkpoint outlives the copy of the repository that an experiment ran in."""
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -8,8 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+import optuna
 import project
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 
 from study.base import checkpoints, files
 from study.base.checkpoints import Claim
@@ -116,11 +121,87 @@ def test_a_lock_that_is_deleted_before_it_is_held_is_taken_anew(monkeypatch, tmp
 
 def test_a_released_folder_is_cleared(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
+    checkpoints.only_one("tune", "searches").close()
     claim = Claim("tune/cnn2-0", KEY)
-    files.write_json(claim.folder / "result.json", {})
+    files.write_json(claim.folder / "result.json", {"key": KEY})
+    files.write_npz(claim.folder / "model.npz", key=KEY, weights=np.zeros(99))
+    state = (claim.folder / "model.npz").read_bytes()
+    (claim.folder / "model.npz.partial").write_bytes(state[: len(state) // 2])  # as a kill leaves it
+    (claim.folder / "result.json.partial").write_text(json.dumps({"key": KEY})[:-1])
     claim.release()
+    journal = checkpoints.begin_journal()
+    optuna.create_study(storage=JournalStorage(JournalFileBackend(str(journal))))
+    (journal.parent / "optuna.journal.lock").symlink_to(journal)
     checkpoints.clear()
     assert list(tmp_path.iterdir()) == []
+
+
+# What a user may keep in a folder: made by a function of the folder and of another one that is outside the repository.
+OWN = {
+    "a note": lambda folder, outside: (folder / "notes.txt").write_text("own"),
+    "weights": lambda folder, outside: (folder / "resnet50.weights.h5").write_bytes(b"own"),
+    "a link to a file": lambda folder, outside: (folder / "own.npz").symlink_to(outside / "model.npz"),
+    "a link to a folder": lambda folder, outside: (folder / "shared").symlink_to(outside),
+    "a link to nothing": lambda folder, outside: (folder / "gone").symlink_to(outside / "none"),
+    "an empty folder": lambda folder, outside: (folder / "empty").mkdir(),
+    "arrays without a key": lambda folder, outside: np.savez(folder / "own.npz", weights=np.zeros(3)),
+    "a checkpoint of another key": lambda folder, outside: np.savez(folder / "own.npz", key=OTHER, x=np.zeros(3)),
+    "a record": lambda folder, outside: (folder / "own.json").write_text("{}"),
+    "a damaged archive": lambda folder, outside: (folder / "own.npz.partial").write_bytes(b"PK"),
+    "a folder with a lock": lambda folder, outside: files.write_text(folder / "own/lock", "mine"),
+}
+
+
+def tree(folder: Path) -> dict[str, str | bytes | None]:
+    """By path: the content of a file, the target of a link, None for a folder."""
+    return {
+        str(path.relative_to(folder)): str(path.readlink())
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else None
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize("own", OWN.values(), ids=OWN)
+def test_what_the_user_keeps_beside_checkpoints_stays(own, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    outside = tmp_path / "outside"
+    claim = Claim("cnn2", KEY)
+    for folder in (claim.folder, Path("checkpoints/cnn2"), Path("checkpoints"), Path("checkpoints/imagenet"), outside):
+        folder.mkdir(exist_ok=True)
+        own(folder, outside)
+    files.write_text(outside / checkpoints.LOCK, "1")
+    np.savez(outside / "model.npz", key=KEY)
+    kept = tree(tmp_path)
+    lock = kept.pop(f"{claim.folder}/lock"), kept.pop("checkpoints/cnn2/lock")
+    assert lock == (str(os.getpid()).encode(),) * 2
+    files.write_npz(claim.folder / "model.npz", key=KEY, weights=np.zeros(3))
+    claim.release()
+    checkpoints.clear()
+    assert tree(tmp_path) == kept
+
+
+def test_checkpoints_that_lie_elsewhere_are_cleared_there(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("disk").mkdir()
+    Path("checkpoints").symlink_to("disk")
+    Claim("cnn2", KEY).release()
+    checkpoints.clear()
+    assert tree(tmp_path) == {"disk": None, "checkpoints": "disk"}
+
+
+@pytest.mark.parametrize("link", [False, True], ids=["a file", "a link"])
+def test_a_lock_of_the_user_is_refused_and_stays(link, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "checkpoints/cnn2/lock"
+    path.parent.mkdir(parents=True)
+    Path("notes").write_text("own")
+    path.symlink_to(tmp_path / "notes") if link else path.write_text("own")
+    with pytest.raises(UserError, match=r"^checkpoints/cnn2/lock: is not the lock of a run, .*; move it$"):
+        Claim("cnn2", KEY)
+    assert path.read_text() == "own"
 
 
 def test_without_checkpoints_there_is_nothing_to_clear(monkeypatch, tmp_path):
@@ -145,12 +226,16 @@ def test_a_copy_clears_what_it_kept_and_nothing_else(copy, monkeypatch, tmp_path
     monkeypatch.chdir(copy)
     Claim("cnn2", KEY).release()
     Claim("best", KEY).release()
+    Path("checkpoints/shared").symlink_to(tmp_path / "checkpoints/cnn2" / OTHER[:16])
+    (tmp_path / "checkpoints/best" / KEY[:16] / "notes.txt").write_text("own")
     checkpoints.clear()
-    assert not Path("checkpoints").exists()
+    assert [path.name for path in Path("checkpoints").iterdir()] == ["shared"]
     assert {str(path.relative_to(tmp_path / "checkpoints")) for path in tmp_path.glob("checkpoints/*/*")} == {
         f"cnn2/{OTHER[:16]}",
         "cnn2/lock",
+        f"best/{KEY[:16]}",
     }
+    assert tree(tmp_path / "checkpoints/best") == {KEY[:16]: None, f"{KEY[:16]}/notes.txt": b"own"}
 
 
 def test_the_checkpoints_of_a_copy_may_be_deleted_at_any_time(copy, monkeypatch, tmp_path):

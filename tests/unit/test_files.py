@@ -30,24 +30,12 @@ def test_a_write_that_fails_leaves_the_previous_file_alone(tmp_path):
     assert {path: path.read_text() for path in tmp_path.iterdir()} == {target: "before"}
 
 
-@pytest.mark.parametrize("link", [False, True], ids=["a folder", "a link to a folder"])
-def test_a_folder_that_is_cleared_is_gone_and_a_link_to_one_leads_to_an_empty_one(tmp_path, link):
-    folder, target = tmp_path / "checkpoints", tmp_path / "target"
-    (target if link else folder).mkdir()
-    if link:
-        folder.symlink_to(target)
-    files.write_text(folder / "cnn2" / "model.npz", "state")
-    files.write_text(folder / "result.json", "state")
-    (folder / "link").symlink_to(tmp_path)
-    files.clear(folder)
-    assert sorted(tmp_path.rglob("*")) == ([folder, target] if link else [])
-
-
-@pytest.mark.parametrize("link", [False, True], ids=["no folder", "a link to nothing"])
-def test_clearing_nothing_is_no_fault(tmp_path, link):
-    if link:
-        (tmp_path / "checkpoints").symlink_to(tmp_path / "none")
-    files.clear(tmp_path / "checkpoints")
+def test_a_link_in_the_place_of_an_unfinished_file_is_refused_and_not_followed(tmp_path):
+    (tmp_path / "notes").write_text("own")
+    (tmp_path / "a.txt.partial").symlink_to("notes")
+    with pytest.raises(UserError, match=r"a\.txt\.partial: is a link, .*; move it$"):
+        files.write_text(tmp_path / "a.txt", "text")
+    assert (tmp_path / "a.txt.partial").read_text() == "own"
 
 
 def test_a_full_disk_names_the_file_that_was_to_be_written(tmp_path):

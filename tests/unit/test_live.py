@@ -1,9 +1,13 @@
 """What a running training shows: a line per epoch with the time left, and metrics that are gone at its end."""
 
 import io
+import multiprocessing
+import os
 import re
 import shutil
+import signal
 import sys
+from pathlib import Path
 
 import dvc.api
 import pytest
@@ -66,11 +70,17 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def of_run(folder: Path) -> Path:
+    """The folder of the only run that shows its metrics."""
+    (lock,) = folder.glob("live_metrics/cnn2-*/lock")
+    return lock.parent
+
+
 def test_a_row_is_shown_as_metrics_of_its_model(folder):
     with live.metrics("cnn2") as log:
         log(ROW)
-        shown = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.tsv"))
-    assert shown == ["dvclive/plots/metrics/cnn2/loss.tsv", "dvclive/plots/metrics/cnn2/val_roc_auc.tsv"]
+        shown = sorted(path.relative_to(of_run(folder)).as_posix() for path in folder.rglob("*.tsv"))
+    assert shown == ["plots/metrics/cnn2/loss.tsv", "plots/metrics/cnn2/val_roc_auc.tsv"]
 
 
 def test_dvc_shows_the_metrics_of_a_running_training(folder):
@@ -83,7 +93,9 @@ def test_dvc_shows_the_metrics_of_a_running_training(folder):
     row = samples.epoch()
     with live.metrics("cnn2") as log:
         log(row)
-        assert git(folder, "ls-files", "--others", "--exclude-standard", "dvclive") == "dvclive/dvc.yaml"
+        assert git(folder, "ls-files", "--others", "--exclude-standard", "live_metrics") == str(
+            (of_run(folder) / "dvc.yaml").relative_to(folder)
+        )
         workspace = dvc.api.exp_show()[0]
     shown = {name: value for name, value in workspace.items() if isinstance(value, float | int)}
     assert shown == {f"cnn2.{key}": value for key, value in row.items() if key != "epoch"} | {"step": 0}
@@ -103,3 +115,41 @@ def test_nothing_of_the_metrics_is_left_after_a_training_that_failed(folder):
         log(ROW)
         raise LookupError
     assert list(folder.iterdir()) == []
+
+
+def killed() -> None:
+    """Show a row, and die."""
+    with live.metrics("cnn2") as log:
+        log(ROW)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.slow
+def test_the_next_run_removes_what_a_killed_one_has_left(folder):
+    process = multiprocessing.get_context("fork").Process(target=killed)
+    process.start()
+    process.join()
+    left = of_run(folder)
+    assert (left / "dvc.yaml").exists()
+    with live.metrics("cnn2") as log:
+        log(ROW)
+        assert of_run(folder) != left
+    assert list(folder.iterdir()) == []
+
+
+def test_what_the_user_keeps_beside_the_metrics_stays(folder):
+    """Also in the folder of a run, and beyond links."""
+    (folder / "outside/empty").mkdir(parents=True)
+    own = folder / "live_metrics/own"
+    for place in (folder / "dvclive", folder / "live_metrics", own, folder / "outside"):
+        (place / "plots/metrics/cnn2").mkdir(parents=True)
+        for name in ("dvc.yaml", "metrics.json", "report.md", "lock", "plots/metrics/cnn2/loss.tsv"):
+            (place / name).write_text("own")
+        (place / "link").symlink_to(folder / "outside")
+    before = set(folder.rglob("*"))
+    with live.metrics("cnn2") as log:
+        log(ROW)
+        note = of_run(folder) / "notes.txt"
+        note.write_text("own")
+    assert set(folder.rglob("*")) == before | {note, note.parent}
+    assert {path.read_text() for path in before if path.is_file()} == {"own"}

@@ -1,7 +1,9 @@
 """Plots need an extra that nothing else needs, and DVC, whose faults become one line."""
 
+import io
 import json
 import sys
+from pathlib import Path
 
 import pytest
 from project import ROOT
@@ -62,3 +64,25 @@ def test_the_page_holds_its_scripts_and_names_no_other_server():
 def test_the_page_is_no_part_of_a_commit():
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     assert str(plots.FOLDER) in ignored
+
+
+def test_only_images_that_the_command_wrote_are_deleted(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    content = io.BytesIO()
+    Image.new("L", (2, 2)).save(content, "PNG")
+    png = content.getvalue()
+    (plots.PNG / "plots").mkdir(parents=True)
+    Path("outside").mkdir()
+    for folder in (plots.PNG / "plots", Path("outside")):
+        (folder / "drawn.png").write_bytes(plots.marked(png))
+        (folder / "own.png").write_bytes(png)
+        (folder / "notes.txt").write_text("own")
+    (plots.PNG / "shared").symlink_to(tmp_path / "outside")
+    (plots.PNG / "link.png").symlink_to(tmp_path / "outside/drawn.png")
+    with Image.open(plots.PNG / "plots/drawn.png") as image:
+        image.load()
+        assert image.info == {"Software": "python -m study plots"}
+    before = set(tmp_path.rglob("*"))
+    plots.clear()
+    assert before - set(tmp_path.rglob("*")) == {tmp_path / plots.PNG / "plots/drawn.png"}
+    assert (tmp_path / "outside/drawn.png").exists()

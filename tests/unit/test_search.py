@@ -488,10 +488,18 @@ def test_the_file_shows_what_runs_and_what_was_trained(search, checkpoints, monk
 def test_each_search_begins_the_file_anew(search, checkpoints):
     search.storage = journal.begin
     expected = search.record()
-    (checkpoints / "optuna.journal").write_text("not a journal")
-    (checkpoints / "optuna.journal.lock").symlink_to("left by a kill")
+    (checkpoints / "optuna.journal.lock").symlink_to(checkpoints / "optuna.journal")  # as a kill leaves it
     assert search.record() == expected
     assert len(shown(checkpoints / "optuna.journal")) == 8
+
+
+def test_what_is_no_journal_is_refused_and_stays(search, checkpoints):
+    search.storage = journal.begin
+    checkpoints.mkdir()
+    (checkpoints / "optuna.journal").write_text("notes")
+    with pytest.raises(UserError, match=r"optuna\.journal: is not the journal of a search, .*; move it$"):
+        search.study()
+    assert (checkpoints / "optuna.journal").read_text() == "notes"
 
 
 def test_a_full_disk_is_a_fault_of_the_file(search, checkpoints, monkeypatch):
