@@ -12,7 +12,7 @@ from study.cleaning import duplicates, near_duplicates
 from study.data import arrays
 from study.data.arrays import Split
 
-# Fractions that are tried where the given one does not work.
+# Fractions that are tried if the given one does not work.
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, *(step / 20 for step in range(1, 20)), 0.98, 0.99)
 ROUNDING = 1e-6  # of the share of a class, in images
 LEAST = 4  # different images of a class: two to validate with, one to learn from, one for the rounding of a fraction
@@ -22,7 +22,7 @@ def clean_rows(train: Split, test: Split, class_names: list[str], drop_near: boo
     """Rows of the training images that are not in the test split, not repeated, and not labelled in two ways.
 
     With `drop_near`, near copies of test images are left out as well, and all but the first of each group of near
-    copies. Raises UserError where fewer than LEAST images of a class are left.
+    copies. Raises UserError if fewer than LEAST images of a class are left.
     """
     in_test, repeated, conflicting = duplicates.faults(train, test)
     dropped = {
@@ -86,7 +86,7 @@ def split(
     """The images of these rows to learn from, and the `fraction` of them for validation, class by class.
 
     `groups` (N,) is equal for images that stay together. No class has more for validation than its fraction, rounded
-    up; it has less where its groups do not fit. A group larger than that is learned from. Raises UserError where a
+    up; it has less if its groups do not fit. A group larger than that is learned from. Raises UserError if a
     class would have no image to learn from, or fewer than two for validation.
     """
     labels, classes = train.labels[rows], len(class_names)
@@ -129,7 +129,7 @@ def _for_validation(labels: np.ndarray, groups: np.ndarray, classes: int, fracti
     except ValueError:  # a part has fewer groups than there are classes
         return np.full(len(labels), fraction > 0.5)
     taken, is_taken = np.zeros(classes, int), np.zeros(len(first), bool)
-    for limit, candidates in ((most, drawn), (least, others)):  # the others where those that were drawn do not fit
+    for limit, candidates in ((most, drawn), (least, others)):  # the others if the drawn ones do not fit
         for group in candidates:
             if (taken >= limit).all():
                 break

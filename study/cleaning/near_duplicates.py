@@ -28,8 +28,8 @@ PAIRS = 16_384  # pairs whose thumbnails are compared at once
 
 @dataclass(frozen=True)
 class Looks:
-    """What is compared of N images: their hashes and those of their mirror images, (N, BITS) float32 of -1 and 1, or of
-    0 where the image is flat; their thumbnails (N, SIDE, SIDE, 3) uint8; the variances of these, (N,) float64."""
+    """What is compared of N images: their hashes and their mirror images' hashes, (N, BITS) float32 of -1 and 1, or of
+    0 if the image is flat; their thumbnails (N, SIDE, SIDE, 3) uint8; the variances of these, (N,) float64."""
 
     hashes: np.ndarray
     mirrored: np.ndarray
@@ -45,7 +45,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Groups:
-    """A number for each of N images, equal for those of a group: (N,) int; and the pairs of near duplicates that join
+    """A number for each of N images, equal within a group: (N,) int; and the pairs of near duplicates that join
     each group: (L, 2) rows, the lower first, L less than N, without pairs of images that others connect already."""
 
     numbers: np.ndarray
@@ -137,7 +137,7 @@ def matches(images: Looks, others: Looks) -> np.ndarray:
 
 def _alike(images: Looks, others: Looks) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Rows of images and of others whose hashes differ in few bits, up to PAIRS at a time, in their order."""
-    least = BITS - 2 * MOST_BITS  # the product of two rows of signs, where they differ in so many bits
+    least = BITS - 2 * MOST_BITS  # the product of two rows of signs, if they differ in that number of bits
     alike = images.hashes @ others.hashes.T >= least
     alike |= images.hashes @ others.mirrored.T >= least
     rows, others_rows = np.nonzero(alike)

@@ -40,7 +40,7 @@ QUIET = ("distributed", "distributed.client", "tornado.application", "asyncio") 
 
 @contextlib.contextmanager
 def connected(runs: int = MOST_WORKERS) -> Iterator["Cluster | None"]:
-    """The workers that the environment names, for at most so many runs; None: they are to run in this process.
+    """The workers that the environment names, for at most this number of runs; None: they are to run in this process.
 
     A single run starts no worker on this machine. Raises UserError if the environment names no workers that can be had.
     """

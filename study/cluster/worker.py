@@ -84,7 +84,7 @@ def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
 
 
 def run(task: str, threads: int) -> Answer:
-    """Train a task, which is JSON, with so many threads.
+    """Train a task, which is JSON, with this number of threads.
 
     Raises ChildProcessError if the process that trains cannot begin or ends before; Dask then calls this again.
     """
@@ -109,7 +109,7 @@ def run(task: str, threads: int) -> Answer:
 
 
 class Trainer:
-    """A process that calls functions of this module, with so many threads."""
+    """A process that calls functions of this module, with a number of threads."""
 
     def __init__(self, threads: int):
         self.threads = threads
@@ -140,7 +140,7 @@ class Trainer:
 
 
 _trainers: weakref.WeakKeyDictionary["Worker", Trainer] = weakref.WeakKeyDictionary()
-_data: dict[str, Prepared] = {}  # in a process that trains: those of its last task, by their SHA-256
+_data: dict[str, Prepared] = {}  # in a process that trains: the data of its last task, by SHA-256
 
 
 def _serve(pipe: connection.Connection) -> None:
@@ -173,7 +173,7 @@ def _begin(threads: int) -> None:
 
 
 def _has(data: str) -> bool:
-    """Whether the data of this SHA-256 are there; those of this folder are read."""
+    """Whether the data of this SHA-256 are there; this folder's are read."""
     own = Path(arrays.PREPARED)
     if data not in _data and own.is_file() and files.sha256(own) == data:
         _data.clear()

@@ -30,7 +30,7 @@ MISSING = "vl-convert-python is not installed, which draws plots; run `make extr
 def main(base: str | None) -> None:
     """Write index.html and static/ with all plots of the workspace, and png/ with those that DVC itself draws.
 
-    With a `base`, plots show that commit as well. Raises UserError where there is no such commit or no plot, or where
+    With a `base`, plots show that commit as well. Raises UserError if there is no such commit or no plot, or where
     the extra is missing.
     """
     try:
@@ -85,7 +85,7 @@ def page_template(libraries: str) -> str:
 
 
 def dvc_plots(base: str | None, *options: str) -> str:
-    """What `dvc plots` prints. Raises UserError with DVC's own line where it fails."""
+    """What `dvc plots` prints. Raises UserError with DVC's own line if it fails."""
     command = ["show"] if base is None else ["diff", base]
     done = subprocess.run(
         [sys.executable, "-P", "-m", "dvc", "plots", *command, *options], capture_output=True, text=True, check=False

@@ -17,7 +17,7 @@ LOGGERS = ("dvc", "dvc_data", "dvc_objects")
 
 
 def main(remote: str | None) -> None:
-    """Push to a remote, or to the default one; print how many files. Raises UserError where one does not arrive."""
+    """Push to a remote, or to the default one; print how many files. Raises UserError if one does not arrive."""
     from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
@@ -54,7 +54,7 @@ class Faults(logging.Handler):
 
 
 def configured(repo: "Repo", remote: str | None) -> str:
-    """The name of the remote, or of the default one. Raises UserError where there is none."""
+    """The name of the remote, or of the default one. Raises UserError if there is none."""
     name, names = remote or repo.config["core"].get("remote"), list(repo.config["remote"])
     if name in names:
         return name

@@ -17,8 +17,8 @@ PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
 FEW = 10  # test images of a class; see docs/methods.md
 
-# A name of a class. It stands as it is in Markdown, HTML, spreadsheets, figures and terminals, where these characters
-# are no more than themselves. A spreadsheet runs what begins with another one; a mark would join what is before it.
+# A name of a class. It stands as it is in Markdown, HTML, spreadsheets, figures and terminals, since these characters
+# mean nothing else there. A spreadsheet runs what begins with another one; a mark would join what is before it.
 NAME = re.compile(r"[^\W_][\w .,'/()+&#%\-\u0080-\U0010ffff]{0,63}")
 # Characters that Unicode counts as letters, marks or symbols, and that show nothing.
 INVISIBLE = re.compile(
@@ -108,7 +108,7 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
 
 
 def checked_names(names: Sequence[str], source: str) -> list[str]:
-    """The names of classes. Raises UserError that names `source`, where `check` would."""
+    """The names of classes. Raises UserError that names `source`, if `check` would."""
     return _checked_names(np.array(names), len(names), Refusal(source)).tolist()
 
 
@@ -153,7 +153,7 @@ def _checked_labels(labels: np.ndarray, images: int, key: str, refuse: Refusal) 
 
 
 def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> np.ndarray:
-    """The class names; numbers, where there are none for the `labelled` classes."""
+    """The class names; numbers, if there are none for the `labelled` classes."""
     if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
         refuse("class_names", f"of shape {names.shape} and dtype {names.dtype}", "one string per class, (classes,)")
     count = labelled if names is None else len(names)

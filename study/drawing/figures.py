@@ -50,7 +50,7 @@ def use_style() -> None:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure without a background and the software's name; print a note where its font lacks characters."""
+    """Write the figure without a background and the software's name; print a note if its font lacks characters."""
     missing = "".join(sorted({character for text in figure.findobj(Text) for character in _missing(text.get_text())}))
     if missing:
         print(f"note: {path} has boxes in place of {missing}, which its font {FONT} lacks")
@@ -91,7 +91,7 @@ def _font() -> dict[int, int]:
 
 def image_grid(images: np.ndarray, titles: list[str], colours: list[str], least_columns: int, heading: str) -> Figure:
     """Images (N, H, W, 3) uint8, each under its title of one or two lines in its colour, in rows of `least_columns`, or
-    of more, where the grid would be higher than wide.
+    of more, if the grid would be higher than wide.
 
     All stand in one axes, one unit wide, since axes of their own would take five times as long to draw.
     """

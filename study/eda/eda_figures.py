@@ -54,7 +54,7 @@ def samples(name: str, split: Split, class_names: list[str], seed: int) -> Figur
 
 
 def near_duplicates(splits: dict[str, Split], near: Pairs, class_names: list[str], seed: int) -> Figure | None:
-    """A random sample of pairs, side by side, each under its splits and its labels; None where there are no pairs."""
+    """A random sample of pairs, side by side, each under its splits and its labels; None if there are no pairs."""
     kinds = {("train", "train"): near.train, ("test", "test"): near.test, ("train", "test"): near.across}
     pairs = [(names, rows) for names, found in kinds.items() for rows in found]
     if not pairs:

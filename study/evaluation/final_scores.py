@@ -28,20 +28,20 @@ class FinalScores(Scores):
 
 
 def final_scores(
-    labels: np.ndarray, trainings: Sequence[np.ndarray], seed_of_each: Sequence[int], class_names: Sequence[str]
+    labels: np.ndarray, runs: Sequence[np.ndarray], seed_of_each: Sequence[int], class_names: Sequence[str]
 ) -> FinalScores:
     """From the probabilities (N, C) of each repeat, the model that is kept first, and their seeds."""
-    points = [point(labels, probabilities) for probabilities in trainings]
+    points = [point(labels, probabilities) for probabilities in runs]
     rows: list[Repeat] = [
         {"seed": seed} | {name: round(value, DECIMALS) for name, value in scored.items()}
         for seed, scored in zip(seed_of_each, points, strict=True)
     ]
     areas = [scored["roc_auc"] for scored in points]
-    record: FinalScores = scores(labels, trainings[0]) | {"roc_auc_mean": round(float(np.mean(areas)), DECIMALS)}
-    spread = seeds.spread(areas, shortfalls(labels, trainings), labels) if len(areas) > 1 else None
+    record: FinalScores = scores(labels, runs[0]) | {"roc_auc_mean": round(float(np.mean(areas)), DECIMALS)}
+    spread = seeds.spread(areas, shortfalls(labels, runs), labels) if len(areas) > 1 else None
     if spread:
         record["roc_auc_seed_sd"] = round(seeds.of_seeds({"": spread}).variance ** 0.5, DECIMALS)
-    areas_of_classes = class_areas(labels, trainings[0], class_names)
+    areas_of_classes = class_areas(labels, runs[0], class_names)
     return record | {"repeats": rows, "spread": [spread] if spread else [], "class_roc_auc": areas_of_classes}
 
 
@@ -57,11 +57,11 @@ def class_areas(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequ
     return rows
 
 
-def shortfalls(labels: np.ndarray, trainings: Sequence[np.ndarray]) -> np.ndarray:
+def shortfalls(labels: np.ndarray, runs: Sequence[np.ndarray]) -> np.ndarray:
     """What each image takes from the ROC-AUC of each repeat, (R, N)."""
     return np.array(
         [
             placements.shortfall(labels, placements.one_minus_placements(labels, normalised(probabilities)))
-            for probabilities in trainings
+            for probabilities in runs
         ]
     )

@@ -40,12 +40,12 @@ class ImageScores:
         return np.array_equal(self.image, other.image) and np.array_equal(self.labels, other.labels)
 
 
-def image_scores(images: np.ndarray, labels: np.ndarray, trainings: Sequence[np.ndarray]) -> ImageScores:
+def image_scores(images: np.ndarray, labels: np.ndarray, runs: Sequence[np.ndarray]) -> ImageScores:
     """From images (N, H, W, 3) uint8, labels (N,) and each repeat's class probabilities (N, C), every class present.
 
     All but the mean is of the first repeat, the model that is kept.
     """
-    probabilities = normalised(trainings[0])
+    probabilities = normalised(runs[0])
     labels = labels.astype(np.int64)
     rows = np.arange(len(labels))
     missed = placements.one_minus_placements(labels, probabilities)
@@ -56,7 +56,7 @@ def image_scores(images: np.ndarray, labels: np.ndarray, trainings: Sequence[np.
         probabilities.max(axis=1),
         missed[rows, labels],
         placements.shortfall(labels, missed),
-        shortfalls(labels, trainings).mean(axis=0),
+        shortfalls(labels, runs).mean(axis=0),
         -np.log(np.maximum(probabilities[rows, labels], np.finfo(np.float64).eps)),
     )
 

@@ -21,7 +21,7 @@ class Card:
 
 
 def checked(content: Any, classes: int) -> Card:
-    """The card, as `to_dict` gave it, of a model with so many outputs. Raises ValueError where it is another."""
+    """The card, as `to_dict` gave it, of a model with this number of outputs. Raises ValueError if it is another."""
     keys = tuple(Card.__dataclass_fields__)
     if not isinstance(content, dict) or not content.keys() >= set(keys):
         raise ValueError(f"it lacks {', '.join(keys)}; training writes them into a model file")

@@ -6,7 +6,7 @@ import h5py
 
 
 def weights(path: str | Path) -> int:
-    """How many numbers an HDF5 file holds. Raises ValueError where it holds no plain numbers, claims more of them than
+    """How many numbers an HDF5 file holds. Raises ValueError if it holds no plain numbers, claims more of them than
     its size allows, or points elsewhere."""
     datasets: list[h5py.Dataset] = []
     with h5py.File(path, "r") as file:

@@ -21,7 +21,7 @@ CARD = "card"  # the key of metadata.json
 
 
 def write(path: str | Path, model: keras.Model, own_card: Card | None = None) -> None:
-    """Save the inference part of a model, with a card where it has one.
+    """Save the inference part of a model, with a card if it has one.
 
     The card stands in metadata.json, which Keras does not look at when it loads a model; if there were one file more in
     the archive, Keras would unpack them all. Keras writes the date into metadata.json, memory addresses into
@@ -64,7 +64,7 @@ def _number_shared_objects(config: Any, numbers: dict[int, int]) -> Any:
 
 
 def read(path: str | Path) -> keras.Model:
-    """Load a `.keras` file in safe mode. Raises UserError where it is missing or cannot be loaded.
+    """Load a `.keras` file in safe mode. Raises UserError if it is missing or cannot be loaded.
 
     The layers are first built without memory for their weights, so that a model has to hold what its layers ask for.
     Weights are unpacked into the system's temporary folder, which TMPDIR names: the working folder may be anybody's.
@@ -86,7 +86,7 @@ def read(path: str | Path) -> keras.Model:
 
 
 def read_card(path: str | Path, model: keras.Model) -> Card:
-    """The card in the file of a model that was read. Raises UserError where it holds none that fits."""
+    """The card in the file of a model that was read. Raises UserError if it holds none that fits."""
     try:
         with zipfile.ZipFile(path) as archive:
             return card.checked(json.loads(archive.read(METADATA)).get(CARD), model.output_shape[-1])
@@ -114,7 +114,7 @@ def _check_entries(archive: zipfile.ZipFile) -> None:
 
 
 def _build(config: dict, held: int) -> keras.Model:
-    """The model of a configuration. Raises ValueError where its layers have more weights than are `held`."""
+    """The model of a configuration. Raises ValueError if its layers have more weights than are `held`."""
     with keras.StatelessScope(initialize_variables=False):
         model = keras.saving.deserialize_keras_object(config | {"compile_config": None}, safe_mode=True)
     if not isinstance(model, keras.Model):

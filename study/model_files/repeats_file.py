@@ -38,7 +38,7 @@ def write(model: str, repeats: Repeats) -> None:
 
 
 def read(model: str) -> Repeats:
-    """What `write` wrote. Raises UserError where the file is missing or damaged."""
+    """What `write` wrote. Raises UserError if the file is missing or damaged."""
     arrays = files.read_npz(path(model))
     seeds = arrays.pop("seeds", np.array([])).tolist()
     weights = [[arrays[key] for key in sorted(arrays) if key.startswith(f"{n}/")] for n in range(1, len(seeds))]
@@ -46,7 +46,7 @@ def read(model: str) -> Repeats:
 
 
 def each(name: str, model: "keras.Model", repeats: Repeats) -> Iterator["keras.Model"]:
-    """The model, then the model with the weights of each repeat. Raises UserError where these do not fit it."""
+    """The model, then the model with the weights of each repeat. Raises UserError if these do not fit it."""
     yield model
     for weights in repeats.weights:
         try:

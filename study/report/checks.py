@@ -150,7 +150,7 @@ def few_or_unbalanced(eda: Eda) -> list[Case]:
 
 def unknown_noise(models: list[Ranked]) -> list[Case]:
     """No model was trained more than once, so that nothing says what another seed does."""
-    return [Case(model.name, f"trainings: {model.training.repeats}") for model in models if not model.training.noise]
+    return [Case(model.name, f"runs: {model.training.repeats}") for model in models if not model.training.noise]
 
 
 def uncertain_noise(models: list[Ranked]) -> list[Case]:
@@ -161,7 +161,7 @@ def uncertain_noise(models: list[Ranked]) -> list[Case]:
         if noise and noise.borrowed:
             cases.append(Case(model.name, f"trained once; seed variance estimated from {' and '.join(noise.measured)}"))
         elif noise and not noise.corrected:
-            cases.append(Case(model.name, "still holds that of the images, which is no smaller"))
+            cases.append(Case(model.name, "contains the sampling error, which is no smaller"))
     return cases
 
 

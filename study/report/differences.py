@@ -130,7 +130,7 @@ def retrained(
     The variance is the sampling variance plus, for each model, its seed variance over its repeats; Student's t
     with the degrees of freedom of Welch (The generalization of "Student's" problem when several different population
     variances are involved, Biometrika 34, 1947) and Satterthwaite. The noise of one model is one estimate, unless the
-    two are of different trainings. None if a model's noise is not known.
+    two are of different runs. None if a model's noise is not known.
     """
     if one.noise is None or other.noise is None:
         return None

@@ -18,7 +18,7 @@ LABEL = (
 
 
 def ranking(models: list[Ranked]) -> Figure:
-    """Each model's test ROC-AUC and the mean over its trainings with their intervals, the first model on top."""
+    """Each model's test ROC-AUC and the mean over its runs with their intervals, the first model on top."""
     figure, axis = figures.subplots(figsize=(8, 0.5 * len(models) + 1))
     names = [model.name for model in reversed(models)]
     for place, model in enumerate(reversed(models)):

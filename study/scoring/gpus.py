@@ -1,4 +1,4 @@
-"""Trainings on a GPU: what makes two of them give the same bytes, and what decides how a GPU rounds.
+"""Training on a GPU: what makes two runs give the same bytes, and what decides how a GPU rounds.
 
 TensorFlow is asked what it sees: a machine may have a GPU that it does not use, for want of NVIDIA's libraries, which
 the lock of packages does not hold.
@@ -26,7 +26,7 @@ LACK = re.compile(
 
 @functools.cache
 def set_up() -> None:
-    """Have TensorFlow compute the same bytes each time, where it sees a GPU; elsewhere change nothing.
+    """Have TensorFlow compute the same bytes each time, if it sees a GPU; elsewhere change nothing.
 
     Call it before a model is compiled: Keras then does without XLA, which chooses kernels by how fast they ran.
     """
@@ -35,7 +35,7 @@ def set_up() -> None:
 
 
 def arithmetic() -> dict[str, dict[str, str]]:
-    """What decides how a GPU rounds: its kind, the driver, NVIDIA's libraries. Empty where TensorFlow sees no GPU."""
+    """What decides how a GPU rounds: its kind, the driver, NVIDIA's libraries. Empty if TensorFlow sees no GPU."""
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus:
         return {}

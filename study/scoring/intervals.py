@@ -20,7 +20,7 @@ class Sampling:
     """The sampling error that finitely many test images give a value."""
 
     variance: float
-    degrees_of_freedom: float  # infinite where the variance is 0
+    degrees_of_freedom: float  # infinite if the variance is 0
 
     @property
     def is_zero(self) -> bool:
@@ -91,7 +91,7 @@ def of_accuracy(hits: np.ndarray) -> tuple[float, float]:
     """Of the share of hits (N,) bool: the score interval of Wilson (Probable inference, the law of succession, and
     statistical inference, Journal of the American Statistical Association 22, 1927).
 
-    It leaves out that each class was drawn by itself, and is a little too wide where classes differ in accuracy.
+    It leaves out that each class was drawn by itself, and is a little too wide if classes differ in accuracy.
     """
     images, share = len(hits), float(np.mean(hits))
     square = NORMAL_QUANTILE**2 / images

@@ -21,7 +21,7 @@ class KerasModel:
 
     @classmethod
     def read(cls, path: Path) -> "KerasModel":
-        """Raises UserError where the file cannot be loaded, lacks a card or is another kind of model."""
+        """Raises UserError if the file cannot be loaded, lacks a card or is another kind of model."""
         model = keras_file.read(path)
         taken = [f"{tuple(given.shape)} {given.dtype}" for given in model.inputs]
         if len(taken) != 1 or not re.fullmatch(r"\(None, \d+, \d+, 3\) uint8", taken[0]):

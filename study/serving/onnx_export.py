@@ -17,7 +17,7 @@ def write(path: str | Path, model: keras.Model, card: Card, source: str) -> None
     """Convert a model from images (N, H, W, 3) uint8 to probabilities (N, C) float32; the batch may have any size.
 
     The metadata hold the card, one entry per key, and `source`, the SHA-256 of the `.keras` file. Raises UserError
-    where the extra is not installed.
+    if the extra is not installed.
     """
     try:
         import onnx
@@ -38,7 +38,7 @@ def write(path: str | Path, model: keras.Model, card: Card, source: str) -> None
 
 
 def in_float32(model: keras.Model) -> keras.Model:
-    """The model itself, or one of the same weights where it computes in mixed precision, which ONNX Runtime's
+    """The model itself, or one of the same weights if it computes in mixed precision, which ONNX Runtime's
     convolutions do not know."""
     config = model.get_config()
     if (in_plain := _without_mixed(config)) == config:

@@ -40,7 +40,7 @@ def is_installed() -> bool:
 
 
 def missing(error: ImportError) -> UserError:
-    """What to say where a package of the extra is not installed."""
+    """What to say if a package of the extra is not installed."""
     return UserError(f"ONNX files need the packages of the extra onnx, and {error.name} is missing; run `make extras`")
 
 

@@ -16,7 +16,7 @@ Refuse = Callable[[str, str], None]  # of a name, and what is wrong with it
 def expand(arguments: list[str], refuse: Refuse) -> Iterator[tuple[str, Path | BinaryIO]]:
     """The name and the source of each image, in the order of the arguments.
 
-    A folder gives its images and those in its folders, by name; hidden files and folders are left out. A pattern, where
+    A folder gives its images and those in its folders, by name; hidden files and folders are left out. A pattern, if
     no file has its name, gives what matches it, by name. What gives no image is refused.
     """
     for argument in arguments:

@@ -1,7 +1,7 @@
 """Image files as arrays: what models learn from and what they predict are read by the same function.
 
 An image is turned upright as its EXIF orientation says. Transparent parts show white. Of 16 bits per value the upper 8
-are kept. Colour profiles are ignored. Pillow's bilinear filter resizes; where it makes an image smaller, it averages
+are kept. Colour profiles are ignored. Pillow's bilinear filter resizes; if it makes an image smaller, it averages
 over all pixels. An image of the right size keeps its pixels.
 """
 
@@ -93,7 +93,7 @@ def _fit_transparent_colour(image: Image.Image) -> None:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """The image turned as its orientation says. `ImageOps.exif_transpose` gives up where another entry is unfit."""
+    """The image turned as its orientation says. `ImageOps.exif_transpose` gives up if another entry is unfit."""
     try:
         turn = TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except MemoryError:

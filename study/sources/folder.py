@@ -1,6 +1,6 @@
 """A folder of image files: FOLDER/train/CLASS/… and FOLDER/test/CLASS/…, in any depth below a class.
 
-Images stand in the order of their paths, classes in that of their names, by code points: the same on every machine.
+Images are in the order of their paths and classes in the order of their names, by code points: the same everywhere.
 """
 
 import fnmatch
@@ -31,7 +31,7 @@ IGNORED = ".dvcignore"
 def read(folder: Path, side: int, resizing: Resizing) -> dict[str, np.ndarray]:
     """x_train, x_test (N, side, side, 3) uint8, y_train, y_test (N,) int, class_names (C,) str.
 
-    Raises UserError where the folder is not as described, and for files that are no images, which it prints.
+    Raises UserError if the folder is not as described, and for files that are no images, which it prints.
     """
     listing = _remembered(folder)
     class_names = arrays.checked_names(_class_names(folder, listing), str(folder))
@@ -100,7 +100,7 @@ def _folders(folder: Path) -> list[str]:
 
 
 def _check_watched(folder: Path) -> None:
-    """Raise UserError where DVC would not watch all of what is read. It refuses a .dvcignore in the folder itself."""
+    """Raise UserError if DVC would not watch all of what is read. It refuses a .dvcignore in the folder itself."""
     for split in SPLITS:
         _refuse_link(folder / split)
     root = Path.cwd()
@@ -118,7 +118,7 @@ def _refuse_link(path: Path) -> None:
 
 
 def _listed(split: Path) -> list[Path]:
-    """The files of a split but those of LEFT_BEHIND, by their paths in code points."""
+    """The files of a split but LEFT_BEHIND, by their paths in code points."""
     found = []
     for root, folders, names in os.walk(split, onerror=_raise):
         folders[:] = [name for name in folders if not _is_left_behind(name)]

@@ -60,7 +60,7 @@ def draw(
 
 
 def planted(train_images: int, **counts: int) -> dict[str, slice]:
-    """The rows of the training images that hold so many faults of each kind, one kind after the other at the end."""
+    """The rows of the training images that hold these `counts` of faults, one kind after the other at the end."""
     starts = train_images - np.cumsum(list(counts.values())[::-1])[::-1]
     return {fault: slice(start, start + counts[fault]) for fault, start in zip(counts, starts.tolist(), strict=True)}
 
@@ -87,7 +87,7 @@ def _near_copies(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _images(
     count: int, noise: float, rng: np.random.Generator, kept: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels; where only the first `kept` of them stay, these have LEAST or more of every class."""
+    """Images and labels; if only the first `kept` of them stay, these have LEAST or more of every class."""
     labels = rng.permutation(np.arange(count) % len(CLASS_NAMES)).astype(np.uint8)
     while kept is not None and np.bincount(labels[:kept], minlength=len(CLASS_NAMES)).min() < LEAST:
         labels = rng.permutation(labels)

@@ -110,6 +110,10 @@ class Unkept:
     def result(self) -> None:
         """Nothing was kept."""
 
+    def weights(self) -> list[np.ndarray]:
+        """Nothing was kept."""
+        return []
+
 
 class Phase(keras.callbacks.Callback):
     """One `Model.fit` that a killed process can go on with; the last of its callbacks.

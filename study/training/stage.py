@@ -54,7 +54,7 @@ def train_block(
 
     The record holds the first model's scores, by which a model is chosen, the temperature that would calibrate it, its
     history, and the scores of each repeat. `on_epoch` sees the first run; messages call the block `block_name`. The
-    architecture is that of stages/train/SCRIPT.py; if empty, of the script of this name.
+    architecture is from stages/train/SCRIPT.py; if empty, of the script of this name.
     """
     prepared = arrays.read_prepared()
     runs = repeats(name, script or name, block, seed, block_name or f"params.yaml: models.{name}")

@@ -65,7 +65,12 @@ def here(
     network = Network(architecture, prepared)
     for run in runs:
         checkpoint, model = open_checkpoint(run), None
-        result = None if run.keeps_weights else checkpoint.result()
+        result = checkpoint.result()
+        if result and run.keeps_weights:
+            model = kept_model(network, run, checkpoint)
+            result = result if model else None
+            for row in result["history"] if result else ():
+                on_epoch(row)
         print(f"{run.title}, epochs: {run.epochs}{' (finished before)' if result else ''}", flush=True)
         if not result:
             result = Result(roc_auc=None, history=[], diverged=None, kind=kind_of_arithmetic())
@@ -80,6 +85,15 @@ def here(
             checkpoint.finish(result)
         yield result, model
         on_epoch = ignore
+
+
+def kept_model(network: Network, run: Run, checkpoint: Checkpoint | Unkept) -> keras.Model | None:
+    """The model of a run that a worker finished before a kill; None if its weights are not there."""
+    if not (weights := checkpoint.weights()):
+        return None
+    model = network.empty_model(run)
+    model.set_weights(weights)
+    return model
 
 
 def by_workers(

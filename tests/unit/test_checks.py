@@ -115,9 +115,9 @@ NOISES = {
     "not corrected": (
         Noise(1e-5, 2.0, False, "", ("cnn2",)),
         [],
-        [Case("cnn2", "still holds that of the images, which is no smaller")],
+        [Case("cnn2", "contains the sampling error, which is no smaller")],
     ),
-    "unknown": (None, [Case("cnn2", "trainings: 1")], []),
+    "unknown": (None, [Case("cnn2", "runs: 1")], []),
 }
 
 

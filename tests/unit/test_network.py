@@ -21,6 +21,7 @@ from study.scoring.predict import predict
 from study.training import batchnorm, network, optimizer
 from study.training.network import Network
 from study.training.run import Run, checkpoint_of, repeats
+from study.training.task import Result, here
 
 pytestmark = pytest.mark.usefixtures("checkpoints")
 
@@ -304,6 +305,17 @@ def test_the_graph_of_the_training_step_is_gone_after_the_run(cnn_block, prepare
     train(TINY, as_run(override(cnn_block, {"epochs": 1}, "test"), name="gone"), prepared)
     gc.collect()
     assert [graph() for graph in graphs] == [None]
+
+
+def test_a_run_that_a_worker_finished_is_taken_and_not_trained_again(cnn_block, prepared, monkeypatch):
+    run = as_run(cnn_block, name="finished")
+    model, history = train(TINY, run, prepared)
+    result = Result(roc_auc=None, history=history, diverged=None, kind="")
+    checkpoint_of(run).finish(result, model.get_weights())
+    monkeypatch.setattr(Network, "train", None)
+    ((taken, again),) = here(TINY, prepared, [run])
+    assert taken == result
+    assert [each.tobytes() for each in again.get_weights()] == [each.tobytes() for each in model.get_weights()]
 
 
 def test_a_mirror_averaged_model_is_saved_without_the_optimizer(cnn_block, prepared, tmp_path):

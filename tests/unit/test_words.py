@@ -279,7 +279,7 @@ def test_checks_that_found_something_are_shown_with_what_to_do(comparison, writt
     text = written(comparison)
     assert "| C6 | Verdict unknown for want of repeats | 1 |\n" in text
     assert "### C6: Verdict unknown for want of repeats\n\nSet `repeats` of" in text
-    assert "\n- resnet50: trainings: 1\n" in text.replace("&#58;", ":")
+    assert "\n- resnet50: runs: 1\n" in text.replace("&#58;", ":")
 
 
 def test_checks_that_found_nothing_are_listed_only(comparison, written):

@@ -25,7 +25,7 @@ def network(block: Cnn, image_shape: tuple[int, int, int], classes: int, filters
     One block for each number of `filters`, times width_multiplier, then Dense 256 → BatchNorm → ReLU; Dropout after
     each, unless it is 0. A block's further convolutions, [Conv 3×3 same → BatchNorm → ReLU], stand before its pooling.
     Further blocks pad throughout, so that they fit maps of any size, and have twice the filters of the one before.
-    Raises BlockError where the images are too small for so many `filters`.
+    Raises BlockError if the images are too small for the number of `filters`.
     """
     least = 1
     for _ in filters:

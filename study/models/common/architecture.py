@@ -36,7 +36,7 @@ class Architecture:
     network: Network
 
     def build(self, block: Block, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
-        """The untrained network. Raises BlockError where the block does not fit."""
+        """The untrained network. Raises BlockError if the block does not fit."""
         if not isinstance(block, self.family):
             family = self.family.__name__.lower()
             raise BlockError(f"is {block.family}, but its script builds a {family}; make them agree", "family")

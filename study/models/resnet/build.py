@@ -30,7 +30,7 @@ def network(block: Resnet, image_shape: tuple[int, int, int], classes: int, back
     """Class probabilities (N, classes) float32 of images (N, *image_shape) with values 0 .. 255.
 
     Resize to image_size → preprocess for the backbone → backbone without its top, pooled → Dropout → Dense softmax.
-    Raises BlockError where the weights cannot be had or do not fit.
+    Raises BlockError if the weights cannot be had or do not fit.
     """
     size = block.image_size
     body = load(backbone, block, (size, size, 3))
