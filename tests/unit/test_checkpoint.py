@@ -25,6 +25,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", BLOCKS.values(), ids=BLOCKS)
 def test_a_killed_training_goes_on_and_ends_with_the_same_bits(cnn_block, prepared, changes):
     block = override(cnn_block, changes, "test")

@@ -72,12 +72,14 @@ def assert_trained_as_if_alone(architecture: Architecture, prepared, *runs: Run)
         assert all(np.array_equal(one, same) for one, same in zip(weights, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", REPEATED.values(), ids=REPEATED)
 def test_a_repeat_has_the_weights_of_its_run_alone(cnn_block, prepared, changes):
     block = override(cnn_block, changes, "test")
     assert_trained_as_if_alone(cnn(4), prepared, *(as_run(block, seed, f"repeat-{seed}") for seed in (1, 2)))
 
 
+@pytest.mark.slow
 def test_a_run_of_another_block_or_length_has_the_weights_of_its_run_alone(cnn_block, prepared):
     first = as_run(cnn_block, name="first")
     other = as_run(override(cnn_block, {"learning_rate": 0.02, "mirror_average": True}, "test"), name="other")
@@ -102,6 +104,7 @@ def calls(prepared, *runs: Run) -> int:
     return Counted.calls
 
 
+@pytest.mark.slow
 def test_a_repeat_traces_nothing_anew(cnn_block, prepared):
     """It only builds a network once, whose variables it takes over."""
     runs = [as_run(cnn_block, seed, f"counted-{seed}") for seed in (1, 2, 3)]
