@@ -15,6 +15,14 @@ from pathlib import Path
 
 PROJECT = ("stages", "study")
 ROOT = Path(__file__).parents[2]
+# Packages that cannot change an output, and why. What only they import cannot, either.
+# Nor can stages/__init__.py, which prepares the process; no statement imports it.
+NO_DEPS = {
+    "study.cluster": "runs the same training runs elsewhere",
+    "study.compare": "prints what changed since HEAD, and writes nothing",
+    "study.display": "shows running work",
+    "study.params": "checks params.yaml, whose values each stage declares",
+}
 
 Stamp = tuple[int, int, int] | None
 
@@ -68,8 +76,9 @@ def changed() -> str | None:
 
 
 def code() -> dict[str, str]:
-    """SHA-256 of every module of the project that is loaded, as it was when the process started."""
-    return {name: _memory.code[path][1] if path in _memory.code else _sha256(path) for name, path in _loaded().items()}
+    """SHA-256 of every loaded module that can change an output, as it was when the process started."""
+    loaded = {name: path for name, path in _loaded().items() if ".".join(name.split(".")[:2]) not in NO_DEPS}
+    return {name: _memory.code[path][1] if path in _memory.code else _sha256(path) for name, path in loaded.items()}
 
 
 def stamp(path: str | Path) -> Stamp:

@@ -11,18 +11,11 @@ from pathlib import Path
 
 import grimp
 
+from study.base.inputs import NO_DEPS
 from study.base.runtime import UserError
 from study.params import load
 from study.params.schema import Params
 
-# Packages that cannot change an output, and why. What only they import cannot, either.
-# Nor can stages/__init__.py, which prepares the process; no statement imports it.
-NO_DEPS = {
-    "study.cluster": "runs the same training runs elsewhere",
-    "study.compare": "prints what changed since HEAD, and writes nothing",
-    "study.display": "shows running work",
-    "study.params": "checks params.yaml, whose values each stage declares",
-}
 COMMAND = re.compile(r"python -m (stages\.[\w.]+)")
 SCRIPTS = "study.models.common.scripts"  # imports the scripts of all models, by their names
 

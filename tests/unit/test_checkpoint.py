@@ -1,5 +1,6 @@
 """A killed training goes on as if it never was, and from the state of the same inputs only."""
 
+import importlib
 import os
 import platform
 import shutil
@@ -227,6 +228,13 @@ def test_a_finished_checkpoint_keeps_weights_that_a_killed_one_has_begun_to_keep
 def test_a_checkpoint_that_was_never_written_holds_nothing(checkpoints):
     checkpoint = Checkpoint("test", seed=1)
     assert (checkpoint.read("model"), checkpoint.result()) == (None, None)
+
+
+def test_a_checkpoint_is_taken_whatever_cannot_change_an_output(checkpoints):
+    """As by a run without workers, of what workers finished."""
+    importlib.import_module("study.cluster.client")
+    assert {"study.training.checkpoint", "study.base.inputs"} < inputs.code().keys()
+    assert not any(name.startswith(("study.cluster", "study.params")) for name in inputs.code())
 
 
 def test_no_checkpoint_is_taken_once_the_code_has_changed(checkpoints, monkeypatch):
