@@ -23,12 +23,13 @@ from study.base.runtime import UserError, check_inputs, first_line
 from study.cluster import worker
 from study.data import arrays
 from study.training.checkpoint import Checkpoint
+from study.training.executor import VARIABLES
 from study.training.task import Result, Task, checkpoint_of_task
 
 if TYPE_CHECKING:
     from distributed import Client
 
-WORKERS, ADDRESS = "STUDY_WORKERS", "DASK_SCHEDULER_ADDRESS"
+WORKERS, ADDRESS = VARIABLES
 MOST_WORKERS = 256
 RETRIES = 5  # of a run whose process dies
 WATCH_SECONDS = 1
