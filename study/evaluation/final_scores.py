@@ -40,7 +40,8 @@ def final_scores(
     record: FinalScores = scores(labels, runs[0]) | {"roc_auc_mean": round(float(np.mean(areas)), DECIMALS)}
     spread = seeds.spread(areas, shortfalls(labels, runs), labels) if len(areas) > 1 else None
     if spread:
-        record["roc_auc_seed_sd"] = round(seeds.of_seeds({"": spread}).variance ** 0.5, DECIMALS)
+        of_seeds = max(spread["raw_variance"] - spread["sampling_variance"], 0.0)
+        record["roc_auc_seed_sd"] = round(of_seeds**0.5, DECIMALS)
     areas_of_classes = class_areas(labels, runs[0], class_names)
     return record | {"repeats": rows, "spread": [spread] if spread else [], "class_roc_auc": areas_of_classes}
 

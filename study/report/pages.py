@@ -24,7 +24,7 @@ class Report:
 
 
 def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Params) -> Report:
-    """`trials` are the rows of metrics/trials.csv; of params, `prepare`, `models` and `tune` are read."""
+    """`trials` are the rows of metrics/trials.csv; of params, `prepare`, `models`, `tune` and `report` are read."""
     ranking, class_names = comparison.ranking, eda["classes"]
     coloured = in_order_of_colours(ranking, params.models)
     curves = {model.name: comparisons.roc_curve(model) for model in coloured}
@@ -39,6 +39,7 @@ def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Pa
         trials=trials,
         eda=eda,
         near_duplicates=params.prepare.near_duplicates,
+        smallest_change=params.report.smallest_change,
         mistakes=comparisons.mistakes(ranking[0], class_names),
         checks=checks.checks(comparison, eda, getattr(params.tune.space, family)),
     )

@@ -12,6 +12,7 @@ LEVEL = 0.05  # how often an interval misses the true value
 TAIL = LEVEL / 2
 NORMAL_QUANTILE = 1.959964  # of 1 − TAIL
 NO_VARIANCE = 1e-24  # below this, images of a class differ by rounding alone
+LEAST_PER_CLASS = 5  # images; of fewer, no variance is known well enough for an interval
 HIGHEST_LOSS = float(-np.log(np.finfo(np.float64).eps))  # of one image: see `scores.point`
 
 
@@ -25,6 +26,12 @@ class Sampling:
     @property
     def is_zero(self) -> bool:
         return self.variance < NO_VARIANCE
+
+
+def enough(labels: np.ndarray) -> bool:
+    """Whether every class among labels (N,) has LEAST_PER_CLASS images or more."""
+    count = np.bincount(labels)
+    return bool(count[count > 0].min() >= LEAST_PER_CLASS)
 
 
 def sampling(contributions: np.ndarray, labels: np.ndarray) -> Sampling:

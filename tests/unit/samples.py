@@ -11,7 +11,6 @@ import numpy as np
 from study.evaluation import final_scores
 from study.evaluation.image_scores import image_scores
 from study.report.comparisons import Ranked
-from study.report.seed_noise import Training
 from study.scoring.scores import Repeat
 
 CLASSES = ["a", "b", "c"]
@@ -118,7 +117,7 @@ def ranked(name: str, roc_auc: float, **changes: Any) -> Ranked:
         "test": record(roc_auc),
         "validation": validation(roc_auc + 0.01),
         "images": image_scores(pictures(6), LABELS, [RIGHT]),
-        "training": Training(1, None),
-        "mean_interval": None,
+        "collapsed": 0,
+        "seeds": None,
     }
     return Ranked(name, **(defaults | changes))

@@ -46,7 +46,7 @@ def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
     return found
 
 
-MODELS = [ranked("best", 0.8, mean_interval=(0.7, 0.9)), *(ranked(f"cnn{number}", 0.8) for number in range(2))]
+MODELS = [ranked("best", 0.8), *(ranked(f"cnn{number}", 0.8) for number in range(2))]
 PAIRS = Pairs(np.array([[0, 3], [0, 1]]), np.zeros((0, 2), int), np.array([[8, 2]]))
 CURVES = {model.name: [(0.0, 0.1), (0.5, 0.9), (1.0, 1.0)] for model in MODELS}
 FIGURES = {
