@@ -48,7 +48,12 @@ class Ranked(Scored):
 
     test: FinalScores
     validation: Validation
-    mean_interval: tuple[float, float] | None  # of roc_auc_mean; None if the seed variance is unknown
+    mean_interval: tuple[float, float] | None  # of roc_auc_mean; None if the seed variance is unknown, or images few
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of roc_auc; None if a class has too few test images."""
+        return (self.test["roc_auc_low"], self.test["roc_auc_high"]) if "roc_auc_low" in self.test else None
 
     @property
     def calibration_error(self) -> CalibrationError:
@@ -148,12 +153,9 @@ def class_scores(model: Ranked, class_names: list[str]) -> list[dict]:
     rates = classification_report(
         images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
     )
-    average = {
-        "class": "macro avg",
-        "roc_auc": test["roc_auc"],
-        "low": test["roc_auc_low"],
-        "high": test["roc_auc_high"],
-    }
+    average = {"class": "macro avg", "roc_auc": test["roc_auc"]}
+    if model.interval:
+        average |= dict(zip(("low", "high"), model.interval, strict=True))
     rows = [area | rates[str(label)] for label, area in enumerate(test["class_roc_auc"])]
     return [*rows, average | rates["macro avg"]]
 

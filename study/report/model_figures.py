@@ -18,13 +18,14 @@ LABEL = (
 
 
 def ranking(models: list[Ranked]) -> Figure:
-    """Each model's test ROC-AUC and the mean over its runs with their intervals, the first model on top."""
+    """Each model's test ROC-AUC and the mean over its runs with their intervals, if any, the first model on top."""
     figure, axis = figures.subplots(figsize=(8, 0.5 * len(models) + 1))
     names = [model.name for model in reversed(models)]
     for place, model in enumerate(reversed(models)):
-        area, low, high = (model.test[key] for key in ("roc_auc", "roc_auc_low", "roc_auc_high"))
+        area = model.test["roc_auc"]
         colour = figures.COLOURS[1 if model.name == BEST else 0]
-        axis.plot([low, high], [place, place], color=colour, linewidth=3)
+        if model.interval:
+            axis.plot(model.interval, [place, place], color=colour, linewidth=3)
         axis.plot(area, place, "o", color=colour, markersize=8)
         axis.annotate(f"{area:.4f}", (area, place), (0, 7), textcoords="offset points", ha="center")
         if model.mean_interval:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import jinja2
 import pytest
-from samples import ranked, record
+from samples import ranked, record, without_intervals
 
 from study.evaluation.seeds import Noise
 from study.report import pages, words
@@ -207,6 +207,18 @@ def test_the_highest_mean_may_have_no_interval(comparison, written):
     first = replace(comparison.ranking[0], training=Training(1, None), mean_interval=None)
     text = written(replace(comparison, ranking=[first, *comparison.ranking[1:]]))
     assert "**best**, trained once: 0.9000, with an interval that is unknown for want of repeats.\n" in text
+
+
+def test_pages_say_why_a_roc_auc_has_no_interval(comparison, written):
+    few = replace(comparison, ranking=[without_intervals(model) for model in comparison.ranking])
+    text, page = written(few), pages.classification(few.ranking[2], ["a", "b", "c"])
+    assert "**best**: 0.9000, with an interval that is unknown for want of test images.\n" in text
+    assert "trained once: 0.9000, with an interval that is unknown for want of test images.\n" in text
+    assert "| 3 | cnn2 | 0.8500 | – | 0.8500 (3) | – |" in text
+    assert "| a | 0.8500 | – | 1.000 |" in page
+    assert "| macro avg | 0.8500 | – | 1.000 |" in page
+    for each in (text, page):
+        assert "\nROC-AUC has no interval, because a class has fewer than five test images.\n" in each
 
 
 def test_a_model_keeps_its_place_in_the_plots_of_all_models_whatever_its_rank(comparison, params):
