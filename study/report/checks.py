@@ -122,19 +122,24 @@ def under_fitting(models: list[Ranked]) -> list[Case]:
 
 
 def no_better_than_a_guess(models: list[Ranked], classes: int) -> list[Case]:
-    """The interval of the test ROC-AUC reaches down to CHANCE, or the test log loss is above log(classes), which a
-    guess of one probability for all classes has.
+    """The interval of the test ROC-AUC, or without one the ROC-AUC itself, reaches down to CHANCE, or the test log loss
+    is above log(classes), which a guess of one probability for all classes has.
     """
     guess = math.log(classes)
     return [
         Case(
             model.name,
-            f"ROC-AUC from {model.test['roc_auc_low']:.4f}; log loss {model.test['log_loss']:.3f}, of a guess "
-            f"{guess:.3f}",
+            f"ROC-AUC {'from ' if model.interval else ''}{lowest(model):.4f}; log loss {model.test['log_loss']:.3f}, "
+            f"of a guess {guess:.3f}",
         )
         for model in models
-        if model.test["roc_auc_low"] <= CHANCE or model.test["log_loss"] > guess
+        if lowest(model) <= CHANCE or model.test["log_loss"] > guess
     ]
+
+
+def lowest(model: Ranked) -> float:
+    """The lower bound of the test ROC-AUC, or itself if it has none."""
+    return model.interval[0] if model.interval else model.test["roc_auc"]
 
 
 def few_or_unbalanced(eda: Eda) -> list[Case]:

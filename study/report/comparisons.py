@@ -52,10 +52,10 @@ class Ranked(Scored):
     seeds: SeedVariance | None  # None if the model was trained once or collapsed
 
     @property
-    def mean_interval(self) -> tuple[float, float] | None:
-        """Of roc_auc_mean; None if the seed variance is unknown."""
+    def interval(self) -> tuple[float, float] | None:
+        """Of roc_auc_mean; of a model without known seed variance, of roc_auc. None if a class has few test images."""
         if self.seeds is None:
-            return None
+            return (self.test["roc_auc_low"], self.test["roc_auc_high"]) if "roc_auc_low" in self.test else None
         own, images = self.seeds, self.images
         degrees = own.degrees_of_freedom * (own.seeds / own.raw) ** 2 if own.seeds > 0 else np.inf
         return intervals.of_mean_roc_auc(
@@ -165,12 +165,9 @@ def class_scores(model: Ranked, class_names: list[str]) -> list[dict]:
     rates = classification_report(
         images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
     )
-    average = {
-        "class": "macro avg",
-        "roc_auc": test["roc_auc"],
-        "low": test["roc_auc_low"],
-        "high": test["roc_auc_high"],
-    }
+    average = {"class": "macro avg", "roc_auc": test["roc_auc"]}
+    if "roc_auc_low" in test:
+        average |= {"low": test["roc_auc_low"], "high": test["roc_auc_high"]}
     rows = [area | rates[str(label)] for label, area in enumerate(test["class_roc_auc"])]
     return [*rows, average | rates["macro avg"]]
 

@@ -15,14 +15,14 @@ LABEL = "test ROC-AUC (macro one-versus-rest): mean over runs with 95 % interval
 
 
 def ranking(models: list[Ranked]) -> Figure:
-    """The mean of each model's runs with its interval, and the runs, the first model on top."""
+    """The mean of each model's runs with its interval, if any, and the runs, the first model on top."""
     figure, axis = figures.subplots(figsize=(8, 0.5 * len(models) + 1))
     names = [model.name for model in reversed(models)]
     for place, model in enumerate(reversed(models)):
         area = model.test["roc_auc_mean"]
-        interval = model.mean_interval or (model.test["roc_auc_low"], model.test["roc_auc_high"])
         colour = figures.COLOURS[1 if model.name == BEST else 0]
-        axis.plot(interval, [place, place], color=colour, linewidth=3)
+        if model.interval:
+            axis.plot(model.interval, [place, place], color=colour, linewidth=3)
         axis.plot(area, place, "o", color=colour, markersize=8)
         runs = [repeat["roc_auc"] for repeat in model.test["repeats"]]
         axis.plot(runs, [place - BELOW] * len(runs), "|", color=colour, markersize=6)

@@ -4,6 +4,7 @@ The records come from the code of the stages, with the scores that a test needs:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,13 @@ def validation(roc_auc: float, history: list[dict] | None = None) -> dict:
     only_test = ("roc_auc_mean", "spread", "class_roc_auc")
     scores = {name: value for name, value in record(roc_auc).items() if name not in only_test}
     return scores | {"temperature": 1.2, "history": history or [epoch()]}
+
+
+def without_intervals(model: Ranked) -> Ranked:
+    """The model as if a class had too few test images for intervals of ROC-AUC."""
+    test = {name: value for name, value in model.test.items() if name not in ("roc_auc_low", "roc_auc_high")}
+    areas = [{name: row[name] for name in ("class", "roc_auc")} for row in test["class_roc_auc"]]
+    return replace(model, test=test | {"class_roc_auc": areas}, seeds=None)
 
 
 def tune(model: str, **changes: Any) -> dict:

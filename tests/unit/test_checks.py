@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from samples import epoch, pictures, ranked, record, repeated, validation
+from samples import epoch, pictures, ranked, record, repeated, validation, without_intervals
 
 from study.evaluation.image_scores import image_scores
 from study.params.schema import Range
@@ -87,6 +87,11 @@ GUESSES = {
 def test_a_model_like_a_constant_guess_is_found_by_either_score(change, found):
     model = ranked("cnn2", 0.9, test=record(0.9, **change))
     assert bool(checks.no_better_than_a_guess([model], classes=3)) == found
+
+
+@pytest.mark.parametrize(("area", "found"), [(0.51, False), (0.5, True)])
+def test_without_an_interval_the_area_itself_is_held_against_a_guess(area, found):
+    assert bool(checks.no_better_than_a_guess([without_intervals(ranked("cnn2", area))], classes=3)) == found
 
 
 COUNTS = {

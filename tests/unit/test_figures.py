@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from project import ROOT
-from samples import ranked
+from samples import ranked, without_intervals
 
 from study.cleaning.near_duplicates import Pairs
 from study.data.arrays import Split
@@ -58,6 +58,7 @@ FIGURES = {
     "near duplicates": lambda: eda_figures.near_duplicates(SPLITS, PAIRS, NAMES, 0),
     "predictions": lambda: evaluate.prediction_grid("model", SPLIT, LABELS, NAMES),
     "ranking": lambda: model_figures.ranking(MODELS),
+    "ranking without intervals": lambda: model_figures.ranking([without_intervals(model) for model in MODELS]),
     "learning curves": lambda: model_figures.learning_curves(MODELS),
     "ROC": lambda: model_figures.roc(CURVES),
     "reliability": lambda: model_figures.reliability(MODELS),

@@ -1,10 +1,12 @@
 """The page of a review holds verdicts, params, code, metrics and links."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from histories import commit, git
+import rendered
+from histories import PARAMS, commit, git
 
 from study.__main__ import main
 from study.base import files
@@ -39,6 +41,20 @@ def test_each_part_says_what_changed(here):
     assert "| models.cnn2.dropout | 0.3 | 0.4 |\n" in text
     assert "| study/code.py | changed |\n" in text
     assert re.search(r"\| metrics/test/cnn2\.json \| roc_auc \| 0\.8\d+ \| 0\.9\d+ \| \+0\.\d+ \|", text)
+
+
+REFERRING = r"@name &commat;name &#64;name \@name `@name` #12 owner/name#3 GH-12 https://a.b/issues/12 www.a.b"
+
+
+def test_values_and_names_from_outside_refer_to_nobody_and_nothing(here):
+    files.write_text(here / "params.yaml", json.dumps(PARAMS | {REFERRING: REFERRING}))
+    for path in (f"study/{REFERRING}.py", f"plots/{REFERRING}.png", f"metrics/test/{REFERRING}.json"):
+        files.write_text(here / path, json.dumps({REFERRING: 1}))
+    git(here, "tag", "owner/name#3@name")
+    commit(here, "referring")
+    text = rendered.text(written("owner/name#3@name"))
+    assert text.count("&commat;name") > 5  # as it stands, not as the character that it means
+    assert rendered.REFERENCES.findall(text) == []
 
 
 def test_metrics_have_no_ends_of_intervals(here):

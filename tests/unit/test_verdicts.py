@@ -5,6 +5,7 @@ import re
 
 import pytest
 from samples import ranked
+from study.report.seed_noise import Training
 
 from study.__main__ import main
 from study.base.runtime import UserError
@@ -13,7 +14,6 @@ from study.compare.changes import ChangedModel, Changes
 from study.evaluation.seeds import Noise
 from study.report import words
 from study.report.differences import Answer, Pair
-from study.report.seed_noise import Training
 
 
 def compare(base: str, head: str | None = None) -> Changes:
@@ -29,9 +29,11 @@ SHOWN = {
     "emphasis": ("*a* _b_ c_d", "&#42;a&#42; &#95;b&#95; c_d"),
     "code": ("`a`", "&#96;a&#96;"),
     "a link": ("[a](b)", "&#91;a&#93;(b)"),
-    "an address": ("https://a.b www.c.d", "https&#58;//a.b www&#46;c.d"),
+    "an address": ("https://a.b www.c.d", "https&#58;\u200b//a.b www&#46;\u200bc.d"),
     "a mention": ("@name", "&#64;\u200bname"),
     "an issue": ("#12", "&#35;\u200b12"),
+    "an issue by its other name": ("GH-12, gh-x", "GH&#45;\u200b12, gh-x"),
+    "a mention by its character": ("&commat;name &#64;name", "&#38;commat;name &#38;&#35;\u200b64;name"),
     "a formula": ("$x$", "&#36;x&#36;"),
     "a template": ("{{ x }}", "&#123;&#123; x &#125;&#125;"),
     "lines": ("a\nb", "a&#92;nb"),

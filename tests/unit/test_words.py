@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import jinja2
 import pytest
-from samples import pictures, ranked, record, repeated, sample
+from samples import pictures, ranked, record, repeated, sample, without_intervals
 
 from study.evaluation.image_scores import image_scores
 from study.report import pages, words
@@ -80,7 +80,7 @@ def written(params):
 
 
 def test_the_ranking_has_a_row_per_model(comparison):
-    best, control, cnn2 = ("{:.4f} – {:.4f}".format(*model.mean_interval) for model in comparison.ranking[:3])
+    best, control, cnn2 = ("{:.4f} – {:.4f}".format(*model.interval) for model in comparison.ranking[:3])
     assert words.render("ranking", comparison=comparison).splitlines()[2:6] == [
         f"| best (cnn2, tuned) | 3 | 0.9000 | {best} | 0.500 | 0.9100 |",
         f"| control (cnn2, 14 epochs) | 3 | 0.8700 | {control} | 0.500 | 0.8800 |",
@@ -193,6 +193,17 @@ def test_the_conclusion_claims_no_gain_that_is_not_shown(comparison, written, ve
 
 def test_the_report_begins_with_three_sentences(comparison, written):
     assert [line[:2] for line in written(comparison).splitlines()[:6]] == ["# ", "", "- ", "- ", "- ", ""]
+
+
+def test_pages_say_why_a_roc_auc_has_no_interval(comparison, written):
+    few = replace(comparison, ranking=[without_intervals(model) for model in comparison.ranking])
+    text, page = written(few), pages.classification(few.ranking[2], ["a", "b", "c"])
+    assert "has the highest mean test ROC-AUC, 0.9000 over 3 runs." in text
+    assert "| cnn2 | 3 | 0.8500 | – | 0.500 |" in text
+    assert "| a | 0.8500 | – | " in page
+    assert "| macro avg | 0.8500 | – | " in page
+    for each in (text, page):
+        assert "\nROC-AUC has no interval, because a class has fewer than five test images.\n" in each
 
 
 def test_a_model_keeps_its_place_in_the_plots_of_all_models_whatever_its_rank(comparison, params):
