@@ -167,7 +167,7 @@ CONCLUSIONS = {
         "- Tuning gained +0.0400 [+0.0100, +0.0700]: best against control, which is cnn2's own block, trained for as "
         "many epochs.\n"
     ),
-    "what to look at": "- Next: look at 3 [checks](#checks) that found something: C1, C3, C6.\n",
+    "what to look at": "- Next: look at 3 checks of the report that found something: C1, C3, C6.\n",
 }
 
 
