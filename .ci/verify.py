@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 from study.base.runtime import UserError  # noqa: E402
-from study.compare import changes, revisions, verdicts  # noqa: E402
+from study.compare import changes, revisions  # noqa: E402
 from study.compare.changes import ChangedModel  # noqa: E402
 from study.report import words  # noqa: E402
 from study.report.differences import Pair  # noqa: E402
@@ -178,8 +178,8 @@ def loan(model: ChangedModel) -> str:
     """Why it is not known what another seed does to this very model; empty where it was measured."""
     if model.pair and model.pair.retrained is None:
         return "no training was repeated, so the standard deviation counts the sampling error alone"
-    lenders = verdicts.lenders(model)
-    return f"trained once, so its seed variance is {lenders}" if lenders else ""
+    lenders = [training.noise.borrowed for training in model.trainings if training.noise and training.noise.borrowed]
+    return f"trained once, so its seed variance is estimated from {lenders[0]}" if lenders else ""
 
 
 def distance(pair: Pair) -> float:

@@ -57,10 +57,6 @@ class ChangedModel:
         """What would give a verdict, if there is none."""
         return "`dvc repro`" if self.waits else getattr(self.pair, "settles", "")
 
-    def change(self, score: str) -> float | None:
-        """Of a score of the shipped model; None if there are not two."""
-        return self.after.test[score] - self.before.test[score] if self.before and self.after else None
-
     @property
     def trainings(self) -> list[Training]:
         """Before and after, if they are compared."""
