@@ -16,6 +16,7 @@ from study.search.outcome import winner
 
 PARAMS, LOCK = "params.yaml", "dvc.lock"
 BEFORE_TRAINING, SEARCH = ("download", "prepare"), ("tune", "best")
+NOT_SET = "not set"
 RERUN = "run `dvc repro` there and commit what it writes"
 
 
@@ -92,9 +93,9 @@ def check(source: Files, lock: dict[str, Stage], models: Collection[str]) -> Non
     own = [f"{stage}@{model}" for model in models for stage in ("train", "evaluate")]
     current = leaves(params(source))
     for stage in (*BEFORE_TRAINING, *own, *SEARCH):
-        for name, ran in _changed(lock.get(stage, {}), current):
+        for name, now, then in _changed(lock.get(stage, {}), current):
             if stage not in SEARCH or not name.startswith("models."):
-                what = f"{_shown(name)} is {_shown(current.get(name))}, but {stage} ran with {_shown(ran)}"
+                what = f"{_shown(name)} is {_shown(now)}, but was {_shown(then)} when {stage} ran"
                 raise source.fault(PARAMS, f"{what}; {RERUN}")
     listed = made(lock)
     for path in [place for model in models for place in (f"metrics/test/{model}.json", image_scores.path(model))]:
@@ -110,14 +111,14 @@ def search_waits(source: Files, lock: dict[str, Stage]) -> bool:
     return any(changed) or _winner_of_best(lock) not in (None, _md5(source, winner.FILE))
 
 
-def _changed(stage: Stage, current: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The params that have other values than the stage ran with: their names, and those values."""
+def _changed(stage: Stage, current: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """The params that have other values than the stage ran with: their names, and their values now and then."""
     for section, value in stage.get("params", {}).get(PARAMS, {}).items():
         ran = leaves(value, section)
         now = {name: each for name, each in current.items() if name == section or name.startswith(f"{section}.")}
         for name in {**ran, **now}:
             if name not in ran or name not in now or ran[name] != now[name]:
-                yield name, ran.get(name)
+                yield name, now.get(name, NOT_SET), ran.get(name, NOT_SET)
 
 
 def _winner_of_best(lock: dict[str, Stage]) -> str | None:

@@ -153,14 +153,14 @@ def _contradiction(model: Scored) -> str | None:
         ("roc_auc_mean", "its repeats", np.mean(areas)),
     ):
         if abs(test[name] - value) > ROUNDING:
-            return f"{name} is {test[name]:.6f}, but {place} gives {value:.6f}"
+            return f"{name} is {test[name]:.6f}, but by {place} it is {value:.6f}"
     if len(test["spread"]) != (len(areas) > 1):
         return f"has {len(areas)} repeats and {len(test['spread'])} spreads"
     for spread in test["spread"]:
         if spread["degrees_of_freedom"] != len(areas) - 1:
             return f"spread has {spread['degrees_of_freedom']} degrees of freedom, but there are {len(areas)} repeats"
         if abs(spread["raw_variance"] ** 0.5 - np.std(areas, ddof=1)) > ROUNDING:
-            return f"raw_variance is {spread['raw_variance']:.3g}, but its repeats give {np.var(areas, ddof=1):.3g}"
+            return f"raw_variance is {spread['raw_variance']:.3g}, but by its repeats it is {np.var(areas, ddof=1):.3g}"
     return None
 
 
