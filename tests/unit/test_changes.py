@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pace
 import pytest
 from histories import git, predictions
 from project import ROOT, environment
@@ -240,7 +241,6 @@ def test_no_large_library_is_imported_to_compare(history):
         "import sys; from study.__main__ import main; main('compare', 'base', 'changed', '--json'); "
         "assert not {'keras', 'tensorflow', 'sklearn', 'matplotlib', 'optuna', 'dvc'} & sys.modules.keys()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=history, env=environment(PYTHONPATH=str(ROOT)), check=False, timeout=60
-    )
+    surroundings, limit = environment(PYTHONPATH=str(ROOT)), pace.seconds(60)
+    done = subprocess.run([sys.executable, "-c", script], cwd=history, env=surroundings, check=False, timeout=limit)
     assert done.returncode == 0
