@@ -61,6 +61,7 @@ def test_the_walkthrough_prints_what_its_page_shows(tiny_run, tmp_path, server):
         printed = shell.run(command.text)
         shapes = [walkthrough.shape(lines, WORDS) for lines in (printed, command.output)]
         assert walkthrough.same_shape(printed, command.output, WORDS), f"{command.text}\n{shapes[0]}\n{shapes[1]}"
+        assert not [line for line in printed if line.startswith("not compared")]
         ran.append([line.split("'")[1] for line in printed if line.startswith("Running stage")])
     # An experiment runs its target and what that needs; then `dvc repro` runs what depends on it.
     assert list(filter(None, ran)) == [["train@cnn2_dropout", "evaluate@cnn2_dropout"], ["tune", "report"]]
