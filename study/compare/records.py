@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 
 from study.evaluation import image_scores
 from study.params import reader
+from study.params.schema import TRAINED_BY_BEST
 from study.report.run import Files
 from study.report.words import LONGEST_VALUE, printable
 from study.search.outcome import winner
@@ -90,7 +91,9 @@ def check(source: Files, lock: dict[str, Stage], models: Collection[str]) -> Non
     """
     if not lock:
         return
-    own = [f"{stage}@{model}" for model in models for stage in ("train", "evaluate")]
+    own = [f"{stage}@{model}" for model in models if model not in TRAINED_BY_BEST for stage in ("train", "evaluate")]
+    if missing := [stage for stage in (*own, *SEARCH) if stage not in lock]:
+        raise source.fault(LOCK, f"has no run of {missing[0]}; {RERUN}")
     current = leaves(params(source))
     for stage in (*BEFORE_TRAINING, *own, *SEARCH):
         for name, now, then in _changed(lock.get(stage, {}), current):
