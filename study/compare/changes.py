@@ -1,6 +1,7 @@
 """What changed between two revisions, as records: params, code and the scores of each model; no words, no figures."""
 
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from study.base import files
 from study.base.runtime import UserError
@@ -8,11 +9,10 @@ from study.compare import records
 from study.compare.revisions import ChangedFile, Revision
 from study.evaluation import image_scores
 from study.model_files import repeats_file
-from study.params.schema import TRAINED_BY_BEST
+from study.params.schema import BEST, TRAINED_BY_BEST
 from study.report import differences, run
 from study.report.differences import Pair
 from study.report.run import Files, Scored, Search
-from study.report.seed_noise import Training
 from study.search.outcome import winner
 
 TEST_SPLIT, SCORES = "data/test.npz", "metrics/test"
@@ -20,8 +20,11 @@ RECORDS = (records.PARAMS, records.LOCK, winner.FILE, SCORES, "metrics/images")
 CODE = ("study", "stages", "dvc.yaml", "requirements.txt")
 LATER = "older commits may lack what is compared: name a later one, or look at `dvc metrics diff`"
 
-BETTER, WORSE, SAME, NEW, GONE, UNKNOWN = "better", "worse", "same bytes", "new", "gone", "unknown for want of repeats"
-NOT_RUN = "not run yet"  # of what `best` trains: the search ran before a model got other params
+SMALLEST_CHANGE = 0.002  # of runs before there was `report.smallest_change`
+
+BETTER, WORSE, SAME, NEW, GONE, UNKNOWN = "better", "worse", "same bytes", "new", "gone", "unknown"
+# Of what `best` trains: the search ran before a model got other params; seed or rounding led it to another winner.
+NOT_RUN, OTHERWISE = "not run yet", "the search chose otherwise"
 
 
 @dataclass(frozen=True)
@@ -35,32 +38,36 @@ class ChangedParam:
 
 @dataclass(frozen=True)
 class ChangedModel:
-    """A model of either revision. `pair`, after less before, is None if there are no two models to compare."""
+    """A model of either revision. `pair`, after less before, is None if there are no two models to compare.
+
+    `search` says of what `best` trains whether the search `waits` to run in one of the revisions, or chose another
+    block: `otherwise` without a reason in data, params or code, `anew` with one.
+    """
 
     name: str
     before: Scored | None
     after: Scored | None
     pair: Pair | None
-    waits: bool = False  # the search of one of the revisions has to run before there is such a model
+    search: Literal["", "waits", "otherwise", "anew"] = ""
 
     @property
     def verdict(self) -> str:
         """On whether the change would hold if the model was trained again."""
-        if self.waits:
-            return NOT_RUN
+        if self.search in ("waits", "otherwise"):
+            return NOT_RUN if self.search == "waits" else OTHERWISE
         if self.pair:
-            return self.pair.verdict or UNKNOWN
+            return self.pair.verdict
         return SAME if self.before and self.after else NEW if self.after else GONE
 
     @property
-    def settles(self) -> str:
-        """What would give a verdict, if there is none."""
-        return "`dvc repro`" if self.waits else getattr(self.pair, "settles", "")
-
-    @property
-    def trainings(self) -> list[Training]:
-        """Before and after, if they are compared."""
-        return [self.pair.other.training, self.pair.one.training] if self.pair else []
+    def note(self) -> str:
+        """Why there is no verdict, what would give one, or of what it is."""
+        if self.search == "waits":
+            return "`dvc repro` runs it"
+        if self.search == "otherwise":
+            return "by its seed or by rounding"
+        reason = self.pair.reason if self.pair else ""
+        return "; ".join(filter(None, [reason, "another block" if self.search else ""]))
 
 
 @dataclass(frozen=True)
@@ -111,34 +118,57 @@ class Run:
 
     source: Files
     models: dict[str, Scored]
-    hashes: dict[str, str]  # of all outputs, by their paths
-    search_waits: bool
+    search: Search
+    lock: dict[str, records.Stage]
 
 
 def changed_models(base: Revision, head: Revision) -> list[ChangedModel]:
     """The models of either revision, those of `head` first, with verdicts that are corrected for all of them."""
-    before, after = (_run(revision) for revision in (base, head))
+    smallest_change = _smallest_change(recorded(head, records.PARAMS))
+    before, after = (_run(revision, smallest_change) for revision in (base, head))
     _check_test_splits(before, after)
     old, new = before.models, after.models
-    waiting = TRAINED_BY_BEST if before.search_waits or after.search_waits else ()
-    same = {name for name in new if _are_same(name, before.hashes, after.hashes)}
-    apart = [
-        name
-        for name in new
-        if name in old and name not in waiting and not (name in same and new[name].test == old[name].test)
-    ]
-    pairs = dict(zip(apart, differences.pairs([(new[name], old[name]) for name in apart], same), strict=True))
-    return [
-        ChangedModel(name, old.get(name), new.get(name), pairs.get(name), name in waiting) for name in {**new, **old}
-    ]
+    same = {name for name in new if _are_same(name, before, after)}
+    search = {name: _of_search(name, before, after, name in same) for name in {**new, **old}}
+    apart = [name for name in new if name in old and name not in same and search[name] in ("", "anew")]
+    others = [*new.values(), *(model for name, model in old.items() if name not in same)]
+    compared = differences.pairs([(new[name], old[name]) for name in apart], smallest_change, others)
+    pairs = dict(zip(apart, compared, strict=True))
+    return [ChangedModel(name, old.get(name), new.get(name), pairs.get(name), each) for name, each in search.items()]
 
 
-def _run(revision: Revision) -> Run:
+def _run(revision: Revision, smallest_change: float) -> Run:
     source = recorded(revision, *RECORDS)
-    models, lock = _scored(source), records.stages(source)
+    models, lock = _scored(source, smallest_change), records.stages(source)
     records.check(source, lock, models)
     run.check(source, models.values())
-    return Run(source, models, records.made(lock), records.search_waits(source, lock))
+    return Run(source, models, source.json(winner.FILE, Search), lock)
+
+
+def _smallest_change(source: Files) -> float:
+    section = records.params(source).get("report", {})
+    value = section.get("smallest_change", SMALLEST_CHANGE) if isinstance(section, dict) else None
+    if not isinstance(value, float) or not 0 < value < 1:
+        raise source.fault(records.PARAMS, "report.smallest_change is no number above 0 and below 1")
+    return value
+
+
+def _of_search(model: str, before: Run, after: Run, same: bool) -> str:
+    """What the search has to do with a change of this model: see `ChangedModel`."""
+    if model not in TRAINED_BY_BEST:
+        return ""
+    if any(records.search_waits(each.source, each.lock) for each in (before, after)):
+        return "waits"
+    in_both = model in before.models and model in after.models
+    if same or not in_both or _block(model, before) == _block(model, after):
+        return ""
+    return "otherwise" if records.same_search(before.lock, after.lock) else "anew"
+
+
+def _block(model: str, of: Run) -> Any:
+    """The params that the search gave this model, but for its repeats, and the name of the model that it tuned."""
+    block = of.search.get("block" if model == BEST else "control")
+    return of.search["model"], {**block, "repeats": None} if isinstance(block, dict) else block
 
 
 def recorded(revision: Revision, *places: str) -> Files:
@@ -147,27 +177,30 @@ def recorded(revision: Revision, *places: str) -> Files:
     return Files(revision.read(*places).get, revision.title, remedy)
 
 
-def _scored(source: Files) -> dict[str, Scored]:
+def _scored(source: Files, smallest_change: float) -> dict[str, Scored]:
     """The models of params.yaml, the tuned winner and its control, by name."""
-    models = families(source)
-    if not any(source.read(f"metrics/test/{name}.json") for name in models):
+    names = model_names(source)
+    if not any(source.read(f"metrics/test/{name}.json") for name in names):
         raise NoRecordsError(f"{source.title}: has no metrics/test/*.json; name a commit that records a run")
-    return {model.name: model for model in run.scored(source, models, source.json(winner.FILE, Search))}
+    search = source.json(winner.FILE, Search)
+    return {model.name: model for model in run.scored(source, names, search, smallest_change)}
 
 
-def families(source: Files) -> dict[str, str]:
-    """The models of params.yaml with their families, by name."""
+def model_names(source: Files) -> list[str]:
+    """The models of params.yaml."""
     blocks = records.params(source).get("models")
     if not isinstance(blocks, dict) or not all(isinstance(block, dict) for block in blocks.values()):
         raise source.fault(records.PARAMS, "models holds no blocks")
-    return {name: str(block.get("family")) for name, block in blocks.items()}
+    return list(blocks)
 
 
-def _are_same(model: str, before: dict[str, str], after: dict[str, str]) -> bool:
-    """Whether two runs have the same test split and the same bytes of a model and its repeats."""
+def _are_same(model: str, before: Run, after: Run) -> bool:
+    """Whether two runs have the same scores, test split and bytes of a model and its repeats."""
+    old, new = records.made(before.lock), records.made(after.lock)
     recorded = (TEST_SPLIT, f"models/{model}.keras")
     paths = (*recorded, repeats_file.path(model))
-    return before.keys() >= {*recorded} and all(before.get(path) == after.get(path) for path in paths)
+    listed = old.keys() >= {*recorded} and all(old.get(path) == new.get(path) for path in paths)
+    return listed and model in before.models and before.models[model].test == after.models[model].test
 
 
 def _check_test_splits(before: Run, after: Run) -> None:

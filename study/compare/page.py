@@ -76,7 +76,7 @@ def links(base: Revision, head: Revision, folder: Path) -> list[Link]:
 def dropped(head: Revision) -> set[str]:
     """The figures of models that params.yaml does not have."""
     try:
-        models = {*changes.families(changes.recorded(head, records.PARAMS)), *TRAINED_BY_BEST}
+        models = {*changes.model_names(changes.recorded(head, records.PARAMS)), *TRAINED_BY_BEST}
     except UserError:  # the page says why there is no verdict
         return set()
     return {path for path in head.paths(OF_MODELS) if Path(path).stem not in models}

@@ -114,6 +114,21 @@ def search_waits(source: Files, lock: dict[str, Stage]) -> bool:
     return any(changed) or _winner_of_best(lock) not in (None, _md5(source, winner.FILE))
 
 
+def same_search(one: dict[str, Stage], other: dict[str, Stage]) -> bool:
+    """Whether `tune` ran with the same data, code and params but the seed. The scores of models may differ."""
+
+    def ran_with(lock: dict[str, Stage]) -> tuple[dict, dict]:
+        stage = lock.get("tune", {})
+        files = hashes(stage.get("deps", []))
+        sections = stage.get("params", {}).get(PARAMS, {})
+        return (
+            {path: md5 for path, md5 in files.items() if not path.startswith("metrics/")},
+            {name: value for name, value in sections.items() if name != "seed"},
+        )
+
+    return ran_with(one) == ran_with(other)
+
+
 def _changed(stage: Stage, current: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """The params that have other values than the stage ran with: their names, and their values now and then."""
     for section, value in stage.get("params", {}).get(PARAMS, {}).items():

@@ -12,11 +12,11 @@ from study.compare.changes import ChangedModel, Changes, NoRecordsError
 from study.report import words
 from study.report.differences import Answer
 
-HEADER = ["model", "verdict", "mean ROC-AUC", "difference", "settled by"]
+HEADER = ["model", "verdict", "mean ROC-AUC", "difference", "note"]
 TEMPLATES = Path(__file__).parent / "templates"
 NOTHING = "–"
-CONTEXT = ["ROC-AUC of the files", "difference of the files", "accuracy"]
-QUIET = {changes.SAME, "equivalent", "no difference shown"}  # these ask nothing of the reader
+CONTEXT = ["chance to win", "ROC-AUC of the files", "difference of the files", "accuracy"]
+QUIET = {changes.SAME, "equivalent"}  # these ask nothing of the reader
 
 
 def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> None:
@@ -87,7 +87,7 @@ def _quiet(models: list[ChangedModel]) -> str:
     compared = {model.verdict for model in models if model.pair}
     if not compared:
         return "No model changed"
-    return "No change is shown" if changes.UNKNOWN in compared else "Nothing changed that seeds do not explain"
+    return "No change is shown" if compared == {changes.UNKNOWN} else "Nothing changed that seeds do not explain"
 
 
 def as_json(comparison: Changes) -> str:
@@ -107,27 +107,25 @@ def _record(model: ChangedModel) -> dict[str, Any]:
     return {
         "model": model.name,
         "verdict": model.verdict,
-        "settled_by": model.settles,
+        "note": model.note,
         "before": model.before and model.before.test,
         "after": model.after and model.after.test,
         "retrained": pair and pair.retrained and asdict(pair.retrained),
-        "retrained_adjusted_p": pair and pair.retrained_adjusted_p,
-        "shipped": pair and asdict(pair.shipped),
-        "shipped_adjusted_p": pair and pair.shipped_adjusted_p,
-        "trainings": [asdict(training) for training in model.trainings],
+        "chance": pair and pair.chance,
+        "shipped": pair and pair.shipped and asdict(pair.shipped),
     }
 
 
 def table(models: list[ChangedModel], escape: Callable[[str], str]) -> list[list[str]]:
-    """The cells, a row per model below the header; the last column is there only if a verdict is open."""
+    """The cells, a row per model below the header; the last column is there only if there is a note."""
     rows = [HEADER, *(_cells(model, escape(model.name)) for model in models)]
-    return rows if any(model.settles for model in models) else [row[:-1] for row in rows]
+    return rows if any(model.note for model in models) else [row[:-1] for row in rows]
 
 
 def _cells(model: ChangedModel, name: str) -> list[str]:
     """By the question whether the change would hold if the model was trained again."""
     difference = _answer(model.pair and model.pair.retrained)
-    return [name, model.verdict, _from_to(model, "roc_auc_mean"), difference, model.settles]
+    return [name, model.verdict, _from_to(model, "roc_auc_mean"), difference, model.note]
 
 
 def full_table(models: list[ChangedModel], escape: Callable[[str], str]) -> list[list[str]]:
@@ -137,7 +135,8 @@ def full_table(models: list[ChangedModel], escape: Callable[[str], str]) -> list
 
 
 def _context(model: ChangedModel) -> list[str]:
-    return [_from_to(model, "roc_auc"), _answer(model.pair and model.pair.shipped), _from_to(model, "accuracy")]
+    chance = NOTHING if model.pair is None or model.pair.chance is None else f"{model.pair.chance:.0%}"
+    return [chance, _from_to(model, "roc_auc"), _answer(model.pair and model.pair.shipped), _from_to(model, "accuracy")]
 
 
 def _from_to(model: ChangedModel, score: str) -> str:

@@ -5,8 +5,9 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from samples import CLASSES, pictures, tune
@@ -50,6 +51,8 @@ def write(
     names: list[str] = CLASSES,
     params: dict = PARAMS,
     sway: float = 0.2,
+    first_seed: int = 0,
+    search: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
     """What a run leaves: params.yaml, dvc.lock and the metrics, of models with these skills, `best` among them.
 
@@ -58,19 +61,19 @@ def write(
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     with contextlib.chdir(folder):
         files.write_text("params.yaml", json.dumps(params))
-        search = tune("cnn2")
-        files.write_json(winner.FILE, search if "control" in skills else _without(search, "control"))
+        record = tune("cnn2", **search)
+        files.write_json(winner.FILE, record if "control" in skills else _without(record, "control"))
         for name, skill in skills.items():
-            seeds = range(1 if name in TRAINED_BY_BEST else repeats)
+            seeds = range(first_seed, first_seed + (1 if name in TRAINED_BY_BEST else repeats))
             labels, _ = predictions(skill, images)
             runs = [predictions(skill, images, seed, sway)[1] for seed in seeds]
             files.write_json(f"metrics/test/{name}.json", final_scores.final_scores(labels, runs, seeds, names))
             image_scores.write(name, image_scores.image_scores(pictures(images), labels, runs), names)
-        lock(skills, images)
+        lock({name: f"skill {skill} by {first_seed}" for name, skill in skills.items()}, images)
 
 
-def lock(skills: dict[str, float], images: int = IMAGES) -> None:
-    """Write the dvc.lock of the params and metrics in the working folder."""
+def lock(models: dict[str, str], images: int = IMAGES) -> None:
+    """Write the dvc.lock of the params and metrics in the working folder, with these hashes of the models."""
     params = json.loads(Path("params.yaml").read_text(encoding="utf-8"))
 
     def stage(sections: dict, deps: list[dict], outs: list[dict]) -> dict:
@@ -83,8 +86,8 @@ def lock(skills: dict[str, float], images: int = IMAGES) -> None:
         "tune": stage({"models": params["models"], "tune": params["tune"]} | seed, [], [search]),
         "best": stage(seed, [search], []),
     }
-    for name, skill in skills.items():
-        model = out(f"models/{name}.keras", f"skill {skill}")
+    for name, md5 in models.items():
+        model = out(f"models/{name}.keras", md5)
         scores = [out(f"metrics/test/{name}.json"), out(image_scores.path(name))]
         if name in TRAINED_BY_BEST:
             stages["best"]["outs"] += [model, *scores]
@@ -165,7 +168,7 @@ def _without_records(folder: Path) -> None:
 VARIANTS: dict[str, Callable[[Path], None]] = {
     "changed": _changed,
     "comment": lambda folder: files.write_text(folder / "study/code.py", "# another comment\n"),
-    "alike": lambda folder: write(folder, SKILLS | {"cnn2": 1.01}),
+    "alike": lambda folder: write(folder, first_seed=10),
     "models": lambda folder: write(
         folder,
         {"cnn2": 1.0, "cnn3": 1.0, "best": 1.4},
@@ -176,7 +179,13 @@ VARIANTS: dict[str, Callable[[Path], None]] = {
     "once_changed": lambda folder: write(folder, SKILLS | {"cnn2": 1.6}, repeats=1),
     "control": lambda folder: write(folder, SKILLS | {"control": 1.2}),
     "control_changed": lambda folder: write(folder, SKILLS | {"control": 1.6}),
-    "lent": lambda folder: write(folder, SKILLS | {"best": 1.6}),
+    "best": lambda folder: write(folder, SKILLS | {"best": 1.6}),
+    "otherwise": lambda folder: write(
+        folder, SKILLS | {"best": 1.6}, params=PARAMS | {"seed": 2}, search={"block": {"dropout": 0.5}}
+    ),
+    "anew": lambda folder: write(
+        folder, SKILLS | {"best": 1.6}, params=PARAMS | {"tune": {"trials": 9}}, search={"block": {"dropout": 0.5}}
+    ),
     "another_split": lambda folder: write(folder, images=90),
     "other_labels": lambda folder: write(folder, names=["a", "c", "b"]),
     "no_repeats": lambda folder: _older(folder, "metrics/test/cnn2.json", "repeats"),

@@ -127,7 +127,7 @@ def test_a_contradiction_gives_one_line_and_no_verdict(copy_of_history, capsys, 
     change, message = (LISTED | OF_REVISIONS)[case]
     change()
     if case in LISTED:
-        histories.lock(SKILLS)
+        histories.lock(dict.fromkeys(SKILLS, "a model"))
     histories.commit(copy_of_history, "edited")
     for arguments in (["base"], ["base", "edited"], ["edited", "edited~1"]):
         with pytest.raises(
@@ -143,7 +143,7 @@ def test_the_report_notices_what_files_of_the_working_folder_contradict(copy_of_
     change()
     source = run.working_folder()
     with pytest.raises(UserError, match=rf"^{TEST}: .*{message}") as refused:
-        run.check(source, run.scored(source, {"cnn2": "cnn", "resnet50": "resnet"}, source.json(winner.FILE, Search)))
+        run.check(source, run.scored(source, ["cnn2", "resnet50"], source.json(winner.FILE, Search), 0.002))
     assert "`" in str(refused.value)
 
 
@@ -180,7 +180,7 @@ def test_a_search_whose_winner_best_was_not_trained_from_waits(copy_of_history):
     edited(winner.FILE, trials=9)
     lock(lambda stages: stages["tune"]["outs"].__setitem__(0, histories.out(winner.FILE)))
     best = changes.between(*revisions.find("base")).models[-1]
-    assert (best.name, best.verdict, best.settles) == ("best", "not run yet", "`dvc repro`")
+    assert (best.name, best.verdict) == ("best", "not run yet")
 
 
 def test_a_winner_that_best_was_trained_from_alone_is_no_contradiction(copy_of_history):

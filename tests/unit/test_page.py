@@ -1,10 +1,12 @@
 """The page of a review has the conclusion first, then changed models and params, and the rest below the fold."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
-from histories import PARAMS, commit, git, write
+import rendered
+from histories import PARAMS, changed_params, commit, git, write
 
 from study.__main__ import main
 from study.base import files
@@ -35,16 +37,16 @@ def folded(text: str) -> dict[str, str]:
 
 
 def test_the_conclusion_comes_first_then_changed_models_and_params(here):
-    above, models, code, figures = folded(written()).items()
+    above, models, files = folded(written()).items()
     assert re.match(r"# resnet50 is worse by 0\.\d{4}; cnn2 is better by 0\.\d{4}\.\n", above[1])
     assert re.findall(r"^\| (\S+) \|", above[1], re.MULTILINE) == [
         *("model", "cnn2", "resnet50"),
         *("param", "models.cnn2.dropout"),
     ]
     assert "| models.cnn2.dropout | 0.3 | 0.4 |\n" in above[1]
-    assert (models[0], code[0]) == ("All models, and what their files score", "Code: 2 files changed")
-    assert figures[0] == "Report and changed figures"
-    assert "\nstudy/code.py (changed), study/new&#124;&#60;b&#62;.py (added)\n" in code[1]
+    assert models[0] == "All models, and what their files score"
+    assert files[0] == "Code (2 files changed), report and changed figures"
+    assert "\nstudy/code.py (changed), study/new&#124;&#60;b&#62;.py (added)\n" in files[1]
 
 
 def test_below_the_fold_each_model_has_the_scores_of_its_files(here):
@@ -55,31 +57,50 @@ def test_below_the_fold_each_model_has_the_scores_of_its_files(here):
     ]
     assert [row[0] for row in rows] == ["model", "cnn2", "resnet50", "best"]
     assert rows[0][4:] == verdicts.CONTEXT
-    assert re.fullmatch(r"0\.\d{4} → 0\.\d{4}", rows[1][4])
-    assert re.fullmatch(r"\+0\.\d{4} \[\+0\.\d{4}, \+0\.\d{4}\]", rows[1][5])
-    assert re.fullmatch(r"0\.\d{4} → 0\.\d{4}", rows[1][6])
+    chance, areas, difference, accuracies = rows[1][4:]
+    assert re.fullmatch(r"\d+%", chance)
+    assert re.fullmatch(r"0\.\d{4} → 0\.\d{4}", areas)
+    assert re.fullmatch(r"\+0\.\d{4} \[\+0\.\d{4}, \+0\.\d{4}\]", difference)
+    assert re.fullmatch(r"0\.\d{4} → 0\.\d{4}", accuracies)
+
+
+REFERRING = r"@name &commat;name &#64;name \@name `@name` #12 owner/name#3 GH-12 https://a.b/issues/12 www.a.b"
+
+
+def test_values_and_names_from_outside_refer_to_nobody_and_nothing(here):
+    files.write_text(here / "params.yaml", json.dumps(changed_params(dropout=0.4) | {REFERRING: REFERRING}))
+    for path in (f"study/{REFERRING}.py", f"plots/{REFERRING}.png"):
+        files.write_text(here / path, "content")
+    git(here, "tag", "owner/name#3@name")
+    commit(here, "referring")
+    text = rendered.text(written("owner/name#3@name"))
+    assert text.count("&commat;name") > 3  # as it stands, not as the character that it means
+    assert rendered.REFERENCES.findall(text) == []
 
 
 MODELS = [f"cnn{number}" for number in range(8)]
-UNCHANGED = {"the same bytes": 1.0, "what seeds explain": 1.001}
+UNCHANGED = {
+    "the same bytes": (0, "# No model changed."),
+    "other seeds": (9, "# Nothing changed that seeds do not explain;"),
+}
 
 
-@pytest.mark.parametrize("skill", UNCHANGED.values(), ids=UNCHANGED)
-def test_a_page_on_which_nothing_changed_has_at_most_50_lines(here, skill):
+@pytest.mark.parametrize(("seed", "conclusion"), UNCHANGED.values(), ids=UNCHANGED)
+def test_a_page_on_which_nothing_changed_has_at_most_50_lines(here, seed, conclusion):
     """Of eight models whose figures all changed."""
     params = PARAMS | {"models": {name: {"family": "cnn"} for name in MODELS}}
-    for tag, each in (("eight", 1.0), ("again", skill)):
-        write(here, dict.fromkeys(MODELS, each) | {"best": 1.4}, params=params)
+    for tag, each in (("eight", 0), ("again", seed)):
+        write(here, dict.fromkeys(MODELS, 1.0) | {"best": 1.4}, params=params, first_seed=each)
         for name in MODELS:
             files.write_text(here / f"plots/predictions/{name}.png", tag)
         commit(here, tag)
     lines = written("eight").splitlines()
-    assert lines[0] == ("# No model changed." if skill == 1.0 else "# Nothing changed that seeds do not explain.")
+    assert lines[0].startswith(conclusion)
     assert len(lines) <= 50
 
 
 def test_without_github_links_are_relative(here):
-    assert folded(written())["Report and changed figures"].splitlines()[2] == (
+    assert written().splitlines()[-4] == (
         "[plots/a b(&#60;i&#62;).png](plots/a%20b%28%3Ci%3E%29.png), [plots/ranking.png](plots/ranking.png), "
         "[reports/report.md](reports/report.md)"
     )
