@@ -16,7 +16,7 @@ RECIPE = (project.ROOT / "docs/own-study.md").read_text(encoding="utf-8")
 EDITORS = ("sed ", "cat > ", "cat block")  # commands that change the tree and need nothing else
 KEPT, ADDED = ["cnn2_dropout", "cnn3_dropout"], "cnn3_narrow"
 WORDS = dict.fromkeys([*project.params()["models"], "best", "control"], "MODEL")
-WORDS |= dict.fromkeys(["better", "worse", "no difference shown"], "VERDICT")
+WORDS |= dict.fromkeys(["better", "worse", "equivalent", "unclear", "unknown"], "VERDICT")
 OWN = {"train": 24, "test": 6}  # images per class
 
 
