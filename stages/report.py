@@ -11,7 +11,7 @@ from study.compare import verdicts
 from study.drawing import figures
 from study.eda.record import Eda
 from study.params.load import load
-from study.report import comparisons
+from study.report import comparisons, run
 from study.report.pages import report
 
 
@@ -19,6 +19,7 @@ def main() -> None:
     params = load("prepare", "models", "tune", "report")
     eda = files.read_json("metrics/eda.json", Eda)
     comparison = comparisons.compare(params.models, eda["classes"], params.report.smallest_change)
+    run.check(run.working_folder(), comparison.ranking)
     written = report(comparison, eda, files.read_csv("metrics/trials.csv"), params)
     for path, table in written.tables.items():
         files.write_csv(path, *table)

@@ -32,6 +32,7 @@ MASKS = {
     r"(?<!\w)(?<!\d\.)[0-9a-f]{7,40}\b": "HASH",
     r"[-+]?\d[\d.,:]*(e[-+]\d+)?": "0",
     r" \(MODEL, [^)]*\)": "",  # what `best` and `control` are made of
+    r"^(MODEL is|Nothing|No) .*\.$": "",  # the conclusion of a comparison
     r"†": "",  # the seed variance of another model
     r"^ *MODEL: .*": "",  # the notes on such models
     r"^Reproducing experiment .*": "",  # which the tests' fork of DVC prints at its end

@@ -133,7 +133,7 @@ def test_what_decides_the_arithmetic_is_printed_where_the_runs_differ(copy_of_hi
 
 
 def test_a_model_that_was_trained_once_cannot_fail(copy_of_history, capsys):
-    histories.write(copy_of_history, histories.SKILLS | {"cnn2": 2.5}, once=True)
+    histories.write(copy_of_history, histories.SKILLS | {"cnn2": 2.5}, repeats=1)
     compare("once", copy_of_history)
     assert shown(capsys.readouterr().out)["cnn2"][-1] == "unknown"
 
