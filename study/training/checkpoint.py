@@ -104,7 +104,7 @@ class Unkept:
     def read(self, name: str) -> None:
         """Nothing was kept."""
 
-    def finish(self, result: dict) -> None:
+    def finish(self, result: dict, weights: Sequence[np.ndarray] = ()) -> None:
         """Keep nothing."""
 
     def result(self) -> None:

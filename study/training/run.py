@@ -38,12 +38,15 @@ class DivergedError(UserError):
         self.history = list(history)
 
 
-def repeats(name: str, script: str, block: Block, seed: int, block_name: str) -> list[Run]:
-    """The runs of a block from different seeds, the first of them from `seed`."""
+def repeats(
+    name: str, script: str, block: Block, seed: int, block_name: str, checkpoint: str | None = None
+) -> list[Run]:
+    """The runs of a block from different seeds, the first of them from `seed`; `checkpoint` is NAME, unless given."""
+    checkpoint = checkpoint or name
     data, weights = arrays.prepared_digest(), weights_digest(block)
     return [
         Run(
-            name=f"{name}-repeat-{repeat}" if repeat else name,
+            name=f"{checkpoint}-repeat-{repeat}" if repeat else checkpoint,
             title=f"repeat {repeat} of {name}" if repeat else name,
             block_name=block_name,
             script=script,
