@@ -20,7 +20,7 @@ def main() -> None:
     params = load("threads")
     runtime.use_threads(params.threads)
     tuned = winner.read()
-    architecture = scripts.architecture(tuned["model"])  # its code belongs to the checkpoint's key: before the run
+    architecture = scripts.architecture(tuned["model"])
     trained = None
     for name, key, trial in ((BEST, "block", tuned["trial"]), (CONTROL, "control", None)):
         block = tuned[key]

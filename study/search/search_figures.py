@@ -29,14 +29,14 @@ def history(studies: Mapping[str, optuna.Study], confirmation: Confirmation) -> 
         colour = figures.COLOURS[rung % len(figures.COLOURS)]
         axis.plot(places, values, "o", color=colour, label=f"rung {rung}: {_epochs(epochs)}")
     axis.step([place for place, _ in best], list(areas), where="post", color=figures.INK, label="best so far")
-    starts = dict(zip(studies, itertools.accumulate((len(each.trials) for each in studies.values()), initial=0)))
+    ends = dict(zip(studies, itertools.accumulate(len(study.trials) for study in studies.values()), strict=True))
     confirmed = [each for each in confirmation["finalists"].values() if each["roc_auc"] is not None]
     for number, each in enumerate(confirmed):
         means = [each["roc_auc"], each["control_roc_auc"]]
         label = None if number else "fresh runs: mean, and a line to the own block's"
-        place = starts[each["model"]] + each["trial"] + 0.15
+        place = ends[each["model"]] - len(studies[each["model"]].trials) + each["trial"] + 0.15
         axis.plot([place] * 2, means, "D-", markevery=[0], color=figures.INK, label=label)
-    for end in list(itertools.accumulate(len(study.trials) for study in studies.values()))[:-1]:
+    for end in list(ends.values())[:-1]:
         axis.axvline(end - 0.5, color=figures.INK, linestyle=":")
     axis.set(xlabel=f"trials of {', then of '.join(studies)}", ylabel="validation ROC-AUC")
     axis.xaxis.get_major_locator().set_params(integer=True)

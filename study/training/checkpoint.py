@@ -47,14 +47,14 @@ def _sha256(content: Any) -> str:
 
 
 class Checkpoint:
-    """The folder of one run; `made_from` is all that its result depends on besides the code.
+    """The folder of one run; `made_from` is all that its result depends on besides the code, its script's included.
 
     Raises UserError if another process trains NAME, and if the code or a file that was read has changed.
     """
 
-    def __init__(self, name: str, **made_from: Any):
+    def __init__(self, name: str, script: str = "", **made_from: Any):
         check_inputs()
-        self.key = _sha256([made_from, arithmetic() | gpus.arithmetic(), inputs.code()])
+        self.key = _sha256([made_from, arithmetic() | gpus.arithmetic(), inputs.code(script)])
         self._claim = Claim(name, self.key)
         self.folder = self._claim.folder
 

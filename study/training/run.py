@@ -62,9 +62,8 @@ def repeats(
 
 
 def checkpoint_of(run: Run) -> Checkpoint:
-    """Its key names the code that is loaded, so the run's script has to be imported before."""
     made_from = {"block": run.block.model_dump(exclude={"repeats"}), "seed": run.seed, "epochs": run.epochs}
-    return Checkpoint(run.name, **made_from, data=run.data, weights=run.weights)
+    return Checkpoint(run.name, run.script, **made_from, data=run.data, weights=run.weights)
 
 
 def weights_digest(block: Block) -> str | None:

@@ -50,10 +50,10 @@ class Winner(TypedDict):
     """The winner of a search and its whole block: a trial with its values, or the own block of `model`, which has none.
 
     `validation_roc_auc` is what it won by: the mean of its fresh runs, or the score of its trial if there are none.
-    `epochs` counts the epochs of all trials, `kinds_of_arithmetic` the kinds that all runs had: with more than one, such
-    as two kinds of processors, equal runs have scores that differ a little. `control` is the block of `model` as it was,
-    but for as many epochs as the winner's: its score shows what more epochs gain by themselves. `seed` is the first of
-    the fresh seeds, from which `best` and `control` are trained. DVC draws `best_so_far`.
+    `epochs` counts the epochs of all trials, `kinds_of_arithmetic` the kinds that all runs had: with more than one,
+    such as two kinds of processors, equal runs have scores that differ a little. `control` is the block of `model` as
+    it was, but for as many epochs as the winner's: its score shows what more epochs gain by themselves. `seed` is the
+    first of the fresh seeds, from which `best` and `control` are trained. DVC draws `best_so_far`.
     """
 
     model: str
