@@ -85,7 +85,7 @@ def compared(
     are corrected by Holm (A simple sequentially rejective multiple test procedure, Scandinavian Journal of
     Statistics 6, 1979).
     """
-    if not differences:
+    if not len(differences):
         return []
     difference = np.array(differences)
     of_images = np.array([each.variance for each in images])

@@ -70,7 +70,7 @@ class Checkpoint:
             return None
         return arrays if str(arrays.pop("key", "")) == self.key else None
 
-    def finish(self, result: dict, weights: Sequence[np.ndarray] = ()) -> None:
+    def finish(self, result: dict, weights: Sequence[Any] = ()) -> None:
         """Keep the result of a run and its weights, drop its states, and give the folder to others."""
         paths = [path for path in self.folder.glob("*.npz") if path.stem != WEIGHTS]
         states = [path for path in paths if checkpoints.key_of(path) == self.key]  # others are the user's
@@ -104,7 +104,7 @@ class Unkept:
     def read(self, name: str) -> None:
         """Nothing was kept."""
 
-    def finish(self, result: dict, weights: Sequence[np.ndarray] = ()) -> None:
+    def finish(self, result: dict, weights: Sequence[Any] = ()) -> None:
         """Keep nothing."""
 
     def result(self) -> None:

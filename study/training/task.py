@@ -66,7 +66,7 @@ def here(
     for run in runs:
         checkpoint, model = open_checkpoint(run), None
         result = checkpoint.result()
-        if result and run.keeps_weights:
+        if result and run.keeps_weights and not result["diverged"]:
             model = kept_model(network, run, checkpoint)
             result = result if model else None
             for row in result["history"] if result else ():
@@ -81,7 +81,7 @@ def here(
         if model and not run.keeps_weights:
             probabilities = predict(model, prepared.validation.images)
             result["roc_auc"] = point(prepared.validation.labels, probabilities)["roc_auc"]
-        checkpoint.finish(result, model.get_weights() if model and run.keeps_weights else ())
+        checkpoint.finish(result, model.weights if model and run.keeps_weights else ())
         yield result, model
         on_epoch = ignore
 
