@@ -355,7 +355,7 @@ def test_finalists_are_the_best_complete_trials_and_of_equal_blocks_the_first(se
     studies = {"cnn2_dropout": search.study(space=Spaces(cnn={"dropout": [0.1, 0.2, 0.35]}, resnet={}), trials=16)}
     tune = search.tune.model_copy(update={"finalists": 2, "repeats": 3})
     models = {"cnn2_dropout": search.block}
-    complete = [trial for trial in trials.completed(studies["cnn2_dropout"])]
+    complete = trials.completed(studies["cnn2_dropout"])
     first = {
         dropout: min(each.number for each in complete if each.params["dropout"] == dropout) for dropout in (0.35, 0.2)
     }

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import jinja2
 import pytest
-from samples import ranked, record
+from samples import finalist, ranked, record
 
 from study.evaluation.seeds import Noise
 from study.report import pages, words
@@ -253,12 +253,36 @@ def test_the_report_says_from_whom_noise_is_borrowed(comparison, written):
     assert "- † best was trained once; its seed variance is estimated from cnn2.\n" in written(comparison)
 
 
-def test_the_report_says_that_the_search_gained_nothing_where_the_models_own_block_won(comparison, written):
-    text = written(without(comparison, {"best", "control"}))
+STATES = {
+    "confirmed": "- The search found a block that is shown to be better than cnn2's own, on validation and from fresh",
+    "not shown": "- The search found nothing that is shown to be better than cnn2's own block ([Tuning](#tuning)).\n",
+    "off": "- The winner of the search was not confirmed from fresh seeds: `tune.finalists` is 0.\n",
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_the_conclusion_says_whether_the_winner_of_the_search_was_confirmed(comparison, tuned, written, state):
+    text = written(replace(comparison, tuned=tuned | {"confirm": tuned["confirm"] | {"state": state}}))
+    assert [each for each in STATES.values() if each in text] == [STATES[state]]
+
+
+def test_the_report_has_what_each_finalist_gained(comparison, tuned, written):
+    gains = ("difference", "optimism", "low", "high", "p")
+    diverged = finalist("cnn2", trial=4, roc_auc=None, **dict.fromkeys(gains))
+    finalists = tuned["confirm"]["finalists"] | {"trial 4 of cnn2": diverged}
+    text = written(replace(comparison, tuned=tuned | {"confirm": tuned["confirm"] | {"finalists": finalists}}))
     assert (
-        "- The search gained nothing: no trial beat cnn2's own block on validation, so that best and control are one "
-        "model.\n"
+        "runs from fresh seeds: 0.9000 and 0.8800. Of the difference, +0.0200, 0.0020 is expected because it was "
+        "chosen on the same images; the rest lies in [+0.0100, +0.0260].\n- trial 4 of cnn2 against the own block"
     ) in text
+    assert "fresh seeds: a run diverged.\n" in text
+
+
+def test_the_report_says_that_the_own_block_won_and_is_best_and_control(comparison, tuned, written):
+    one_model = without(comparison, {"best", "control"})
+    text = written(replace(one_model, tuned=tuned | {"trial": None, "values": {}}))
+    assert "- Best and control are one model: cnn2's own block, trained for 14 epochs.\n" in text
+    assert "The own block of cnn2 won.\n" in text
     assert "The search changed" not in text
     assert "control against cnn2.\n" in text
 
