@@ -75,5 +75,5 @@ def read() -> Winner:
 
 
 def checkpoint(model: str, trial: int | None, epochs: int) -> str:
-    """The name under which a block's fresh runs are kept for `best`: of a trial, or the model's own."""
-    return f"confirm/{model}-{'own' if trial is None else trial}-{epochs}"
+    """The name under which a block's fresh runs are kept for `best`: of a trial, or the own of the model."""
+    return f"confirm-{model}-{'own' if trial is None else trial}-{epochs}"
