@@ -50,7 +50,7 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
 	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=4 \
 	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001 \
-	  -S tune.trials=8 -S tune.epochs=6 -S tune.rungs=2 -S tune.reduction_factor=3 \
+	  -S tune.trials=8 -S tune.epochs=6 -S tune.rungs=2 -S tune.reduction_factor=3 -S tune.repeats=2 \
 	  -S 'tune.space.cnn.epochs=[24]' -S 'tune.space.cnn.further_blocks=[0,1,2]' \
 	  -S '+tune.space.cnn.convolutions_per_block=[1,2]' -S '+tune.space.cnn.width_multiplier=[1,2]'
 

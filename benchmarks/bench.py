@@ -1,7 +1,10 @@
 """bench: how much faster this pipeline trains cnn2 than the loop of the study's notebook.
 
-Trains the same network in both ways, one after the other, on the same images. This process loads neither Keras nor the
-images, since a child's peak memory starts from its parent's.
+Trains the same network in both ways, one after the other, on the images that `prepare` leaves. "ours" is the stage
+train@cnn2; "notebook" is plain Keras layers and Model.fit with Keras' image generator. They differ in rate, schedule,
+decay, batch size and augmentation too, so images/s compares the speed of an epoch with its validation, and seconds to
+the target, imports included, compare the recipes. Peak memory is what was resident in a process, in 10⁶ bytes. This
+process loads neither Keras nor the images, since a child's peak memory starts from its parent's.
 """
 
 import statistics

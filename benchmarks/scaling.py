@@ -47,6 +47,7 @@ def measured(trials: int) -> Iterator[list[str]]:
         content["models"] = {MODEL: content["models"][MODEL]}
         space = {"cnn": {"learning_rate": RATE}, "resnet": {}}
         content["tune"].update(models=[MODEL], space=space, trials=trials, round_size=trials, epochs=3, rungs=1)
+        content["tune"]["finalists"] = 0
 
     with workspace.workspace(change) as folder:
         workspace.prepare(folder)

@@ -1,6 +1,7 @@
 """tuning: how much the search finds beyond the study's grid of nine, and for how much processor time.
 
 Searches from several seeds by the stage `tune`, in both ways, and trains each winner at full length from other seeds.
+The search is first run without `confirm`, then confirmed, which takes the trials as they were: each has a cost.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from study.base import runtime
 
 MODEL = "cnn2_dropout"
 GRID_EPOCHS = 10  # of each trial of the grid
+FINALISTS = 1
 FULL_EPOCHS, REPEATS = 20, 3  # of each winner
 WINNER_SEED = 1000  # searches have the seeds 1, 2, 3 and so on
 SEARCHES = {
@@ -25,6 +27,7 @@ SEARCHES = {
     "search": {
         "sampler": "tpe",
         "trials": 6,
+        "repeats": 2,
         "round_size": 6,
         "epochs": 8,
         "rungs": 2,
@@ -36,7 +39,7 @@ SEARCHES = {
         },
     },
 }
-COLUMNS = ["", "seed", "trials", "epochs", "CPU seconds", "winner"]
+COLUMNS = ["", "seed", "trials", "epochs", "CPU seconds", "winner", "confirm: CPU seconds", "winner confirmed"]
 COLUMNS += ["validation ROC-AUC", "test ROC-AUC", "seed sd (test)"]
 
 
@@ -56,23 +59,30 @@ def main() -> None:
 def rows(folder: Path, seeds: int) -> Iterator[list[str]]:
     """A row for the model's own block, and one per search."""
     params = (folder / "params.yaml").read_bytes()
-    yield ["own block", *["–"] * 5, *retrained(folder, {})]
+    yield ["own block", *["–"] * 7, *retrained(folder, {})]
     for seed in range(1, seeds + 1):
         for name, tune in SEARCHES.items():
             (folder / "params.yaml").write_bytes(params)
             usage, tuned = searched(folder, seed, tune)
-            winner = ", ".join(f"{key} {value:.3g}" for key, value in tuned["values"].items()) or "own block"
-            cost = [tuned["trials"], tuned["epochs"], f"{usage.cpu_seconds:,.0f}"]
-            yield [name, seed, *cost, winner, *retrained(folder, tuned["values"])]
+            cost = [tuned["trials"], tuned["epochs"], f"{usage.cpu_seconds:,.0f}", shown(tuned)]
+            confirmed = ["–", "–"]
+            if tune["sampler"] != "grid":
+                usage, tuned = searched(folder, seed, tune, FINALISTS)
+                confirmed = [f"{usage.cpu_seconds:,.0f}", shown(tuned)]
+            yield [name, seed, *cost, *confirmed, *retrained(folder, tuned["values"])]
 
 
-def searched(folder: Path, seed: int, tune: dict) -> tuple[Usage, dict]:
-    """What a search takes, and its record."""
+def shown(tuned: dict) -> str:
+    return ", ".join(f"{key} {value:.3g}" for key, value in tuned["values"].items()) or "own block"
+
+
+def searched(folder: Path, seed: int, tune: dict, finalists: int = 0) -> tuple[Usage, dict]:
+    """What a search takes, and its record; if it ran before, what `confirm` takes."""
 
     def change(content: dict) -> None:
         content["seed"] = seed
         content["models"][MODEL]["epochs"] = GRID_EPOCHS
-        content["tune"].update(tune, models=[MODEL], space={"cnn": tune["space"], "resnet": {}})
+        content["tune"].update(tune, finalists=finalists, models=[MODEL], space={"cnn": tune["space"], "resnet": {}})
 
     workspace.change_params(folder, change)
     return workspace.run(folder, "stages.tune"), workspace.record(folder, "metrics/tune.json")

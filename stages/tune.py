@@ -1,4 +1,4 @@
-"""tune: search better params for the models that are best on validation.
+"""tune: search better params for the models that are best on validation, and confirm the best trials from fresh seeds.
 
 Reads data/prepared.npz, metrics/validation/*.json and the params `seed`, `threads`, `models` and `tune`; writes
 metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to plots/tune, figures of the search. Keeps
@@ -8,7 +8,7 @@ the search in checkpoints/optuna.journal, which optuna-dashboard shows.
 from study.base import checkpoints, files, runtime
 from study.drawing import figures
 from study.params.load import load
-from study.search import journal, rounds, search_figures, trials
+from study.search import confirm, journal, rounds, search_figures, trials
 from study.search.outcome import winner
 from study.training import executor
 
@@ -22,12 +22,15 @@ def main() -> None:
             model: rounds.search(model, params.models[model], params.tune, params.seed, storage, workers)
             for model in trials.candidates(params.models, params.tune)
         }
-    record = trials.outcome(studies, params.models, params.tune)
+        finalists, seed = trials.finalists(studies, params.models, params.tune), confirm.fresh_seed(params.seed)
+        choice = confirm.choose(finalists, params.tune, seed, trials.count(studies), workers)
+    record = trials.outcome(studies, choice, seed)
     files.write_json(winner.FILE, record)
     trials.write_table(studies, "metrics/trials.csv")
-    figures.save(search_figures.history(studies), "plots/tune/history.png")
+    figures.save(search_figures.history(studies, record["confirm"]), "plots/tune/history.png")
     figures.save(search_figures.importance(studies[record["model"]], params.seed), "plots/tune/importance.png")
-    print(f"{record['model']}: {record['values']}, validation ROC-AUC {record['validation_roc_auc']:.4f}")
+    shown = record["values"] or "own block"
+    print(f"{record['model']}: {shown}, validation ROC-AUC {record['validation_roc_auc']:.4f}")
 
 
 if __name__ == "__main__":

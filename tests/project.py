@@ -103,6 +103,7 @@ def small(params: dict) -> dict:
     block["schedule"] |= {"patience": 1}
     params["models"] = {SMALL_MODEL: block}
     params["tune"] |= {"trials": 3, "round_size": 2, "epochs": 4, "rungs": 2, "reduction_factor": 2, "models": 1}
+    params["tune"] |= {"finalists": 2, "repeats": 2}
     params["tune"]["space"]["cnn"]["epochs"] = [6]
     return params
 
@@ -115,7 +116,7 @@ def tiny(params: dict) -> dict:
     for block in params["models"].values():
         block |= {"repeats": 1, "epochs": 1, "batch_size": 64}
     params["models"][TINY_TUNED]["repeats"] = 2
-    params["tune"] |= {"trials": 2, "epochs": 1, "rungs": 1, "models": [TINY_TUNED]}
+    params["tune"] |= {"trials": 2, "epochs": 1, "rungs": 1, "models": [TINY_TUNED], "finalists": 2, "repeats": 2}
     params["tune"]["space"]["cnn"] = {"dropout": {"low": 0.0, "high": 0.5, "log": False}}
     return params
 
@@ -176,7 +177,7 @@ def epochs(printed: str, stage: str = "") -> list[str]:
         elif re.match(r"\w+, seed \d+: ", line):
             repeat += 1
             trial = f"repeat {repeat} "
-        elif next_trial := re.match(r"trial \d+ of \w+, epochs: \d+", line):
+        elif next_trial := re.match(r"(repeat \d+ of )?(fresh )?(trial \d+|own block) of \w+, epochs: \d+", line):
             trial = f"{next_trial[0]}, "
         elif epoch := re.match(r"epoch (\d+)/\d+: ", line):
             finished.append(f"{stage} {trial}{epoch[1]}")

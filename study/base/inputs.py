@@ -23,6 +23,11 @@ NO_DEPS = {
     "study.display": "shows running work",
     "study.params": "checks params.yaml, whose values each stage declares",
 }
+# Packages of study that no training run uses: they use what it leaves, or what comes before it.
+NOT_TRAINING = (
+    *("__main__", "cleaning", "commands", "drawing", "eda", "evaluation"),
+    *("model_files", "report", "search", "serving", "sources"),
+)
 
 Stamp = tuple[int, int, int] | None
 
@@ -75,10 +80,18 @@ def changed() -> str | None:
     return None
 
 
-def code() -> dict[str, str]:
-    """SHA-256 of every loaded module that can change an output, as it was when the process started."""
-    loaded = {name: path for name, path in _loaded().items() if ".".join(name.split(".")[:2]) not in NO_DEPS}
-    return {name: _memory.code[path][1] if path in _memory.code else _sha256(path) for name, path in loaded.items()}
+def code(script: str = "") -> dict[str, str]:
+    """SHA-256 of every module that can change a training run, as it was when the process started, by its path.
+
+    These are stages/train/SCRIPT.py and the packages of study, loaded or not: a run has one key in all stages.
+    """
+    unused = {*(f"study.{name}" for name in NOT_TRAINING), *NO_DEPS}
+    return {
+        path: digest
+        for path, digest in remembered_code().items()
+        if path == f"stages/train/{script}.py"
+        or (path.startswith("study/") and ".".join(Path(path).with_suffix("").parts[:2]) not in unused)
+    }
 
 
 def stamp(path: str | Path) -> Stamp:

@@ -46,11 +46,16 @@ def read(model: str) -> Repeats:
 
 
 def each(name: str, model: "keras.Model", repeats: Repeats) -> Iterator["keras.Model"]:
-    """The model, then the model with the weights of each repeat. Raises UserError if these do not fit it."""
+    """The model, then the model with the weights of each repeat; at the end it has its own again.
+
+    Raises UserError if the weights do not fit it.
+    """
     yield model
+    own = model.get_weights()
     for weights in repeats.weights:
         try:
             model.set_weights(weights)
         except ValueError:
             raise UserError(f"{path(name)}: does not fit models/{name}.keras; {files.RESTORE_CACHED}") from None
         yield model
+    model.set_weights(own)

@@ -125,6 +125,7 @@ class Tune(Section):
     epochs: Count | None
     rungs: Annotated[int, Field(ge=1, le=20)]
     reduction_factor: Annotated[int, Field(ge=2, le=100)]
+    finalists: Annotated[int, Field(ge=0, le=100)]
     repeats: Annotated[int, Field(ge=1, le=100)]
     space: Spaces
 
@@ -136,6 +137,14 @@ class Tune(Section):
             raise ValueError(
                 f"epochs is {self.epochs}; allowed: above {least}, so that the {self.rungs} rungs differ in length; "
                 "raise epochs, or lower rungs or reduction_factor"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _finalists_have_a_seed_variance(self) -> "Tune":
+        if self.finalists and self.repeats < 2:
+            raise ValueError(
+                f"repeats is {self.repeats}; allowed: 2 or more, or 1 with finalists 0: one run says nothing of seeds"
             )
         return self
 

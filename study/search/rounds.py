@@ -146,7 +146,7 @@ def ask(study: optuna.Study, block: Block, tune: Tune, values: Space) -> Contend
 
 def rung_of(model: str, seed: int, workers: Workers | None, estimate: Estimate) -> Callable[[list[Contender]], None]:
     """What trains contenders for their next rung, shows how each ends, and adds the results to them."""
-    architecture = scripts.architecture(model)  # its code belongs to the keys of checkpoints
+    architecture = scripts.architecture(model)
     data = arrays.prepared_digest()
     prepared = None if workers else arrays.read_prepared()
 

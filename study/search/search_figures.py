@@ -10,10 +10,14 @@ from matplotlib.figure import Figure
 from optuna.trial import TrialState
 
 from study.drawing import figures
+from study.search.outcome.winner import Confirmation
 
 
-def history(studies: Mapping[str, optuna.Study]) -> Figure:
-    """Validation ROC-AUC of each trial in each of its rungs, and the best so far of those that went through all."""
+def history(studies: Mapping[str, optuna.Study], confirmation: Confirmation) -> Figure:
+    """Validation ROC-AUC of each trial in each of its rungs, and the best so far of those that went through all.
+
+    Beside each finalist that was confirmed, the mean of its fresh runs and a line to that of its control.
+    """
     trials = [trial for study in studies.values() for trial in study.trials]
     scores = [sorted(trial.intermediate_values.items()) for trial in trials]
     best = [(place, trial.value) for place, trial in enumerate(trials) if trial.state == TrialState.COMPLETE]
@@ -25,7 +29,14 @@ def history(studies: Mapping[str, optuna.Study]) -> Figure:
         colour = figures.COLOURS[rung % len(figures.COLOURS)]
         axis.plot(places, values, "o", color=colour, label=f"rung {rung}: {_epochs(epochs)}")
     axis.step([place for place, _ in best], list(areas), where="post", color=figures.INK, label="best so far")
-    for end in list(itertools.accumulate(len(study.trials) for study in studies.values()))[:-1]:
+    ends = dict(zip(studies, itertools.accumulate(len(study.trials) for study in studies.values()), strict=True))
+    confirmed = [each for each in confirmation["finalists"].values() if each["roc_auc"] is not None]
+    for number, each in enumerate(confirmed):
+        means = [each["roc_auc"], each["control_roc_auc"]]
+        label = None if number else "fresh runs: mean, and a line to the own block's"
+        place = ends[each["model"]] - len(studies[each["model"]].trials) + each["trial"] + 0.15
+        axis.plot([place] * 2, means, "D-", markevery=[0], color=figures.INK, label=label)
+    for end in list(ends.values())[:-1]:
         axis.axvline(end - 0.5, color=figures.INK, linestyle=":")
     axis.set(xlabel=f"trials of {', then of '.join(studies)}", ylabel="validation ROC-AUC")
     axis.xaxis.get_major_locator().set_params(integer=True)

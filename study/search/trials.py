@@ -12,6 +12,7 @@ from study.base.runtime import UserError
 from study.models.common.schema import Block
 from study.params.schema import Tune, override
 from study.scoring.scores import DECIMALS, Scores
+from study.search.confirm import Choice, Finalist
 from study.search.outcome.winner import Winner
 
 COLUMNS = ["model", "trial", "round", "state", "rung", "epochs_run", "validation_roc_auc"]
@@ -25,30 +26,46 @@ def candidates(models: Mapping[str, Block], tune: Tune) -> list[str]:
     return sorted(score, key=score.get, reverse=True)[: tune.models]
 
 
-def outcome(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], tune: Tune) -> Winner:
-    """The record of a search. Raises UserError if no trial went through all rungs."""
-    finished = [model for model, study in studies.items() if completed(study)]
-    if not finished:
+def finalists(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], tune: Tune) -> list[Finalist]:
+    """The best complete trials, the best first: as many as params say, one at least; of equal blocks the first.
+
+    Raises UserError if no trial went through all rungs.
+    """
+    best: list[Finalist] = []
+    complete = [(model, trial) for model, study in studies.items() for trial in completed(study)]
+    for model, trial in sorted(complete, key=lambda each: -each[1].value):
+        block = override(models[model], trial.params | {"repeats": tune.repeats}, "tune")
+        control = override(models[model], {"epochs": block.epochs, "repeats": tune.repeats}, "tune")
+        if (model, block) not in [(each.model, each.block) for each in best]:
+            best.append(Finalist(model, trial.number, trial.params, trial.value, block, control))
+    if not best:
         raise UserError(
             "params.yaml: tune: no trial was trained to its end with a finite loss; allow lower learning rates in "
             "tune.space"
         )
-    model = max(finished, key=lambda model: studies[model].best_value)
-    best = studies[model].best_trial
-    block = override(models[model], best.params | {"repeats": tune.repeats}, "tune")
-    control = override(models[model], {"epochs": block.epochs, "repeats": tune.repeats}, "tune")
+    return best[: max(1, tune.finalists)]
+
+
+def count(studies: Mapping[str, optuna.Study]) -> int:
+    return sum(len(study.trials) for study in studies.values())
+
+
+def outcome(studies: Mapping[str, optuna.Study], choice: Choice, seed: int) -> Winner:
+    """The record of a search."""
     every = [trial for study in studies.values() for trial in study.trials]
     complete = [trial.value if trial.state == TrialState.COMPLETE else -np.inf for trial in every]
     return {
-        "model": model,
+        "model": choice.winner.model,
         "trials": len(every),
         "epochs": sum(trial.user_attrs["epochs_run"] for trial in every),
-        "kinds_of_arithmetic": len({kind for trial in every for kind in trial.user_attrs["kinds"]}),
-        "trial": best.number,
-        "validation_roc_auc": round(best.value, DECIMALS),
-        "values": best.params,
-        "block": block.model_dump(),
-        "control": control.model_dump(),
+        "kinds_of_arithmetic": len(choice.kinds.union(*(trial.user_attrs["kinds"] for trial in every))),
+        "trial": choice.winner.trial,
+        "validation_roc_auc": round(choice.roc_auc, DECIMALS),
+        "values": choice.winner.values,
+        "confirm": choice.record,
+        "seed": seed,
+        "block": choice.winner.block.model_dump(),
+        "control": choice.winner.control.model_dump(),
         "best_so_far": [
             {"trial": number, "validation_roc_auc": round(float(score), DECIMALS)}
             for number, score in enumerate(itertools.accumulate(complete, max))

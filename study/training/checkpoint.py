@@ -47,14 +47,14 @@ def _sha256(content: Any) -> str:
 
 
 class Checkpoint:
-    """The folder of one run; `made_from` is all that its result depends on besides the code.
+    """The folder of one run; `made_from` is all that its result depends on besides the code, its script's included.
 
     Raises UserError if another process trains NAME, and if the code or a file that was read has changed.
     """
 
-    def __init__(self, name: str, **made_from: Any):
+    def __init__(self, name: str, script: str = "", **made_from: Any):
         check_inputs()
-        self.key = _sha256([made_from, arithmetic() | gpus.arithmetic(), inputs.code()])
+        self.key = _sha256([made_from, arithmetic() | gpus.arithmetic(), inputs.code(script)])
         self._claim = Claim(name, self.key)
         self.folder = self._claim.folder
 
@@ -70,7 +70,7 @@ class Checkpoint:
             return None
         return arrays if str(arrays.pop("key", "")) == self.key else None
 
-    def finish(self, result: dict, weights: Sequence[np.ndarray] = ()) -> None:
+    def finish(self, result: dict, weights: Sequence[Any] = ()) -> None:
         """Keep the result of a run and its weights, drop its states, and give the folder to others."""
         paths = [path for path in self.folder.glob("*.npz") if path.stem != WEIGHTS]
         states = [path for path in paths if checkpoints.key_of(path) == self.key]  # others are the user's
@@ -104,7 +104,7 @@ class Unkept:
     def read(self, name: str) -> None:
         """Nothing was kept."""
 
-    def finish(self, result: dict) -> None:
+    def finish(self, result: dict, weights: Sequence[Any] = ()) -> None:
         """Keep nothing."""
 
     def result(self) -> None:

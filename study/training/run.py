@@ -38,12 +38,15 @@ class DivergedError(UserError):
         self.history = list(history)
 
 
-def repeats(name: str, script: str, block: Block, seed: int, block_name: str) -> list[Run]:
-    """The runs of a block from different seeds, the first of them from `seed`."""
+def repeats(
+    name: str, script: str, block: Block, seed: int, block_name: str, checkpoint: str | None = None
+) -> list[Run]:
+    """The runs of a block from different seeds, the first of them from `seed`; `checkpoint` is NAME, unless given."""
+    checkpoint = checkpoint or name
     data, weights = arrays.prepared_digest(), weights_digest(block)
     return [
         Run(
-            name=f"{name}-repeat-{repeat}" if repeat else name,
+            name=f"{checkpoint}-repeat-{repeat}" if repeat else checkpoint,
             title=f"repeat {repeat} of {name}" if repeat else name,
             block_name=block_name,
             script=script,
@@ -59,9 +62,8 @@ def repeats(name: str, script: str, block: Block, seed: int, block_name: str) ->
 
 
 def checkpoint_of(run: Run) -> Checkpoint:
-    """Its key names the code that is loaded, so the run's script has to be imported before."""
     made_from = {"block": run.block.model_dump(exclude={"repeats"}), "seed": run.seed, "epochs": run.epochs}
-    return Checkpoint(run.name, **made_from, data=run.data, weights=run.weights)
+    return Checkpoint(run.name, run.script, **made_from, data=run.data, weights=run.weights)
 
 
 def weights_digest(block: Block) -> str | None:

@@ -1,6 +1,6 @@
 """The stage train@NAME, and what `best` shares with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import keras
@@ -12,14 +12,13 @@ from study.model_files import keras_file, repeats_file
 from study.model_files.card import Card
 from study.model_files.repeats_file import Repeats
 from study.models.common.architecture import Architecture
-from study.models.common.schema import Block
 from study.params.load import load
 from study.scoring import calibration
 from study.scoring.predict import predict
 from study.scoring.scores import DECIMALS, point, scores
 from study.training import executor
 from study.training.checkpoint import Row, ignore
-from study.training.run import DivergedError, repeats
+from study.training.run import DivergedError, Run, repeats
 from study.training.task import outcomes
 
 
@@ -38,26 +37,19 @@ def train(name: str, architecture: Architecture) -> None:
     params = load("seed", "threads", f"models.{name}")
     runtime.use_threads(params.threads)
     with live.metrics(name) as log:
-        write(name, train_block(name, architecture, params.models[name], params.seed, log))
+        runs = repeats(name, name, params.models[name], params.seed, f"params.yaml: models.{name}")
+        write(name, train_block(name, architecture, runs, log))
 
 
 def train_block(
-    name: str,
-    architecture: Architecture,
-    block: Block,
-    seed: int,
-    on_epoch: Callable[[Row], None] = ignore,
-    block_name: str = "",
-    script: str = "",
+    name: str, architecture: Architecture, runs: Sequence[Run], on_epoch: Callable[[Row], None] = ignore
 ) -> Trained:
-    """Train a block as often as its `repeats` say.
+    """Train the runs of one block.
 
     The record holds the first model's scores, by which a model is chosen, the temperature that would calibrate it, its
-    history, and the scores of each repeat. `on_epoch` sees the first run; messages call the block `block_name`. The
-    architecture is from stages/train/SCRIPT.py; if empty, of the script of this name.
+    history, and the scores of each repeat. `on_epoch` sees the first run.
     """
     prepared = arrays.read_prepared()
-    runs = repeats(name, script or name, block, seed, block_name or f"params.yaml: models.{name}")
     labels, weights, records = prepared.validation.labels, [], []
     with executor.connected(len(runs)) as workers:
         for run, (result, model) in zip(runs, outcomes(architecture, prepared, runs, workers, on_epoch), strict=True):

@@ -66,7 +66,7 @@ def here(
     for run in runs:
         checkpoint, model = open_checkpoint(run), None
         result = checkpoint.result()
-        if result and run.keeps_weights:
+        if result and run.keeps_weights and not result["diverged"]:
             model = kept_model(network, run, checkpoint)
             result = result if model else None
             for row in result["history"] if result else ():
@@ -78,17 +78,16 @@ def here(
                 model, result["history"] = network.train(run, checkpoint, on_epoch)
             except DivergedError as error:
                 result |= {"history": error.history, "diverged": str(error)}
-        if not run.keeps_weights:
-            if model:
-                probabilities = predict(model, prepared.validation.images)
-                result["roc_auc"] = point(prepared.validation.labels, probabilities)["roc_auc"]
-            checkpoint.finish(result)
+        if model and not run.keeps_weights:
+            probabilities = predict(model, prepared.validation.images)
+            result["roc_auc"] = point(prepared.validation.labels, probabilities)["roc_auc"]
+        checkpoint.finish(result, model.weights if model and run.keeps_weights else ())
         yield result, model
         on_epoch = ignore
 
 
 def kept_model(network: Network, run: Run, checkpoint: Checkpoint | Unkept) -> keras.Model | None:
-    """The model of a run that a worker finished before a kill; None if its weights are not there."""
+    """The model of a run that was finished before; None if its weights are not there."""
     if not (weights := checkpoint.weights()):
         return None
     model = network.empty_model(run)
@@ -104,13 +103,14 @@ def by_workers(
     on_epoch: Callable[[Row], None] = ignore,
 ) -> Iterator[tuple[Result, keras.Model | None]]:
     """`outcomes` of workers."""
-    model = None
+    model = block = None
     for run, (result, weights) in zip(runs, workers.outcomes(list(map(task_of, runs))), strict=True):
         if run is runs[0]:
             for row in result["history"]:
                 on_epoch(row)
         if weights:
-            model = model or Network(architecture, prepared).empty_model(run)
+            if run.block != block:
+                model, block = Network(architecture, prepared).empty_model(run), run.block
             model.set_weights(weights)
         yield result, model if weights else None
 

@@ -8,7 +8,7 @@ import stages  # noqa: F401  (its import prepares the process)
 from study.base import files, runtime
 from study.cluster import client
 from study.params.load import load
-from study.search import journal, rounds, trials
+from study.search import confirm, journal, rounds, trials
 
 MODEL = "cnn2_dropout"
 TUNE = {"trials": 12, "round_size": 6, "epochs": 4, "rungs": 2, "reduction_factor": 3}
@@ -24,7 +24,8 @@ def main(*changes: str) -> None:
         study = rounds.search(MODEL, params.models[MODEL], tune, params.seed, journal.begin(), executor)
     studies = {MODEL: study}
     trials.write_table(studies, "metrics/trials.csv")
-    files.write_json("metrics/tune.json", trials.outcome(studies, params.models, tune))
+    choice = confirm.unconfirmed(trials.finalists(studies, params.models, tune))
+    files.write_json("metrics/tune.json", trials.outcome(studies, choice, params.seed))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A killed training goes on as if it never was, and from the state of the same inputs only."""
 
-import importlib
 import os
 import platform
 import shutil
@@ -13,6 +12,7 @@ from networks import PLATEAU, TINY, Killed, as_run, train
 
 from study.base import files, inputs, runtime
 from study.base.runtime import UserError
+from study.commands import deps
 from study.params.schema import override
 from study.training import arithmetic
 from study.training.checkpoint import Checkpoint, Phase, Row
@@ -116,7 +116,7 @@ def changed_checkpoint(changed: str, block, monkeypatch) -> Checkpoint:
         case "data":
             run = as_run(block, data="2")
         case "code":
-            monkeypatch.setattr(inputs, "code", lambda: {"study.training.network": "changed"})
+            monkeypatch.setattr(inputs, "code", lambda script: {"study/training/network.py": "changed"})
         case "packages":
             monkeypatch.setattr(arithmetic, "_versions", lambda: {"keras": "0"})
         case "python":
@@ -231,10 +231,16 @@ def test_a_checkpoint_that_was_never_written_holds_nothing(checkpoints):
 
 
 def test_a_checkpoint_is_taken_whatever_cannot_change_an_output(checkpoints):
-    """As by a run without workers, of what workers finished."""
-    importlib.import_module("study.cluster.client")
-    assert {"study.training.checkpoint", "study.base.inputs"} < inputs.code().keys()
-    assert not any(name.startswith(("study.cluster", "study.params")) for name in inputs.code())
+    """As by a run without workers, of what workers finished, and by `best`, of what `tune` trained."""
+    paths = inputs.code("cnn2").keys()
+    assert {"study/training/checkpoint.py", "study/base/inputs.py", "study/models/cnn/build.py"} < paths
+    assert [path for path in paths if path.startswith("stages/")] == ["stages/train/cnn2.py"]
+    assert not any(path.startswith(("study/cluster/", "study/params/", "study/search/")) for path in paths)
+
+
+def test_the_key_of_a_checkpoint_names_all_code_that_a_training_run_imports(monkeypatch):
+    monkeypatch.chdir(inputs.ROOT)
+    assert deps.code("study.training.task", deps.import_graph(["cnn2"])) <= inputs.code("cnn2").keys()
 
 
 def test_no_checkpoint_is_taken_once_the_code_has_changed(checkpoints, monkeypatch):

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from project import ROOT
-from samples import ranked, without_intervals
+from samples import finalist, ranked, tune, without_intervals
 
 from study.cleaning.near_duplicates import Pairs
 from study.data.arrays import Split
@@ -62,7 +62,7 @@ FIGURES = {
     "learning curves": lambda: model_figures.learning_curves(MODELS),
     "ROC": lambda: model_figures.roc(CURVES),
     "reliability": lambda: model_figures.reliability(MODELS),
-    "history": lambda: search_figures.history({"cnn2": study(4)}),
+    "history": lambda: search_figures.history({"cnn2": study(4)}, tune("cnn2")["confirm"]),
     "importance": lambda: search_figures.importance(study(4), 0),
 }
 
@@ -251,12 +251,14 @@ def test_a_search_with_one_trial_has_a_sentence_in_place_of_its_importance():
     assert "no importance of a param" in figure.axes[0].texts[0].get_text()
 
 
-def test_the_history_of_a_search_has_a_point_per_trial_and_rung_and_the_best_so_far():
+def test_the_history_of_a_search_has_a_point_per_trial_and_rung_the_best_so_far_and_finalists():
     searches = {"cnn2": study(4), "cnn3": study(2)}
-    first, second, best, end = search_figures.history(searches).axes[0].lines
+    confirmation = {"finalists": {"diverged": finalist("cnn2", roc_auc=None), "one": finalist("cnn3", trial=0)}}
+    first, second, best, confirmed, end = search_figures.history(searches, confirmation).axes[0].lines
     assert (first.get_label(), second.get_label()) == ("rung 0: 2 epochs", "rung 1: 5 epochs")
     assert (list(first.get_xdata()), list(second.get_xdata())) == ([0, 1, 2, 3, 4, 5], [0, 2, 4])
     assert list(best.get_ydata()) == sorted(best.get_ydata())
+    assert (list(confirmed.get_xdata()), list(confirmed.get_ydata())) == ([4.15, 4.15], [0.9, 0.88])
     assert list(end.get_xdata()) == [3.5, 3.5]
 
 

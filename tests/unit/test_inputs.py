@@ -131,7 +131,7 @@ def test_the_key_of_a_checkpoint_is_the_code_that_runs_and_not_the_edited_file(s
     before = inputs.code()
     (stage / "study/loaded.py").write_text("after = 2\n")
     assert inputs.code() == before
-    assert before["study.loaded"] == files.sha256(stage / "study/other.py")
+    assert before["study/loaded.py"] == files.sha256(stage / "study/other.py")
 
 
 def test_a_checkpoint_appears_although_a_module_has_changed(stage):

@@ -288,6 +288,11 @@ FAULTS = {
         "tune.epochs is 1; allowed: above 1, so that the 2 rungs differ in length; raise epochs, or lower rungs or "
         "reduction_factor",
     ),
+    "finalists of one run": (
+        "tune.repeats",
+        1,
+        "tune.repeats is 1; allowed: 2 or more, or 1 with finalists 0: one run",
+    ),
     "sampler unknown": ("tune.sampler", "random", "tune.sampler is 'random'; allowed: it should be 'tpe' or 'grid'"),
     "grid of a range": (
         "tune.sampler",

@@ -21,7 +21,7 @@ from study.models.common import scripts
 from study.models.common.architecture import Architecture, BlockError
 from study.params.schema import Range, Spaces, override
 from study.scoring.predict import predict
-from study.search import journal, rounds, space, trials
+from study.search import confirm, journal, rounds, space, trials
 from study.search.rounds import Contender
 from study.training import task
 from study.training.checkpoint import Checkpoint
@@ -86,7 +86,7 @@ class Search:
     def __init__(self, params):
         self.trained: list[tuple[float, int]] = []  # dropout and epochs
         self.block = params.models["cnn2_dropout"]
-        changes = {"trials": 8, "round_size": 4, "epochs": 4, "rungs": 2, "reduction_factor": 2}
+        changes = {"trials": 8, "round_size": 4, "epochs": 4, "rungs": 2, "reduction_factor": 2, "finalists": 0}
         self.tune = params.tune.model_copy(update=changes)
         self.storage = lambda: None
         self.workers = None
@@ -114,8 +114,13 @@ class Search:
         studies = {"cnn2_dropout": self.study(**changes)}
         table, winner = (files.CHECKPOINTS.with_name(name) for name in ("trials.csv", "tune.json"))
         trials.write_table(studies, table)
-        files.write_json(winner, trials.outcome(studies, {"cnn2_dropout": self.block}, tune))
+        files.write_json(winner, self.outcome(studies, tune))
         return table.read_text(), winner.read_text()
+
+    def outcome(self, studies, tune) -> dict:
+        """metrics/tune.json of a search without confirmation."""
+        finalists = trials.finalists(studies, {"cnn2_dropout": self.block}, tune)
+        return trials.outcome(studies, confirm.unconfirmed(finalists), seed=5)
 
 
 @pytest.fixture
@@ -127,7 +132,7 @@ def search(params, checkpoints, prepared_file, monkeypatch) -> Search:
     monkeypatch.setattr(task, "Network", lambda architecture, prepared: search)
     monkeypatch.setattr(task, "predict", lambda dropout, images: dropout)
     monkeypatch.setattr(task, "point", lambda labels, dropout: {"roc_auc": score(dropout)})
-    monkeypatch.setattr(inputs, "code", dict)  # hashed for each training
+    monkeypatch.setattr(inputs, "code", lambda script: {})  # hashed for each training
     return search
 
 
@@ -151,10 +156,10 @@ def kill(search: Search, monkeypatch, training_number: int, **changes) -> None:
     """Run a search that is killed when this training of all that were run is done and not yet kept."""
     finish = Checkpoint.finish
 
-    def killed(self, result):
+    def killed(self, *arguments):
         if len(search.trained) == training_number:
             raise Killed
-        finish(self, result)
+        finish(self, *arguments)
 
     with monkeypatch.context() as context, pytest.raises(Killed):
         context.setattr(Checkpoint, "finish", killed)
@@ -333,7 +338,7 @@ def test_only_a_trial_of_the_last_rung_wins(search, monkeypatch):
     monkeypatch.setattr(search, "train", scored)
     monkeypatch.setattr(task, "point", lambda labels, area: {"roc_auc": area})
     rows = search.table()
-    winner = trials.outcome({"cnn2_dropout": search.study()}, {"cnn2_dropout": search.block}, search.tune)
+    winner = search.outcome({"cnn2_dropout": search.study()}, search.tune)
     complete = [float(row["validation_roc_auc"]) for row in rows if row["state"] == "complete"]
     assert winner["validation_roc_auc"] == max(complete)
     assert winner["best_so_far"][-1]["validation_roc_auc"] == max(complete)
@@ -342,9 +347,22 @@ def test_only_a_trial_of_the_last_rung_wins(search, monkeypatch):
 
 def test_the_control_is_the_models_own_block_for_the_epochs_of_the_winner(search):
     space = Spaces(cnn={"epochs": [14], "dropout": [0.3]}, resnet={})
-    studies = {"cnn2_dropout": search.study(space=space, trials=1)}
-    control = trials.outcome(studies, {"cnn2_dropout": search.block}, search.tune)["control"]
+    control = search.outcome({"cnn2_dropout": search.study(space=space, trials=1)}, search.tune)["control"]
     assert control == search.block.model_dump() | {"epochs": 14, "repeats": search.tune.repeats}
+
+
+def test_finalists_are_the_best_complete_trials_and_of_equal_blocks_the_first(search):
+    studies = {"cnn2_dropout": search.study(space=Spaces(cnn={"dropout": [0.1, 0.2, 0.35]}, resnet={}), trials=16)}
+    tune = search.tune.model_copy(update={"finalists": 2, "repeats": 3})
+    models = {"cnn2_dropout": search.block}
+    complete = trials.completed(studies["cnn2_dropout"])
+    first = {
+        dropout: min(each.number for each in complete if each.params["dropout"] == dropout) for dropout in (0.35, 0.2)
+    }
+    finalists = trials.finalists(studies, models, tune)
+    assert [(each.block.dropout, each.trial) for each in finalists] == list(first.items())
+    assert {each.block.repeats for each in finalists} == {3}
+    assert len(trials.finalists(studies, models, search.tune)) == 1  # that wins without being confirmed
 
 
 def test_a_search_goes_on_with_the_trainings_of_a_shorter_one(search):

@@ -18,7 +18,7 @@ from study.scoring import calibration
 from study.scoring.predict import predict
 from study.scoring.scores import point
 from study.training import stage
-from study.training.run import seed_of
+from study.training.run import repeats, seed_of
 
 REPEATS = 3
 
@@ -38,7 +38,7 @@ def written(cnn_block, prepared, tmp_path_factory) -> SimpleNamespace:
             class_names=np.array(prepared.class_names),
         )
         block = override(cnn_block, {"repeats": REPEATS, "epochs": 2}, "test")
-        trained = stage.train_block("cnn2", TINY, block, seed=1)
+        trained = stage.train_block("cnn2", TINY, repeats("cnn2", "cnn2", block, 1, "test"))
         stage.write("cnn2", trained)
     return SimpleNamespace(folder=folder, validation=prepared.validation, model=trained.model)
 
@@ -64,12 +64,18 @@ def test_the_model_is_that_of_the_seed_itself(written, folder):
 
 
 def test_each_repeat_has_its_seed_and_its_scores(written, folder):
-    repeats, model = repeats_file.read("cnn2"), keras_file.read("models/cnn2.keras")
-    assert repeats.seeds == [1, seed_of(1, 1), seed_of(1, 2)]
-    for row, seed, each in zip(
-        record()["repeats"], repeats.seeds, repeats_file.each("cnn2", model, repeats), strict=True
-    ):
+    kept, model = repeats_file.read("cnn2"), keras_file.read("models/cnn2.keras")
+    assert kept.seeds == [1, seed_of(1, 1), seed_of(1, 2)]
+    for row, seed, each in zip(record()["repeats"], kept.seeds, repeats_file.each("cnn2", model, kept), strict=True):
         assert row == pytest.approx({"seed": seed} | scores_of(each, written), rel=1e-5)
+
+
+def test_a_model_has_its_own_weights_again_after_its_repeats(folder):
+    model = keras_file.read("models/cnn2.keras")
+    own = model.get_weights()
+    assert len(list(repeats_file.each("cnn2", model, repeats_file.read("cnn2")))) == REPEATS
+    for one, other in zip(own, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_repeats_have_other_weights(folder):
@@ -95,6 +101,6 @@ def test_dvc_shows_no_number_of_a_single_repeat_or_epoch(folder):
 
 
 def test_weights_that_do_not_fit_the_model_are_refused(written, folder):
-    repeats = repeats_file.Repeats([1, 2], [[np.zeros(3)]])
+    other = repeats_file.Repeats([1, 2], [[np.zeros(3)]])
     with pytest.raises(UserError, match=r"^models/repeats/cnn2\.npz: does not fit models/cnn2\.keras; "):
-        list(repeats_file.each("cnn2", keras_file.read("models/cnn2.keras"), repeats))
+        list(repeats_file.each("cnn2", keras_file.read("models/cnn2.keras"), other))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import jinja2
 import pytest
-from samples import pictures, ranked, record, repeated, sample, without_intervals
+from samples import finalist, pictures, ranked, record, repeated, sample, without_intervals
 
 from study.evaluation.image_scores import image_scores
 from study.report import pages, words
@@ -165,7 +165,7 @@ CONCLUSIONS = {
     ),
     "what tuning gained": (
         "- Tuning gained +0.0400 [+0.0100, +0.0700]: best against control, which is cnn2's own block, trained for as "
-        "many epochs.\n"
+        "many epochs. The gain was"
     ),
     "what to look at": "- Next: look at 3 checks of the report that found something: C1, C3, C6.\n",
 }
@@ -264,10 +264,44 @@ def test_what_tuning_changed_has_rows_of_its_own(row, comparison, written):
     assert row in written(comparison)
 
 
-def test_the_report_says_that_the_search_gained_nothing_where_the_models_own_block_won(comparison, written):
-    text = written(without(comparison, {"best", "control"}))
-    assert "- Tuning gained nothing: the search kept cnn2's own block, so best and control are one model.\n" in text
+GAINED = {
+    "confirmed": "trained for as many epochs. The gain was confirmed on validation from fresh seeds.\n",
+    "off": "trained for as many epochs. It was not confirmed from fresh seeds on validation (`tune.finalists` is 0).\n",
+}
+
+
+@pytest.mark.parametrize("state", GAINED)
+def test_the_conclusion_says_whether_the_winner_of_the_search_was_confirmed(comparison, tuned, written, state):
+    text = written(replace(comparison, tuned=tuned | {"confirm": tuned["confirm"] | {"state": state}}))
+    assert [each for each in GAINED.values() if each in text] == [GAINED[state]]
+
+
+KEPT = {
+    "not shown": "the search found nothing that is shown to be better than cnn2's own block",
+    "off": "cnn2's own block was the best trial",
+}
+
+
+@pytest.mark.parametrize("state", KEPT)
+def test_the_conclusion_says_why_the_own_block_won(comparison, tuned, written, state):
+    one_model = without(comparison, {"best", "control"})
+    changes = {"trial": None, "values": {}, "confirm": tuned["confirm"] | {"state": state}}
+    text = written(replace(one_model, tuned=tuned | changes))
+    assert f"- Tuning gained nothing: {KEPT[state]}, so best and control are one model.\n" in text
+    assert "The own block of cnn2 won.\n" in text
     assert "| best against control |" not in text
+
+
+def test_the_report_has_what_each_finalist_gained(comparison, tuned, written):
+    gains = ("difference", "optimism", "low", "high", "p")
+    diverged = finalist("cnn2", trial=4, roc_auc=None, **dict.fromkeys(gains))
+    finalists = tuned["confirm"]["finalists"] | {"trial 4 of cnn2": diverged}
+    text = written(replace(comparison, tuned=tuned | {"confirm": tuned["confirm"] | {"finalists": finalists}}))
+    assert (
+        "runs from fresh seeds: 0.9000 and 0.8800. Of the difference, +0.0200, 0.0020 is expected because it was "
+        "chosen on the same images; the rest lies in [+0.0100, +0.0260].\n- trial 4 of cnn2 against the own block"
+    ) in text
+    assert "fresh seeds: a run diverged.\n" in text
 
 
 def test_the_report_says_that_no_epochs_were_added_where_the_winner_has_as_many(comparison, written):

@@ -1,6 +1,6 @@
 """The record of a search that `best` and `report` read: metrics/tune.json."""
 
-from typing import Any
+from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
@@ -17,21 +17,54 @@ class BestSoFar(TypedDict):
     validation_roc_auc: float
 
 
-class Winner(TypedDict):
-    """The best trial by its validation ROC-AUC, and its whole block. DVC draws `best_so_far`.
+class Finalist(TypedDict):
+    """A finalist against its control, by the means of their fresh runs on validation; None if one of its runs diverged.
 
-    `epochs` counts the epochs of all runs of the search, `kinds_of_arithmetic` the kinds that they ran under: with
-    more than one, such as two kinds of processors, equal runs have scores that differ a little. `control` is the block
-    of `model` as it was, but for as many epochs as the winner's: its score shows what more epochs gain by themselves.
+    The interval is of the difference less the optimism, which choosing it on the same images adds on average.
+    """
+
+    model: str
+    trial: int
+    roc_auc: float | None
+    control_roc_auc: float
+    difference: float | None
+    optimism: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+
+
+class Confirmation(TypedDict):
+    """Whether a finalist is shown to be better than the own block of its model.
+
+    Off, the best trial won by its score in the search. `finalists` has names such as `trial 3 of cnn2`, and none if the
+    best trials are the own block. (A mapping: DVC's plots would merge a list with `best_so_far`.)
+    """
+
+    state: Literal["confirmed", "not shown", "off"]
+    epochs: int
+    finalists: dict[str, Finalist]
+
+
+class Winner(TypedDict):
+    """The winner of a search and its whole block: a trial with its values, or the own block of `model`, which has none.
+
+    `validation_roc_auc` is what it won by: the mean of its fresh runs, or the score of its trial if there are none.
+    `epochs` counts the epochs of all trials, `kinds_of_arithmetic` the kinds that all runs had: with more than one,
+    such as two kinds of processors, equal runs have scores that differ a little. `control` is the block of `model` as
+    it was, but for as many epochs as the winner's: its score shows what more epochs gain by themselves. `seed` is the
+    first of the fresh seeds, from which `best` and `control` are trained. DVC draws `best_so_far`.
     """
 
     model: str
     trials: int
     epochs: int
     kinds_of_arithmetic: int
-    trial: int
+    trial: int | None
     validation_roc_auc: float
     values: dict[str, Any]
+    confirm: Confirmation
+    seed: int
     block: Model
     control: Model
     best_so_far: list[BestSoFar]
@@ -39,3 +72,8 @@ class Winner(TypedDict):
 
 def read() -> Winner:
     return files.read_json(FILE, Winner)
+
+
+def checkpoint(model: str, trial: int | None, epochs: int) -> str:
+    """The name under which a block's fresh runs are kept for `best`: of a trial, or the own of the model."""
+    return f"confirm-{model}-{'own' if trial is None else trial}-{epochs}"
