@@ -33,6 +33,7 @@ MASKS = {
     r"[-+]?\d[\d.,:]*(e[-+]\d+)?": "0",
     r" \(MODEL, [^)]*\)": "",  # what `best` and `control` are made of
     r"^(MODEL is|Nothing|No) .*\.$": "",  # the conclusion of a comparison
+    r"(VERDICT +0 → 0) .*": r"\1",  # a difference, or a note on why there is none
     r"†": "",  # the seed variance of another model
     r"^ *MODEL: .*": "",  # the notes on such models
     r"^Reproducing experiment .*": "",  # which the tests' fork of DVC prints at its end
