@@ -69,10 +69,11 @@ verify: $(READY)  ## Run the pipeline in two clones and compare every byte; AGAI
 review: $(READY)  ## Write review.md, which compares the working tree with BASE=REF (main); PLOTS=dvc_plots/png adds plots
 	python -m study review "$(or $(BASE),main)" $(if $(PLOTS),--plots "$(PLOTS)")
 
-lint: $(READY)  ## Check style, format, import contracts and the deps of dvc.yaml
+lint: $(READY)  ## Check style, format, import contracts, the deps of dvc.yaml and what pages say of the record
 	ruff check . && ruff format --check .
 	lint-imports --no-cache --no-logo
 	python -m study deps
+	python .ci/record.py
 
 lock: $(READY)  ## Renew requirements.txt and requirements-extras.txt from pyproject.toml
 	$(COMPILE) --group extras --all-extras --output-file requirements-extras.txt

@@ -3,14 +3,11 @@
 Without REF: run the whole pipeline twice, in two clones of HEAD at two paths, with other hash seeds, locales and time
 zones; fail, and name each file and its stage, unless both give the same bytes. With REF: run it once and compare each
 model with what REF records, as `python -m study compare` does. Another processor is like another seed: the change may
-be as large as seeds make it. Fail if it is larger, and if a model is no longer scored. If the same code and
-params lead the search to another winner, by rounding, `best` is trained again from the winner that REF records, so that
-like is compared with like.
+be as large as seeds make it. Fail if it is larger, and if a model is no longer scored.
 """
 
 import contextlib
 import filecmp
-import json
 import os
 import subprocess
 import sys
@@ -24,22 +21,17 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT))
 
 from study.base.runtime import UserError  # noqa: E402
-from study.compare import changes, revisions, verdicts  # noqa: E402
+from study.compare import changes, revisions  # noqa: E402
 from study.compare.changes import ChangedModel  # noqa: E402
 from study.report import words  # noqa: E402
-from study.report.differences import Pair  # noqa: E402
 from study.training.arithmetic import arithmetic  # noqa: E402
 
 WORLDS = (
     {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "UTC"},
     {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "TZ": "Asia/Tokyo"},
 )
-# A model fails that is so many standard deviations away. If its own seeds were measured, perhaps by few repeats, its
-# p value is below LEVEL as well. A loan has no such test: its p value counts how well the lender's noise is known, and
-# nobody knows how alike the two are. docs/methods.md says how seldom a model fails by chance.
-LIMIT = 6
-LEVEL = 0.001
-HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "verdict", "change of accuracy"]
+LEVEL = 0.0001  # of the adjusted p value: that of verdicts would fail one run in twenty; see docs/methods.md
+HEADER = ["model", "mean ROC-AUC", "change", "standard deviations", "p", "verdict"]
 
 
 def main(ref: str | None = None) -> None:
@@ -51,8 +43,6 @@ def main(ref: str | None = None) -> None:
         if base:
             clone(clones[0])
             run_stages(clones[0], WORLDS[0])
-            if take_winner(base, clones[0]):
-                run_stages(clones[0], WORLDS[0], "best")
             return compare(base, clones[0])
         for each, world in zip(clones, WORLDS, strict=True):
             clone(each)
@@ -96,30 +86,12 @@ def clone(folder: Path) -> None:
     git(ROOT, "clone", "--quiet", str(ROOT), str(folder))
 
 
-def run_stages(folder: Path, world: dict[str, str], *only: str) -> None:
-    """`dvc repro --force` in a clone, of all stages or of those named and no other."""
+def run_stages(folder: Path, world: dict[str, str]) -> None:
+    """`dvc repro --force` of all stages in a clone."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith("DVC_")} | world
-    chosen = ["--single-item", *only] if only else []
-    done = subprocess.run(["dvc", "repro", "--force", *chosen], cwd=folder, env=environment, check=False)
+    done = subprocess.run(["dvc", "repro", "--force"], cwd=folder, env=environment, check=False)
     if done.returncode:
         sys.exit(f"error: dvc repro ended with {done.returncode}")
-
-
-def take_winner(base: revisions.Revision, folder: Path) -> bool:
-    """Put the winner that `base` records into `folder`, if the same code and params chose another there."""
-    if git(folder, "diff", "--name-only", base.commit, "HEAD", "--", "params.yaml", "dvc.yaml", "stages", "study"):
-        return False
-    path = folder / "metrics/tune.json"
-    content = git(folder, "show", f"{base.commit}:metrics/tune.json")
-    recorded, found = (json.loads(text) for text in (content, path.read_text(encoding="utf-8")))
-    if all(recorded[key] == found[key] for key in ("model", "block")):
-        return False
-    scored = json.loads((folder / "metrics/test/best.json").read_text(encoding="utf-8"))
-    for whose, tuned in (("here", found), (f"in {base.title}", recorded)):
-        print(f"winner {whose}: {tuned['model']} {tuned['values']}, validation {tuned['validation_roc_auc']:.6f}")
-    print(f"test ROC-AUC of the winner here: {scored['roc_auc']:.6f}; next, that of the other", flush=True)
-    path.write_text(content, encoding="utf-8")
-    return True
 
 
 def differences(one: Path, other: Path) -> list[tuple[str, str]]:
@@ -153,9 +125,6 @@ def compare(base: revisions.Revision, folder: Path) -> None:
     with contextlib.chdir(folder), one_line_errors():
         models = changes.between(base, revisions.Revision("this run", None)).models
     print(f"{base.title} → this run\n\n{words.columns([HEADER, *map(cells, models)])}\n")
-    for model in models:
-        if note := loan(model):
-            print(f"† {model.name}: {note}")
     if any(model.pair for model in models):
         print(f"{base.title} does not say what decided its arithmetic; here it was\n{described_arithmetic()}")
     faults = {
@@ -164,42 +133,28 @@ def compare(base: revisions.Revision, folder: Path) -> None:
     }
     if any(faults.values()):
         sys.exit("error: " + "; ".join(f"{fault}: {', '.join(names)}" for fault, names in faults.items() if names))
-    print(f"no model is further away than seeds explain, {LIMIT} standard deviations")
+    print(f"no model is further away than seeds explain (adjusted p < {LEVEL})")
 
 
 def is_apart(model: ChangedModel) -> bool:
-    """Whether the model changed by more than another seed explains."""
-    if model.pair is None or abs(distance(model.pair)) <= LIMIT:
-        return False
-    return bool(loan(model)) or model.pair.retrained_adjusted_p < LEVEL
-
-
-def loan(model: ChangedModel) -> str:
-    """Why it is not known what another seed does to this very model; empty where it was measured."""
-    if model.pair and model.pair.retrained is None:
-        return "no training was repeated, so the standard deviation counts the sampling error alone"
-    lenders = verdicts.lenders(model)
-    return f"trained once, so its seed variance is {lenders}" if lenders else ""
-
-
-def distance(pair: Pair) -> float:
-    """How far apart the two runs are, in standard deviations."""
-    answer = pair.retrained or pair.shipped
-    return answer.value / answer.deviation if answer.deviation else 0.0
+    """Whether the model changed by more than another seed explains. Of one that was trained once, nobody knows."""
+    answer = model.pair and model.pair.retrained
+    return answer is not None and answer.p < LEVEL
 
 
 def cells(model: ChangedModel) -> list[str]:
     """As the table shows them."""
     means = [f"{scored.test['roc_auc_mean']:.4f}" if scored else "–" for scored in (model.before, model.after)]
-    if model.pair is None:  # gone, new or the same bytes: nothing to compare
-        return [model.name, " → ".join(means), "", "", model.verdict, ""]
+    shown = [model.name, " → ".join(means)]
+    if model.pair is None or model.pair.retrained is None:  # nothing to compare
+        return [*shown, "", "", "", model.verdict]
+    answer, deviation = model.pair.retrained, model.pair.deviation
     return [
-        model.name,
-        " → ".join(means),
-        f"{(model.pair.retrained or model.pair.shipped).value:+.4f}",
-        f"{distance(model.pair):+.1f}" + (" †" if loan(model) else ""),
+        *shown,
+        f"{answer.value:+.4f}",
+        f"{answer.value / deviation if deviation else 0:+.1f}",
+        f"{answer.p:.4f}",
         "FURTHER AWAY" if is_apart(model) else "like another seed",
-        f"{model.pair.accuracy.value:+.4f}",
     ]
 
 

@@ -16,7 +16,6 @@ from study.evaluation import test_split
 from study.evaluation.final_scores import shortfalls
 from study.model_files import keras_file, repeats_file
 from study.params.load import load
-from study.report import differences
 from study.scoring.predict import predict
 from study.scoring.scores import point
 
@@ -69,11 +68,9 @@ def told_apart(areas: np.ndarray, shortfalls: np.ndarray, labels: np.ndarray, dr
     """The share of pairs of two sides without a common training run that are called better or worse."""
     rng, count = np.random.default_rng(SEED), 0
     for _ in range(draws):
-        sides = rng.permutation(len(areas))[: 2 * SIDE].reshape(2, SIDE)
-        of_side = {str(number): (areas[side], shortfalls[side]) for number, side in enumerate(sides)}
-        one, other = verdicts.of_run(of_side, dict.fromkeys(of_side, "cnn"), labels, dict.fromkeys(of_side))
-        answer = verdicts.retrained(one, other, labels)
-        count += differences.verdict(answer, answer.p) != "no difference shown"
+        sides = rng.permutation(len(areas))[: 2 * SIDE].reshape(2, 1, SIDE)
+        (one,), (other,) = (verdicts.of_run(areas[side], shortfalls[side], labels) for side in sides)
+        count += verdicts.is_claim(*verdicts.verdicts([(one, other)]))
     return count / draws
 
 

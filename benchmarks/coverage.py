@@ -4,6 +4,7 @@ Draws test splits from a known distribution and scores each by the project's own
 all draws: all three scores are unbiased.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,8 +19,9 @@ from study.scoring.scores import point
 SEED = 0
 REPLICATES = 400  # of each bootstrap
 CONTRAST = 200  # draws that the bootstrap takes, too
-COLUMNS = ["logits", "classes", "images", "ROC-AUC"]
-COLUMNS += ["ROC-AUC: closed form", "ROC-AUC: bootstrap", "accuracy: Wilson", "log loss: t"]
+COLUMNS = ["logits", "images per class", "ROC-AUC", "ROC-AUC: closed form", "ROC-AUC: bootstrap"]
+COLUMNS += ["accuracy: Wilson", "log loss: t"]
+NONE = "–"
 
 
 @dataclass(frozen=True)
@@ -27,17 +29,27 @@ class Setting:
     """Test images whose logits are noise, with `skill` more for the image's own class."""
 
     name: str
-    classes: int
-    images: int
+    counts: list[int]  # images of each class
     skill: float
     noise: Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+    first_alone: bool = False  # whether the ROC-AUC is the first class's, not the macro average
 
-    def draw(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Labels (N,) and probabilities (N, C)."""
-        labels = np.arange(self.images) % self.classes
-        logits = self.noise(rng, (self.images, self.classes))
-        logits[np.arange(self.images), labels] += self.skill
-        return labels, softmax(logits, axis=1)
+    @property
+    def labels(self) -> np.ndarray:
+        return np.repeat(np.arange(len(self.counts)), self.counts)
+
+    @property
+    def images(self) -> str:
+        """Such as "500 + 9 × 5"."""
+        runs = [(count, len(list(same))) for count, same in itertools.groupby(self.counts)]
+        text = " + ".join(f"{times} × {count}" if times > 1 else str(count) for count, times in runs)
+        return text + (", the first alone" if self.first_alone else "")
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        """Probabilities (N, C)."""
+        logits = self.noise(rng, (sum(self.counts), len(self.counts)))
+        logits[np.arange(len(logits)), self.labels] += self.skill
+        return softmax(logits, axis=1)
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
@@ -50,17 +62,26 @@ def heavy(rng: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
 
 
 SETTINGS = [
-    Setting("normal", 10, 1000, 2.01, normal),
-    Setting("normal", 10, 98, 2.01, normal),
-    Setting("normal", 10, 100, 3.555, normal),
-    Setting("normal", 10, 100, 2.8, normal),
-    Setting("normal", 10, 30, 2.01, normal),
-    Setting("normal", 10, 20, 2.01, normal),
-    Setting("normal", 2, 200, 1.5, normal),
-    Setting("normal", 2, 20, 1.5, normal),
-    Setting("heavy tails", 10, 1000, 3.0, heavy),
-    Setting("heavy tails", 10, 100, 3.0, heavy),
-    Setting("heavy tails", 10, 20, 3.0, heavy),
+    Setting("normal", [100] * 10, 2.01, normal),
+    Setting("normal", [10] * 10, 3.555, normal),
+    Setting("normal", [10] * 10, 2.8, normal),
+    Setting("normal", [5] * 10, 2.01, normal),
+    Setting("normal", [100] * 2, 1.5, normal),
+    Setting("normal", [10] * 2, 1.5, normal),
+    Setting("normal", [500, 10], 1.5, normal),
+    Setting("normal", [500, 5], 1.5, normal),
+    Setting("normal", [900, 50, 5], 2.01, normal),
+    Setting("normal", [500] + [5] * 9, 2.01, normal),
+    Setting("normal", [10] + [100] * 9, 2.01, normal, first_alone=True),
+    Setting("normal", [5] + [100] * 9, 2.01, normal, first_alone=True),
+    Setting("normal", [500, 2], 1.5, normal),
+    Setting("normal", [900, 50, 2], 2.01, normal),
+    Setting("normal", [500] + [2] * 9, 2.01, normal),
+    Setting("normal", [2] + [100] * 9, 2.01, normal, first_alone=True),
+    Setting("heavy tails", [100] * 10, 3.0, heavy),
+    Setting("heavy tails", [5] * 10, 3.0, heavy),
+    Setting("heavy tails", [500, 10], 2.0, heavy),
+    Setting("heavy tails", [10] + [100] * 9, 3.0, heavy, first_alone=True),
 ]
 
 
@@ -69,34 +90,40 @@ def main() -> None:
     results.add_number(parser, "--draws", 10_000, "test splits per setting")
     options = parser.parse_args()
     with results.page(options) as page:
-        page.text("In brackets: intervals above the true value, and below it.")
+        page.text("In brackets: intervals above the true value, and below it. –: no interval, or not asked.")
         page.table(COLUMNS, (row(setting, options.draws) for setting in SETTINGS))
 
 
 def row(setting: Setting, draws: int) -> list[str]:
     """The true ROC-AUC and the coverage of each interval."""
     rng = np.random.default_rng(SEED)
+    labels = setting.labels
     values, lows, highs = (np.empty((draws, 3)) for _ in range(3))
     boots = []
     for draw in range(draws):
-        labels, probabilities = setting.draw(rng)
-        values[draw], lows[draw], highs[draw] = scored(labels, probabilities)
-        if draw < CONTRAST:
+        probabilities = setting.draw(rng)
+        values[draw], lows[draw], highs[draw] = scored(labels, probabilities, 0 if setting.first_alone else None)
+        if draw < CONTRAST and not setting.first_alone:
             boots.append(bootstrap.interval(bootstrap.bootstrap(labels, probabilities, REPLICATES, seed=draw)))
     truth = values.mean(axis=0)
     area, accuracy, loss = (coverage(lows[:, score], highs[:, score], truth[score]) for score in range(3))
-    contrast = coverage(*np.transpose(boots), truth[0])
-    setting_cells = [setting.name, setting.classes, f"{setting.images:,}", f"{truth[0]:.4f}"]
-    return [*setting_cells, area, contrast, accuracy, loss]
+    contrast = coverage(*np.transpose(boots), truth[0]) if boots else NONE
+    return [setting.name, setting.images, f"{truth[0]:.4f}", area, contrast, accuracy, loss]
 
 
-def scored(labels: np.ndarray, probabilities: np.ndarray) -> tuple[list[float], list[float], list[float]]:
-    """ROC-AUC, accuracy and log loss, their lower and their upper bounds."""
+def scored(
+    labels: np.ndarray, probabilities: np.ndarray, label: int | None
+) -> tuple[list[float], list[float], list[float]]:
+    """ROC-AUC, of one class or macro, accuracy and log loss, their lower and their upper bounds."""
     values = point(labels, probabilities)
-    shortfall = placements.shortfall(labels, placements.one_minus_placements(labels, probabilities))
+    missed = placements.one_minus_placements(labels, probabilities)
+    shortfall = placements.shortfall(labels, missed)
+    if label is not None:
+        shortfall = placements.class_shortfalls(labels, missed)[:, label]
+        values["roc_auc"] = 1 - missed[labels == label, label].mean()
     losses = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], np.finfo(float).eps))
     bounds = [
-        intervals.of_roc_auc(values["roc_auc"], shortfall, labels),
+        intervals.of_roc_auc(values["roc_auc"], shortfall, labels, label) or (np.nan, np.nan),
         intervals.of_accuracy(probabilities.argmax(axis=1) == labels),
         intervals.of_log_loss(losses, labels),
     ]
@@ -104,6 +131,8 @@ def scored(labels: np.ndarray, probabilities: np.ndarray) -> tuple[list[float], 
 
 
 def coverage(low: np.ndarray, high: np.ndarray, truth: float) -> str:
+    if np.isnan(low).any():
+        return NONE
     above, below = (low > truth).mean(), (high < truth).mean()
     return f"{results.percent(1 - above - below)} ({results.percent(above)}, {results.percent(below)})"
 

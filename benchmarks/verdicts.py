@@ -1,26 +1,25 @@
-"""verdicts: how often "better" and "worse" are false, and how many repeats show a true gain.
+"""verdicts: how often "better", "worse" and "equivalent" are false, and how many repeats show a true gain.
 
-Simulates tables of seven models of equal skill, each trained several times and scored by the project's own code: the
-models of one run against each other, and two revisions of each model. An image's logits are noise of four parts: of the
-image, of image and model, of image and training run, and the skill of the training run, which its seed draws. `make
-verify` is simulated by ROC-AUC alone, since its limits are passed too seldom for so few tables.
+Simulates tables of eight models of equal skill, each trained several times, and gives verdicts by the project's own
+code: on all pairs of a run, and on two revisions of each model. An image's logits are noise of four parts: of the
+image, of image and model, of image and training run, and the skill of the training run, which its seed draws.
 """
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.special import softmax, stdtr
+from scipy.special import softmax
 
 from benchmarks import results
 from benchmarks.results import percent
 from study.base import runtime
 from study.evaluation import seeds
-from study.report import differences
-from study.report.differences import Answer
-from study.report.seed_noise import Training, seed_noise
+from study.report import differences, moderation
+from study.report.differences import Pair
+from study.report.run import Scored
 from study.scoring import intervals, placements
 
 SEED = 0
@@ -28,138 +27,156 @@ CLASSES, IMAGES = 10, 1000
 LABELS = np.arange(IMAGES) % CLASSES
 SKILL = 1.6  # a ROC-AUC of 0.90
 SHARES = {"image": 0.4, "model": 0.25, "training": 0.35}  # of the variance of a logit
-MODELS = [f"model{number}" for number in range(7)]
-PAIRS = list(itertools.combinations(range(len(MODELS)), 2))
-RECORDED = [0.12, 0.39, 0.15, 1.83]  # of the four models that the default run repeats
+COUNT = 8  # models
+REPEATS = (2, 3, 5)
 RATIOS = {  # standard deviation of the seeds over the standard deviation of sampling, of each model
-    "0.1": np.full(len(MODELS), 0.1),
-    "0.4": np.full(len(MODELS), 0.4),
-    "1.1": np.full(len(MODELS), 1.1),
-    "1.8": np.full(len(MODELS), 1.8),
-    "0.1 to 1.8": np.array([*RECORDED, *RECORDED[:0:-1]]),
+    **{str(ratio): np.full(COUNT, ratio) for ratio in (0.1, 0.4, 1.1, 1.8, 4.0, 10.0)},
+    "0.1 to 10": np.array([0.1, 0.4, 1.1, 1.8, 4, 10, 0.4, 1.8]),
 }
-# Of true gains, in standard deviations of the seeds.
-GAIN_RATIOS, GAINS, GAIN_REPEATS = ("0.4", "1.1", "1.8"), (1, 2, 3), (3, 5, 10)
+ONE = "1.1"  # the ratio of the tables below the first
+GAINS = (3, 5, 8)  # true ones, in standard deviations of the seeds
+LOST, DEVIATIONS_LOST = (0.1, 0.34), 20  # share of the runs that collapse, and by how much
+EQUIVALENT = 6  # the smallest change that matters, in standard deviations of the seeds
+REQUESTS, LOOKS = 20, 3  # pull requests against one main, repeats of each
+NO_CHANGE = 1e-12  # that matters: every difference is better, worse or unclear
 LEAST = 4  # tables
-
-# Of `make verify`: its limits, and standard deviations of the seeds of four models of one family, three repeats each.
-FAR, UNLIKELY = 6, 0.001  # standard deviations, and the adjusted p value
-VERIFIED, REPEATS = 200_000, 3  # pairs of runs
-SAMPLING, SAMPLING_DEGREES = 1e-6, 900  # variance of a difference of two means: of cnn3_plateau, with other rounding
-PART = 6e-7  # what finitely many images add to the raw variance of repeats
-DEVIATIONS = {
-    "equal": (0.0033, 0.0033, 0.0033, 0.0033),
-    "one is twice the others": (0.002, 0.002, 0.002, 0.004),
-    "as measured, one from 24 training runs": (0.0005, 0.0014, 0.0005, 0.0043),
-    "as measured, from 3": (0.0005, 0.0014, 0.0005, 0.0065),
-    "only one is above 0": (0.0, 0.0, 0.0, 0.0065),
-}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """The family of each model, how often it was trained, and whose block it tunes, if any."""
+class Images:
+    """What a comparison needs of the test images of a model."""
 
-    families: list[str]
-    repeats: list[int]
-    bases: list[str | None]
-
-
-def everywhere(repeats: int) -> Layout:
-    return Layout(["cnn"] * len(MODELS), [repeats] * len(MODELS), [None] * len(MODELS))
-
-
-LAYOUTS = {
-    "3 repeats": everywhere(3),
-    "2 repeats, one family": everywhere(2),
-    "the default: four with 3 repeats, three that borrow": Layout(
-        ["cnn"] * 4 + ["resnet"] * 2 + ["cnn"], [3] * 4 + [1] * 3, [None] * 6 + [MODELS[0]]
-    ),
-}
-REVISIONS = {
-    "two revisions, 3 repeats each": everywhere(3),
-    "two revisions, 2 repeats each, one family": everywhere(2),
-}
+    labels: np.ndarray
+    shortfall: np.ndarray
+    mean_shortfall: np.ndarray
 
 
 @dataclass(frozen=True)
 class Table:
-    """Seven models, each trained R times, on one draw of N images."""
+    """Eight models, each trained R times, on one sample of N images."""
 
-    areas: np.ndarray  # (7, R)
-    shortfalls: np.ndarray  # (7, R, N)
-    true_areas: np.ndarray  # (7,), of the first training runs on all images that might be drawn, but for a constant
+    areas: np.ndarray  # (8, R)
+    shortfalls: np.ndarray  # (8, R, N)
 
+    def run(self, first: int, repeats: int, gain: float = 0.0) -> list[Scored]:
+        """The models with these of their training runs; the first one gains."""
+        chosen = slice(first, first + repeats)
+        gains = gain * (np.arange(len(self.areas)) == 0)
+        return of_run(self.areas[:, chosen] + gains[:, None], self.shortfalls[:, chosen], LABELS)
 
-@dataclass(frozen=True)
-class Repeated:
-    """A model of one run: the means over its repeats."""
+    def two_revisions(self, repeats: int, gain: float = 0.0) -> list[tuple[Scored, Scored]]:
+        return list(zip(self.run(repeats, repeats, gain), self.run(0, repeats), strict=True))
 
-    training: Training
-    area: float
-    shortfall: np.ndarray  # (N,)
+    def all_pairs(self, repeats: int) -> list[tuple[Scored, Scored]]:
+        return list(itertools.combinations(self.run(0, repeats), 2))
 
 
 def main() -> None:
     parser = results.parser("verdicts", __doc__)
-    results.add_number(parser, "--draws", 300, "tables of seven models", least=LEAST)
+    results.add_number(parser, "--draws", 300, "tables of eight models", least=LEAST)
     options = parser.parse_args()
+    draws, seed_deviation = options.draws, RATIOS[ONE][0] * sampling_deviation()
     with results.page(options) as page:
-        page.text("Shares of false verdicts among models of equal skill: 21 pairs of a run, 7 models of two revisions.")
-        columns = ["seeds / sampling", "models", "rule", "false, alone", "tables with one", "under Holm"]
-        page.table(columns, itertools.chain.from_iterable(false_verdicts(name, options.draws) for name in RATIOS))
-        page.text("Intervals of the first question that hold the true difference of the two models.")
-        page.table(["seeds / sampling", "held"], ([name, held(name, options.draws)] for name in RATIOS))
-        page.text("Tables in which a true gain of one model is shown.")
-        columns = ["seeds / sampling", "true gain, seed sd", "repeats", "shown, alone", "of 21, under Holm"]
-        draws = options.draws // 2
-        page.table(columns, itertools.chain.from_iterable(true_gains(name, draws) for name in GAIN_RATIOS))
-        page.text("`make verify` of unchanged code: runs in which one of four models passes a limit.")
-        far, unlikely = f"more than {FAR} sd", f"p < {UNLIKELY}, Holm"
-        page.table(["sd of the seeds", far, unlikely, "both", "p < 0.05, Holm"], map(verified, DEVIATIONS))
+        page.text(
+            "False verdicts among models of equal skill: alone, in tables with one or more, in tables under Holm."
+        )
+        columns = ["seeds / sampling", "repeats", *(f"{kind}: {rate}" for kind in KINDS for rate in RATES)]
+        page.table(columns, itertools.chain.from_iterable(false_verdicts(name, draws) for name in RATIOS))
+        tables = list(simulated(draws, 2 * max(REPEATS), RATIOS[ONE]))
+        page.text(f"The rest: seeds / sampling {ONE}. A true gain of one of eight models that is shown, under Holm.")
+        page.table(
+            ["true gain, seed sd", *(f"{repeats} repeats" for repeats in REPEATS)], gains(tables, seed_deviation)
+        )
+        page.text(f"Called equivalent within ± {EQUIVALENT} seed sd, two revisions.")
+        columns = ["true difference", *(f"{repeats} repeats" for repeats in REPEATS)]
+        page.table(columns, equivalent(tables, seed_deviation))
+        page.text(f"Runs lost by {DEVIATIONS_LOST} seed sd: tables of all pairs with a false verdict, under Holm.")
+        page.table(["lost", "repeats", "false", "pairs without a verdict"], collapses(draws // 2))
+        page.text(
+            f"{REQUESTS} pull requests in which nothing changes against one main, {LOOKS} repeats: a false verdict."
+        )
+        page.table(["rule", "histories"], looks(max(draws // 5, LEAST)))
+
+
+KINDS = ("all pairs", "two revisions")
+RATES = ("alone", "tables", "Holm")
 
 
 def false_verdicts(ratio: str, count: int) -> Iterator[list[str]]:
-    """Shares of false verdicts: alone, in a table of 21 pairs or 7 models, and in such a table under Holm."""
-    tables = list(simulated(count, 2 * REPEATS, RATIOS[ratio]))
-    question = "would it hold if retrained"
-    p_values = {("once each", "sampling error alone"): [[answer.p for answer in shipped(table)] for table in tables]}
-    p_values |= {(name, question): [retrained_p(own, table) for table in tables] for name, own in LAYOUTS.items()}
-    p_values |= {(name, question): [revisions_p(own, table) for table in tables] for name, own in REVISIONS.items()}
-    for names, values in p_values.items():
-        p = np.array(values)
-        is_false, adjusted = p < intervals.LEVEL, np.array([differences.holm(row) for row in p])
-        shares = is_false.mean(), is_false.any(axis=1).mean(), (adjusted < intervals.LEVEL).any(axis=1).mean()
-        yield [ratio, *names, *map(percent, shares)]
+    tables = list(simulated(count, 2 * max(REPEATS), RATIOS[ratio]))
+    for repeats in REPEATS:
+        cells = []
+        for kind in (Table.all_pairs, Table.two_revisions):
+            tested = [kind(table, repeats) for table in tables]
+            alone = np.array([p_values(models) for models in tested]) < intervals.LEVEL
+            corrected = [any(is_claim(pair) for pair in verdicts(models)) for models in tested]
+            cells += [alone.mean(), alone.any(axis=1).mean(), np.mean(corrected)]
+        yield [ratio, repeats, *map(percent, cells)]
 
 
-def held(ratio: str, count: int) -> str:
-    """The share of intervals of the first question that hold the true difference of the two training runs."""
-    is_held = []
-    for table in simulated(count, 1, RATIOS[ratio]):
-        true = [table.true_areas[one] - table.true_areas[other] for one, other in PAIRS]
-        is_held += [each.low <= value <= each.high for value, each in zip(true, shipped(table), strict=True)]
-    return percent(np.mean(is_held))
+def p_values(models: Sequence[tuple[Scored, Scored]]) -> list[float]:
+    """Of each pair alone; 1 if it has no verdict."""
+    variances = differences.seed_variances(itertools.chain.from_iterable(models))
+    collapsed = [one.collapsed + other.collapsed for one, other in models]
+    return [
+        1.0 if lost else differences.retrained(*pair, variances)[0].p
+        for pair, lost in zip(models, collapsed, strict=True)
+    ]
 
 
-def true_gains(ratio: str, count: int) -> Iterator[list[str]]:
-    """Shares of tables in which a pair is told apart whose first model gains so much over all others."""
-    tables = list(simulated(count, max(GAIN_REPEATS), RATIOS[ratio]))
-    seed_deviation = RATIOS[ratio][0] * sampling_deviation()
-    for gain, repeats in itertools.product(GAINS, GAIN_REPEATS):
-        gains = np.array([gain * seed_deviation * (one == 0) for one, _ in PAIRS])
-        p = np.array([retrained_p(everywhere(repeats), table, gains) for table in tables])
-        adjusted = np.array([differences.holm(row) for row in p])
-        shown = [(values[:, gains > 0] < intervals.LEVEL).mean() for values in (p, adjusted)]
-        yield [ratio, gain, repeats, *map(percent, shown)]
+def verdicts(models: Sequence[tuple[Scored, Scored]], smallest_change: float = NO_CHANGE) -> list[Pair]:
+    return differences.pairs(models, smallest_change)
 
 
-def verified(name: str) -> list[str]:
-    """Shares of pairs of runs in which nothing changed and a model is beyond a limit."""
-    distance, p = distances(np.array(DEVIATIONS[name]))
-    far, unlikely = distance > FAR, len(MODELS) * p < UNLIKELY  # Holm multiplies the smallest of all models' p values
-    limits = far, unlikely, far & unlikely, len(MODELS) * p < intervals.LEVEL
-    return [name, *(percent(beyond.any(axis=1).mean(), 2) for beyond in limits)]
+def is_claim(pair: Pair) -> bool:
+    return pair.verdict in ("better", "worse")
+
+
+def gains(tables: Sequence[Table], seed_deviation: float) -> Iterator[list[str]]:
+    """Of two revisions."""
+    for gain in GAINS:
+        shown = [
+            [verdicts(table.two_revisions(repeats, gain * seed_deviation))[0].verdict == "better" for table in tables]
+            for repeats in REPEATS
+        ]
+        yield [gain, *(percent(np.mean(row)) for row in shown)]
+
+
+def equivalent(tables: Sequence[Table], seed_deviation: float) -> Iterator[list[str]]:
+    margin = EQUIVALENT * seed_deviation
+    for name, gain in (("0", 0.0), ("as large as matters", margin)):
+        called = [
+            [verdicts(table.two_revisions(repeats, gain), margin)[0].verdict == "equivalent" for table in tables]
+            for repeats in REPEATS
+        ]
+        yield [name, *(percent(np.mean(row)) for row in called)]
+
+
+def collapses(count: int) -> Iterator[list[str]]:
+    for lost, repeats in itertools.product(LOST, REPEATS):
+        tables = [verdicts(table.all_pairs(repeats)) for table in simulated(count, repeats, RATIOS[ONE], lost)]
+        false = np.mean([any(map(is_claim, pairs)) for pairs in tables])
+        unknown = np.mean([pair.verdict == "unknown" for pairs in tables for pair in pairs])
+        yield [percent(lost, 0), repeats, percent(false), percent(unknown, 0)]
+
+
+def looks(count: int) -> Iterator[list[str]]:
+    """A claim is confirmed if runs of both sides from fresh seeds lead to the same one."""
+    once, confirmed = [], []
+    for table in simulated(count, 2 * LOOKS * (REQUESTS + 1), RATIOS[ONE]):
+        main, fresh_main, *heads = (table.run(LOOKS * look, LOOKS) for look in range(2 * (REQUESTS + 1)))
+        claims = []
+        for head, fresh_head in zip(heads[::2], heads[1::2], strict=True):
+            first, second = (
+                verdicts(list(zip(*sides, strict=True))) for sides in ((head, main), (fresh_head, fresh_main))
+            )
+            made = [is_claim(pair) for pair in first]
+            same = [one.verdict == other.verdict for one, other in zip(first, second, strict=True)]
+            claims.append((any(made), any(np.logical_and(made, same))))
+        once.append(any(claim for claim, _ in claims))
+        confirmed.append(any(claim for _, claim in claims))
+    yield ["one comparison", percent(np.mean(once))]
+    yield ["confirmed by fresh seeds of both sides", percent(np.mean(confirmed))]
 
 
 def noise(rng: np.random.Generator, kind: str, *models: int) -> np.ndarray:
@@ -176,7 +193,7 @@ def scored(logits: np.ndarray) -> tuple[float, np.ndarray]:
 
 @cache
 def sampling_deviation() -> float:
-    """Standard deviation of a ROC-AUC over draws of images."""
+    """Standard deviation of a ROC-AUC over samples of images."""
     return float(np.sqrt(np.mean([intervals.sampling(shortfall, LABELS).variance for _, shortfall in at(SKILL)])))
 
 
@@ -196,95 +213,42 @@ def at(skill: float, draws: int = 200) -> Iterator[tuple[float, np.ndarray]]:
         yield scored(logits)
 
 
-def simulated(count: int, repeats: int, ratio: np.ndarray) -> Iterator[Table]:
-    """Tables of models whose seeds have `ratio` (7,) times the standard deviation of sampling."""
-    rng, gain = np.random.default_rng(SEED), slope()
-    deviation = (ratio * sampling_deviation() / gain)[:, None]
+def simulated(count: int, repeats: int, ratio: np.ndarray, lost: float = 0.0) -> Iterator[Table]:
+    """Tables of models whose seeds have `ratio` (8,) times the standard deviation of sampling.
+
+    A share `lost` of the runs collapses.
+    """
+    rng = np.random.default_rng(SEED)
+    deviation = (ratio * sampling_deviation())[:, None]
     for _ in range(count):
-        skills = rng.normal(SKILL, deviation, (len(MODELS), repeats))
+        changes = rng.normal(0, deviation, (COUNT, repeats))
+        changes -= DEVIATIONS_LOST * deviation * (rng.random(changes.shape) < lost)
+        skills = SKILL + changes / slope()
         of_image = noise(rng, "image")
         areas, shortfalls = np.empty(skills.shape), np.empty((*skills.shape, IMAGES), np.float32)
-        for model in range(len(MODELS)):
+        for model in range(COUNT):
             of_model = of_image + noise(rng, "model")
             for repeat in range(repeats):
                 logits = of_model + noise(rng, "training")
                 logits[np.arange(IMAGES), LABELS] += skills[model, repeat]
                 areas[model, repeat], shortfalls[model, repeat] = scored(logits)
-        yield Table(areas, shortfalls, gain * skills[:, 0])
+        yield Table(areas, shortfalls)
 
 
-def shipped(table: Table) -> list[Answer]:
-    """Answers to the first question for the first training run of each model, by pair."""
-    areas, shortfalls = table.areas[:, 0], table.shortfalls[:, 0]
-    return [
-        differences.shipped(areas[one] - areas[other], shortfalls[other] - shortfalls[one], LABELS)
-        for one, other in PAIRS
-    ]
-
-
-def retrained_p(layout: Layout, table: Table, gains: np.ndarray | float = 0.0) -> list[float]:
-    """p values of the second question, by pair; `gains` are added to the differences."""
-    models, gains = repeated(layout, table), np.broadcast_to(gains, len(PAIRS))
-    pairs = zip(PAIRS, gains, strict=True)
-    return [retrained(models[one], models[other], LABELS, gain=gain).p for (one, other), gain in pairs]
-
-
-def revisions_p(layout: Layout, table: Table) -> list[float]:
-    """p values of the second question, by model, of its first training runs and of as many others."""
-    before, after = repeated(layout, table), repeated(layout, table, max(layout.repeats))
-    return [retrained(*pair, LABELS, same_trainings=False).p for pair in zip(after, before, strict=True)]
-
-
-def repeated(layout: Layout, table: Table, first: int = 0) -> list[Repeated]:
-    """The models of one run, which has the training runs of the table from `first` on."""
-    of_model = {
-        name: (table.areas[model, first : first + repeats], table.shortfalls[model, first : first + repeats])
-        for model, (name, repeats) in enumerate(zip(MODELS, layout.repeats, strict=True))
-    }
-    bases = dict(zip(MODELS, layout.bases, strict=True))
-    return of_run(of_model, dict(zip(MODELS, layout.families, strict=True)), LABELS, bases)
-
-
-def of_run(
-    of_model: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    families: Mapping[str, str],
-    labels: np.ndarray,
-    bases: Mapping[str, str | None],
-) -> list[Repeated]:
-    """The models of one run, each from the areas (R,) and the shortfalls (R, N) of its repeats."""
-    spreads = {name: seeds.spread(*own, labels) if len(own[0]) > 1 else None for name, own in of_model.items()}
-    return [
-        Repeated(
-            Training(len(areas), seed_noise(name, families, spreads, bases[name])),
-            areas.mean(),
-            shortfalls.mean(axis=0),
-        )
-        for name, (areas, shortfalls) in of_model.items()
-    ]
-
-
-def retrained(
-    one: Repeated, other: Repeated, labels: np.ndarray, same_trainings: bool = True, gain: float = 0.0
-) -> Answer:
-    """The answer to the second question, of a difference to which `gain` is added."""
-    value, contributions = one.area - other.area + gain, other.shortfall - one.shortfall
-    return differences.retrained(value, contributions, labels, one.training, other.training, same_trainings)
-
-
-def distances(deviations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of pairs of runs: how far apart each model is, in estimated standard deviations, and its p value.
-
-    Each run estimates the noise of each model from its own repeats, as `study.evaluation.seeds` does.
-    """
-    rng, own = np.random.default_rng(SEED), REPEATS - 1
-    raw = (deviations**2 + PART) * rng.chisquare(own, (2, VERIFIED, len(deviations))) / own
-    kept = np.where(raw > PART, 1 - PART / raw, 1.0)
-    of_means, degrees = raw * kept / REPEATS, own * kept**2
-    total = SAMPLING + of_means.sum(axis=0)
-    error = SAMPLING**2 / SAMPLING_DEGREES + (of_means**2 / degrees).sum(axis=0)
-    true = SAMPLING + 2 * deviations**2 / REPEATS
-    distance = np.abs(rng.normal(size=total.shape)) * np.sqrt(true / total)
-    return distance, 2 * stdtr(total**2 / error, -distance)
+def of_run(areas: np.ndarray, shortfalls: np.ndarray, labels: np.ndarray) -> list[Scored]:
+    """The models of one run, from the areas (M, R) and the shortfalls (M, R, N) of their repeats, two or more."""
+    names = [f"model{number}" for number in range(len(areas))]
+    collapsed = moderation.collapsed(dict(zip(names, areas, strict=True)), 0.0)
+    models = []
+    for name, own, rows in zip(names, areas, shortfalls, strict=True):
+        test = {
+            "roc_auc": own[0],
+            "roc_auc_mean": own.mean(),
+            "repeats": [{"roc_auc": area} for area in own],
+            "spread": [seeds.spread(own, rows, labels)],
+        }
+        models.append(Scored(name, test, Images(labels, rows[0], rows.mean(axis=0)), collapsed[name]))
+    return models
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """report: what a reviewer reads, once every choice is made; nothing reads what it writes.
 
-Reads metrics, all of them tracked by git, and the params `prepare`, `models` and `tune`; writes reports/report.md,
-reports/ranking.md, reports/classification/*.md, figures of all models to plots (ranking, learning_curves, roc and
-calibration .png) and, with a column that names the model, plots/roc.csv and plots/learning_curves.csv. Prints, and
-writes nowhere, what changed since HEAD.
+Reads metrics, all of them tracked by git, and the params `prepare`, `models`, `tune` and `report`; writes
+reports/report.md, reports/ranking.md (its conclusion and first table), reports/classification/*.md, figures of all
+models to plots (ranking, learning_curves, roc and calibration .png) and, with a column that names the model,
+plots/roc.csv and plots/learning_curves.csv. Prints, and writes nowhere, what changed since HEAD.
 """
 
 from study.base import checkpoints, files, runtime
@@ -11,14 +11,15 @@ from study.compare import verdicts
 from study.drawing import figures
 from study.eda.record import Eda
 from study.params.load import load
-from study.report import comparisons
+from study.report import comparisons, run
 from study.report.pages import report
 
 
 def main() -> None:
-    params = load("prepare", "models", "tune")
+    params = load("prepare", "models", "tune", "report")
     eda = files.read_json("metrics/eda.json", Eda)
-    comparison = comparisons.compare(params.models, eda["classes"])
+    comparison = comparisons.compare(params.models, eda["classes"], params.report.smallest_change)
+    run.check(run.working_folder(), comparison.ranking)
     written = report(comparison, eda, files.read_csv("metrics/trials.csv"), params)
     for path, table in written.tables.items():
         files.write_csv(path, *table)

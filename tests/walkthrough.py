@@ -23,6 +23,7 @@ PAGE = ROOT / "docs/tutorial.md"
 ADDRESS = "https://example.org/study.git"
 # Of an output of more than WHOLE lines, the page has the first and the last ones, and the line CUT between.
 WHOLE, FIRST, LAST, CUT = 26, 8, 5, "…"
+COMMIT = r"(?<=\bcommit )[0-9a-f]{7}\b"  # whose outputs the page shows
 MERGED = "  better  "  # as `python -m study compare` says of a model
 SECONDS = 1200  # no command takes so long
 # What differs from run to run, and what a shape has instead.
@@ -31,6 +32,7 @@ MASKS = {
     r"(?<!\w)(?<!\d\.)[0-9a-f]{7,40}\b": "HASH",
     r"[-+]?\d[\d.,:]*(e[-+]\d+)?": "0",
     r" \(MODEL, [^)]*\)": "",  # what `best` and `control` are made of
+    r"^(MODEL is|Nothing|No) .*\.$": "",  # the conclusion of a comparison
     r"†": "",  # the seed variance of another model
     r"^ *MODEL: .*": "",  # the notes on such models
     r"^Reproducing experiment .*": "",  # which the tests' fork of DVC prints at its end
@@ -63,7 +65,10 @@ def main() -> None:
             sys.exit(f"error: the page is as it was, since a command failed: {error}")
     if MERGED not in page:
         sys.exit("error: the page is as it was, since no model is better: choose another change to merge")
-    PAGE.write_text(page, encoding="utf-8")
+    head = subprocess.run(
+        ["git", "rev-parse", "--short=7", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    PAGE.write_text(re.sub(COMMIT, head.stdout.strip(), page, count=1), encoding="utf-8")
 
 
 # ------------------------------------------------------------------------------------------------------ reading a page

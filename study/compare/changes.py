@@ -1,30 +1,30 @@
 """What changed between two revisions, as records: params, code and the scores of each model; no words, no figures."""
 
-import json
 from dataclasses import dataclass, replace
-from typing import Any
-
-import yaml
+from typing import Any, Literal
 
 from study.base import files
 from study.base.runtime import UserError
+from study.compare import records
 from study.compare.revisions import ChangedFile, Revision
 from study.evaluation import image_scores
 from study.model_files import repeats_file
-from study.params import reader
+from study.params.schema import BEST, TRAINED_BY_BEST
 from study.report import differences, run
 from study.report.differences import Pair
 from study.report.run import Files, Scored, Search
-from study.report.seed_noise import Training
 from study.search.outcome import winner
 
-PARAMS, LOCK, TEST_SPLIT, SCORES = "params.yaml", "dvc.lock", "data/test.npz", "metrics/test"
-RECORDS = (PARAMS, LOCK, winner.FILE, SCORES, "metrics/images")
+TEST_SPLIT, SCORES = "data/test.npz", "metrics/test"
+RECORDS = (records.PARAMS, records.LOCK, winner.FILE, SCORES, "metrics/images")
 CODE = ("study", "stages", "dvc.yaml", "requirements.txt")
 LATER = "older commits may lack what is compared: name a later one, or look at `dvc metrics diff`"
-LockLoader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)  # hashes are text, whatever digits they have
 
-WORSE, SAME, NEW, GONE, UNKNOWN = "worse", "same bytes", "new", "gone", "unknown for want of repeats"
+SMALLEST_CHANGE = 0.002  # of runs before there was `report.smallest_change`
+
+BETTER, WORSE, SAME, NEW, GONE, UNKNOWN = "better", "worse", "same bytes", "new", "gone", "unknown"
+# Of what `best` trains: the search ran before a model got other params; seed or rounding led it to another winner.
+NOT_RUN, OTHERWISE = "not run yet", "the search chose otherwise"
 
 
 @dataclass(frozen=True)
@@ -38,28 +38,36 @@ class ChangedParam:
 
 @dataclass(frozen=True)
 class ChangedModel:
-    """A model of either revision. `pair`, after less before, is None if the model is new, gone or of the same bytes."""
+    """A model of either revision. `pair`, after less before, is None if there are no two models to compare.
+
+    `search` says of what `best` trains whether the search `waits` to run in one of the revisions, or chose another
+    block: `otherwise` without a reason in data, params or code, `anew` with one.
+    """
 
     name: str
     before: Scored | None
     after: Scored | None
     pair: Pair | None
+    search: Literal["", "waits", "otherwise", "anew"] = ""
 
     @property
     def verdict(self) -> str:
-        """By the second question."""
+        """On whether the change would hold if the model was trained again."""
+        if self.search in ("waits", "otherwise"):
+            return NOT_RUN if self.search == "waits" else OTHERWISE
         if self.pair:
-            return self.pair.verdict or UNKNOWN
+            return self.pair.verdict
         return SAME if self.before and self.after else NEW if self.after else GONE
 
-    def change(self, score: str) -> float | None:
-        """Of a score of the shipped model; None if there are not two."""
-        return self.after.test[score] - self.before.test[score] if self.before and self.after else None
-
     @property
-    def trainings(self) -> list[Training]:
-        """Before and after, if they are compared."""
-        return [self.pair.other.training, self.pair.one.training] if self.pair else []
+    def note(self) -> str:
+        """Why there is no verdict, what would give one, or of what it is."""
+        if self.search == "waits":
+            return "`dvc repro` runs it"
+        if self.search == "otherwise":
+            return "by its seed or by rounding"
+        reason = self.pair.reason if self.pair else ""
+        return "; ".join(filter(None, [reason, "another block" if self.search else ""]))
 
 
 @dataclass(frozen=True)
@@ -98,31 +106,69 @@ def unscored(base: Revision, head: Revision) -> Changes:
 
 def changed_params(base: Revision, head: Revision) -> list[ChangedParam]:
     """The params with other values, in the order of the revision that has them."""
-    old, new = (_leaves(_params(recorded(revision, PARAMS))) for revision in (base, head))
-    names = [name for name in {**new, **old} if old.get(name) != new.get(name)]
-    return [ChangedParam(name, old.get(name), new.get(name)) for name in names]
+    old, new = (records.leaves(records.params(recorded(revision, records.PARAMS))) for revision in (base, head))
+    before, after = ({name: records.text(value) for name, value in leaves.items()} for leaves in (old, new))
+    names = [name for name in {**new, **old} if name not in old or name not in new or old[name] != new[name]]
+    return [ChangedParam(name, before.get(name), after.get(name)) for name in names]
 
 
-def _leaves(value: Any, name: str = "") -> dict[str, str]:
-    """Values that are no mapping, in JSON, by their dotted names."""
-    if not isinstance(value, dict) or (name and not value):
-        return {name: json.dumps(value, ensure_ascii=False, default=str, skipkeys=True)}
-    leaves: dict[str, str] = {}
-    for key, below in value.items():
-        leaves |= _leaves(below, f"{name}.{key}" if name else str(key))
-    return leaves
+@dataclass(frozen=True)
+class Run:
+    """What a revision records of a run, which does not contradict itself."""
+
+    source: Files
+    models: dict[str, Scored]
+    search: Search
+    lock: dict[str, records.Stage]
 
 
 def changed_models(base: Revision, head: Revision) -> list[ChangedModel]:
     """The models of either revision, those of `head` first, with verdicts that are corrected for all of them."""
-    before, after = (recorded(revision, *RECORDS) for revision in (base, head))
-    old, new = (_scored(source) for source in (before, after))
-    _check_test_splits(before, old, after, new)
-    hashes = [_hashes(source) for source in (before, after)]
-    same = {name for name in new if _are_same(name, *hashes)}
-    apart = [name for name in new if name in old and not (name in same and new[name].test == old[name].test)]
-    pairs = dict(zip(apart, differences.pairs([(new[name], old[name]) for name in apart], same), strict=True))
-    return [ChangedModel(name, old.get(name), new.get(name), pairs.get(name)) for name in {**new, **old}]
+    smallest_change = _smallest_change(recorded(head, records.PARAMS))
+    before, after = (_run(revision, smallest_change) for revision in (base, head))
+    _check_test_splits(before, after)
+    old, new = before.models, after.models
+    same = {name for name in new if _are_same(name, before, after)}
+    search = {name: _of_search(name, before, after, name in same) for name in {**new, **old}}
+    apart = [name for name in new if name in old and name not in same and search[name] in ("", "anew")]
+    others = [*new.values(), *(model for name, model in old.items() if name not in same)]
+    compared = differences.pairs([(new[name], old[name]) for name in apart], smallest_change, others)
+    pairs = dict(zip(apart, compared, strict=True))
+    return [ChangedModel(name, old.get(name), new.get(name), pairs.get(name), each) for name, each in search.items()]
+
+
+def _run(revision: Revision, smallest_change: float) -> Run:
+    source = recorded(revision, *RECORDS)
+    models, lock = _scored(source, smallest_change), records.stages(source)
+    records.check(source, lock, models)
+    run.check(source, models.values())
+    return Run(source, models, source.json(winner.FILE, Search), lock)
+
+
+def _smallest_change(source: Files) -> float:
+    section = records.params(source).get("report", {})
+    value = section.get("smallest_change", SMALLEST_CHANGE) if isinstance(section, dict) else None
+    if not isinstance(value, float) or not 0 < value < 1:
+        raise source.fault(records.PARAMS, "report.smallest_change is no number above 0 and below 1")
+    return value
+
+
+def _of_search(model: str, before: Run, after: Run, same: bool) -> str:
+    """What the search has to do with a change of this model: see `ChangedModel`."""
+    if model not in TRAINED_BY_BEST:
+        return ""
+    if any(records.search_waits(each.source, each.lock) for each in (before, after)):
+        return "waits"
+    in_both = model in before.models and model in after.models
+    if same or not in_both or _block(model, before) == _block(model, after):
+        return ""
+    return "otherwise" if records.same_search(before.lock, after.lock) else "anew"
+
+
+def _block(model: str, of: Run) -> Any:
+    """The params that the search gave this model, but for its repeats, and the name of the model that it tuned."""
+    block = of.search.get("block" if model == BEST else "control")
+    return of.search["model"], {**block, "repeats": None} if isinstance(block, dict) else block
 
 
 def recorded(revision: Revision, *places: str) -> Files:
@@ -131,59 +177,43 @@ def recorded(revision: Revision, *places: str) -> Files:
     return Files(revision.read(*places).get, revision.title, remedy)
 
 
-def _scored(source: Files) -> dict[str, Scored]:
+def _scored(source: Files, smallest_change: float) -> dict[str, Scored]:
     """The models of params.yaml, the tuned winner and its control, by name."""
-    models = families(source)
-    if not any(source.read(f"metrics/test/{name}.json") for name in models):
+    names = model_names(source)
+    if not any(source.read(f"metrics/test/{name}.json") for name in names):
         raise NoRecordsError(f"{source.title}: has no metrics/test/*.json; name a commit that records a run")
-    return {model.name: model for model in run.scored(source, models, source.json(winner.FILE, Search))}
+    search = source.json(winner.FILE, Search)
+    return {model.name: model for model in run.scored(source, names, search, smallest_change)}
 
 
-def families(source: Files) -> dict[str, str]:
-    """The models of params.yaml with their families, by name."""
-    blocks = _params(source).get("models")
+def model_names(source: Files) -> list[str]:
+    """The models of params.yaml."""
+    blocks = records.params(source).get("models")
     if not isinstance(blocks, dict) or not all(isinstance(block, dict) for block in blocks.values()):
-        raise source.fault(PARAMS, "models holds no blocks")
-    return {name: str(block.get("family")) for name, block in blocks.items()}
+        raise source.fault(records.PARAMS, "models holds no blocks")
+    return list(blocks)
 
 
-def _params(source: Files) -> dict:
-    if source.read(PARAMS) is None:
-        raise source.fault(PARAMS, "is missing; work in the project's folder")
-    try:
-        content = reader.read(source.content(PARAMS).decode())
-    except ValueError as error:
-        raise source.fault(PARAMS, f"is not valid YAML ({error})") from None
-    if not isinstance(content, dict):
-        raise source.fault(PARAMS, "holds no mapping of sections")
-    return content
-
-
-def _hashes(source: Files) -> dict[str, str]:
-    """The hashes of all outputs by their paths; none without dvc.lock."""
-    if source.read(LOCK) is None:
-        return {}
-    try:
-        stages = yaml.load(source.content(LOCK), Loader=LockLoader)["stages"].values()
-        return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", []) if "md5" in out}
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError):
-        raise source.fault(LOCK, "is no record of DVC's") from None
-
-
-def _are_same(model: str, before: dict[str, str], after: dict[str, str]) -> bool:
-    """Whether two runs have the same test split and the same bytes of a model and its repeats."""
+def _are_same(model: str, before: Run, after: Run) -> bool:
+    """Whether two runs have the same scores, test split and bytes of a model and its repeats."""
+    old, new = records.made(before.lock), records.made(after.lock)
     recorded = (TEST_SPLIT, f"models/{model}.keras")
     paths = (*recorded, repeats_file.path(model))
-    return before.keys() >= {*recorded} and all(before.get(path) == after.get(path) for path in paths)
+    listed = old.keys() >= {*recorded} and all(old.get(path) == new.get(path) for path in paths)
+    return listed and model in before.models and before.models[model].test == after.models[model].test
 
 
-def _check_test_splits(before: Files, old: dict[str, Scored], after: Files, new: dict[str, Scored]) -> None:
+def _check_test_splits(before: Run, after: Run) -> None:
     """Raise UserError unless both runs were scored on the same images with the same labels, in one order."""
-    one, other = next(iter(old.values())), next(iter(new.values()))
-    if not one.images.same_split(other.images):
-        raise after.fault(
-            image_scores.path(other.name),
-            f"is of another test split ({len(other.images.labels)} images) than "
-            f"{before.name(image_scores.path(one.name))} ({len(one.images.labels)} images); scores on different images "
-            "cannot be compared",
-        )
+    one, other = next(iter(before.models.values())), next(iter(after.models.values()))
+    if difference := other.images.split_difference(one.images):
+        base = before.source.name(image_scores.path(one.name))
+        counts = len(other.images.labels), len(one.images.labels)
+        what = {
+            "images": f"is of another test split ({counts[0]} images) than {base} ({counts[1]} images)",
+            "order": f"has the test images in another order than {base}",
+            "names": f"gives the classes other names than {base}",
+            "labels": f"gives the test images other labels than {base}",
+        }[difference]
+        remedy = "compare runs whose `prepare` wrote the same data/test.npz"
+        raise after.source.fault(image_scores.path(other.name), f"{what}; {remedy}")

@@ -14,6 +14,7 @@ WORKSPACE = "the workspace"
 ENVIRONMENT = {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
 COMMIT = re.compile(rb"([0-9a-f]{40,64}) commit")
 EXPERIMENT = re.compile(r"([0-9a-f]+) refs/exps/([0-9a-f]{2})/([0-9a-f]{38,62})/([^/]+)")
+FETCH_ALL = "this partial clone lacks it: `git fetch --refetch --no-filter` gets all"
 STATUS = {"A": "added", "D": "removed"}
 
 
@@ -84,9 +85,17 @@ def _git(*command: str, given: bytes = b"") -> bytes:
         ["git", *command], input=given, capture_output=True, env=os.environ | ENVIRONMENT, check=False
     )
     if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
-        raise UserError(f"git {command[0]}: {printable(reason[0].removeprefix('fatal: '))}; run it in a clone")
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        reason = next((line for line in lines if line.startswith("fatal: ")), lines[0]).removeprefix("fatal: ")
+        remedy = FETCH_ALL if _is_partial() else "run it in a clone"
+        raise UserError(f"git {command[0]}: {printable(reason)}; {remedy}")
     return done.stdout
+
+
+def _is_partial() -> bool:
+    """Whether git left out files or folders when it cloned."""
+    command = ["git", "config", "--get-regexp", r"^remote\..*\.promisor$"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _names(output: bytes) -> list[str]:
@@ -136,6 +145,8 @@ def _committed(commit: str, places: tuple[str, ...]) -> dict[str, bytes]:
     contents, start = {}, 0
     for path in tree:  # each object: a line that ends with its size, then its bytes, then a line break
         end = output.index(b"\n", start) + 1
+        if output[start:end].endswith(b" missing\n"):
+            raise UserError(f"git cat-file: could not read {printable(path)} of {commit[:7]}; {FETCH_ALL}")
         size = int(output[start:end].split()[2])
         contents[path] = output[end : end + size]
         start = end + size + 1

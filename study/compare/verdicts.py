@@ -9,14 +9,14 @@ from typing import Any
 from study.base.runtime import UserError
 from study.compare import changes, revisions
 from study.compare.changes import ChangedModel, Changes, NoRecordsError
-from study.evaluation.seeds import Noise
 from study.report import words
 from study.report.differences import Answer
 
-HEADER = ["model", "verdict", "ROC-AUC", "these models", "trained again", "accuracy", "change of accuracy"]
+HEADER = ["model", "verdict", "mean ROC-AUC", "difference", "note"]
 TEMPLATES = Path(__file__).parent / "templates"
 NOTHING = "–"
-LOAN = "†"
+CONTEXT = ["chance to win", "ROC-AUC of the files", "difference of the files", "accuracy"]
+QUIET = {changes.SAME, "equivalent"}  # these ask nothing of the reader
 
 
 def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> None:
@@ -57,23 +57,42 @@ def markdown(comparison: Changes) -> str:
 
 def shown(comparison: Changes, escape: Callable[[str], str]) -> dict[str, Any]:
     """What the templates of a comparison need; `escape` is how a name from outside is written."""
-    return {"comparison": comparison, "table": table(comparison, escape), "lenders": lenders}
+    return {
+        "comparison": comparison,
+        "conclusion": conclusion(comparison, escape),
+        "table": table(comparison.models, escape),
+    }
 
 
-def lenders(model: ChangedModel) -> str:
-    """Which models its seed variance is estimated from in the revisions in which it was trained once, if any."""
-    noises = [training.noise for training in model.trainings if training.noise and training.noise.borrowed]
-    return " and ".join(dict.fromkeys(map(_lender, noises)))
+def conclusion(comparison: Changes, escape: Callable[[str], str]) -> str:
+    """The comparison in one sentence."""
+    by_verdict: dict[str, list[ChangedModel]] = {}
+    for model in comparison.models:
+        by_verdict.setdefault(model.verdict, []).append(model)
+    claims = [
+        f"{escape(model.name)} is {verdict} by {abs(model.pair.retrained.value):.4f}"
+        for verdict in (changes.WORSE, changes.BETTER)
+        for model in by_verdict.pop(verdict, [])
+    ]
+    others = [
+        f"{verdict}: {', '.join(escape(model.name) for model in models)}"
+        for verdict, models in by_verdict.items()
+        if verdict not in QUIET
+    ]
+    return f"{'; '.join([*(claims or [_quiet(comparison.models)]), *others])}."
 
 
-def _lender(noise: Noise) -> str:
-    if noise.borrowed in noise.measured:
-        return f"estimated from {noise.borrowed}"
-    return f"estimated from {', '.join(noise.measured)}, the largest of {noise.borrowed}"
+def _quiet(models: list[ChangedModel]) -> str:
+    """What may be said of models none of which is better or worse."""
+    compared = {model.verdict for model in models if model.pair}
+    if not compared:
+        return "No model changed"
+    return "No change is shown" if compared == {changes.UNKNOWN} else "Nothing changed that seeds do not explain"
 
 
 def as_json(comparison: Changes) -> str:
     record: dict[str, Any] = {
+        "conclusion": conclusion(comparison, str),
         "base": asdict(comparison.base),
         "head": asdict(comparison.head),
         "params": [asdict(param) for param in comparison.params],
@@ -88,36 +107,36 @@ def _record(model: ChangedModel) -> dict[str, Any]:
     return {
         "model": model.name,
         "verdict": model.verdict,
+        "note": model.note,
         "before": model.before and model.before.test,
         "after": model.after and model.after.test,
-        "shipped": pair and asdict(pair.shipped),
-        "shipped_adjusted_p": pair and pair.shipped_adjusted_p,
         "retrained": pair and pair.retrained and asdict(pair.retrained),
-        "retrained_adjusted_p": pair and pair.retrained_adjusted_p,
-        "accuracy": pair and asdict(pair.accuracy),
-        "trainings": [asdict(training) for training in model.trainings],
-        "change": model.change("roc_auc"),
-        "accuracy_change": model.change("accuracy"),
-        "borrowed": [training.noise and training.noise.borrowed for training in model.trainings],
+        "chance": pair and pair.chance,
+        "shipped": pair and pair.shipped and asdict(pair.shipped),
     }
 
 
-def table(comparison: Changes, escape: Callable[[str], str]) -> list[list[str]]:
-    """The cells, a row per model below the header; `escape` is how a name from outside is written."""
-    return [HEADER, *(_cells(model, escape(model.name)) for model in comparison.models)]
+def table(models: list[ChangedModel], escape: Callable[[str], str]) -> list[list[str]]:
+    """The cells, a row per model below the header; the last column is there only if there is a note."""
+    rows = [HEADER, *(_cells(model, escape(model.name)) for model in models)]
+    return rows if any(model.note for model in models) else [row[:-1] for row in rows]
 
 
 def _cells(model: ChangedModel, name: str) -> list[str]:
-    pair = model.pair
-    return [
-        name,
-        model.verdict,
-        _from_to(model, "roc_auc"),
-        _answer(pair and pair.shipped),
-        _answer(pair and pair.retrained) + (f" {LOAN}" if pair and pair.retrained and lenders(model) else ""),
-        _from_to(model, "accuracy"),
-        _answer(pair and pair.accuracy),
-    ]
+    """By the question whether the change would hold if the model was trained again."""
+    difference = _answer(model.pair and model.pair.retrained)
+    return [name, model.verdict, _from_to(model, "roc_auc_mean"), difference, model.note]
+
+
+def full_table(models: list[ChangedModel], escape: Callable[[str], str]) -> list[list[str]]:
+    """The same with what the files at hand score, whatever seeds would make of them."""
+    context = [CONTEXT, *map(_context, models)]
+    return [[*row, *more] for row, more in zip(table(models, escape), context, strict=True)]
+
+
+def _context(model: ChangedModel) -> list[str]:
+    chance = NOTHING if model.pair is None or model.pair.chance is None else f"{model.pair.chance:.0%}"
+    return [chance, _from_to(model, "roc_auc"), _answer(model.pair and model.pair.shipped), _from_to(model, "accuracy")]
 
 
 def _from_to(model: ChangedModel, score: str) -> str:

@@ -120,7 +120,7 @@ def note_of_few(labels: np.ndarray, class_names: Sequence[str]) -> str | None:
         return None
     return (
         f"note: {images_per_class[rare]} test images of class {class_names[rare]}; with fewer than {FEW} the intervals "
-        "of scores are rough"
+        "of scores are wide or missing"
     )
 
 

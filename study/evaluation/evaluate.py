@@ -38,8 +38,8 @@ def evaluate(name: str, model: keras.Model, repeats: Repeats) -> None:
     image_scores.write(name, image_scores.image_scores(test.images, test.labels, runs), class_names)
     grid = prediction_grid(name, test, runs[0].argmax(axis=1), class_names)
     figures.save(grid, f"plots/predictions/{name}.png")
-    interval = f"[{record['roc_auc_low']:.4f}, {record['roc_auc_high']:.4f}]"
-    print(f"{name}: test ROC-AUC {record['roc_auc']:.4f} {interval}, accuracy {record['accuracy']:.3f}")
+    interval = f" [{record['roc_auc_low']:.4f}, {record['roc_auc_high']:.4f}]" if "roc_auc_low" in record else ""
+    print(f"{name}: test ROC-AUC {record['roc_auc']:.4f}{interval}, accuracy {record['accuracy']:.3f}")
 
 
 def _probabilities(name: str, model: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -13,8 +13,10 @@ from study.scoring import intervals, placements
 from study.scoring.probabilities import normalised
 from study.scoring.scores import DECIMALS, Repeat, Scores, Share, point, scores
 
-# The one-versus-rest ROC-AUC of a class with its 95 % interval.
-ClassArea = TypedDict("ClassArea", {"class": str, "roc_auc": Share, "low": Share, "high": Share})
+# The one-versus-rest ROC-AUC of a class with its 95 % interval, if there is one: see `intervals.enough`.
+ClassArea = TypedDict(
+    "ClassArea", {"class": str, "roc_auc": Share, "low": NotRequired[Share], "high": NotRequired[Share]}
+)
 
 
 class FinalScores(Scores):
@@ -40,7 +42,8 @@ def final_scores(
     record: FinalScores = scores(labels, runs[0]) | {"roc_auc_mean": round(float(np.mean(areas)), DECIMALS)}
     spread = seeds.spread(areas, shortfalls(labels, runs), labels) if len(areas) > 1 else None
     if spread:
-        record["roc_auc_seed_sd"] = round(seeds.of_seeds({"": spread}).variance ** 0.5, DECIMALS)
+        of_seeds = max(spread["raw_variance"] - spread["sampling_variance"], 0.0)
+        record["roc_auc_seed_sd"] = round(of_seeds**0.5, DECIMALS)
     areas_of_classes = class_areas(labels, runs[0], class_names)
     return record | {"repeats": rows, "spread": [spread] if spread else [], "class_roc_auc": areas_of_classes}
 
@@ -52,8 +55,10 @@ def class_areas(labels: np.ndarray, probabilities: np.ndarray, class_names: Sequ
     rows: list[ClassArea] = []
     for label, (name, column) in enumerate(zip(class_names, columns, strict=True)):
         area = float(1 - missed[labels == label, label].mean())
-        area, low, high = (round(value, DECIMALS) for value in (area, *intervals.of_roc_auc(area, column, labels)))
-        rows.append({"class": str(name), "roc_auc": area, "low": low, "high": high})
+        row: ClassArea = {"class": str(name), "roc_auc": round(area, DECIMALS)}
+        if interval := intervals.of_roc_auc(area, column, labels, label):
+            row |= dict(zip(("low", "high"), (round(bound, DECIMALS) for bound in interval), strict=True))
+        rows.append(row)
     return rows
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -29,15 +30,20 @@ class ImageScores:
     shortfall: np.ndarray  # float64, see `placements.shortfall`
     mean_shortfall: np.ndarray  # float64, over the repeats
     log_loss: np.ndarray  # float64, − log of the probability of the image's own class
+    class_names: tuple[str, ...] = ()  # in the order of their numbers, if a table gave them
 
     @property
     def hits(self) -> np.ndarray:
         """(N,) bool."""
         return self.predicted == self.labels
 
-    def same_split(self, other: "ImageScores") -> bool:
-        """Whether both are of the same images with the same labels, in the same order."""
-        return np.array_equal(self.image, other.image) and np.array_equal(self.labels, other.labels)
+    def split_difference(self, other: "ImageScores") -> Literal["images", "order", "names", "labels"] | None:
+        """What tells the test splits apart: None if both are of the same images with the same labels, in one order."""
+        if not np.array_equal(self.image, other.image):
+            return "order" if np.array_equal(np.sort(self.image), np.sort(other.image)) else "images"
+        if sorted(self.class_names) != sorted(other.class_names):
+            return "names"
+        return None if np.array_equal(self.labels, other.labels) else "labels"
 
 
 def image_scores(images: np.ndarray, labels: np.ndarray, runs: Sequence[np.ndarray]) -> ImageScores:
@@ -82,7 +88,8 @@ def parse(rows: Sequence[Sequence[str]], class_names: Sequence[str] | None = Non
     columns = dict(zip(rows[0], zip(*rows[1:], strict=True), strict=False))
     if missing := [name for name in COLUMNS if name not in columns and name not in LABELS]:
         raise ValueError(f"lacks {missing[0]}")
-    number = {name: number for number, name in enumerate(class_names or sorted({*columns["actual"]}))}
+    names = tuple(class_names or sorted({*columns["actual"]}))
+    number = {name: number for number, name in enumerate(names)}
     try:
         labels, predicted = (np.array([number[name] for name in columns[key]]) for key in ("actual", "predicted"))
         numbers = np.array([columns[name] for name in NUMBERS], dtype=float)
@@ -90,4 +97,4 @@ def parse(rows: Sequence[Sequence[str]], class_names: Sequence[str] | None = Non
             raise ValueError
     except (ValueError, KeyError):
         raise ValueError(f"holds no scores of two or more images of each of {len(number)} classes") from None
-    return ImageScores(np.array(columns["image"]), labels, predicted, *numbers)
+    return ImageScores(np.array(columns["image"]), labels, predicted, *numbers, names)

@@ -6,8 +6,7 @@ Which sources of variance to count: Bouthillier et al., Accounting for variance 
 arXiv:2103.03098.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -27,17 +26,6 @@ class Spread(TypedDict):
     degrees_of_freedom: Annotated[int, Field(ge=1)]  # repeats − 1
 
 
-@dataclass(frozen=True)
-class Noise:
-    """What another seed does to a model's ROC-AUC."""
-
-    variance: float
-    degrees_of_freedom: float
-    corrected: bool  # whether the part of the images was taken off; if it is no smaller than the whole, it was not
-    borrowed: str  # whose it is, if the model itself was trained once: "family cnn", "all models" or a model; else ""
-    measured: tuple[str, ...]  # whose repeats it comes from; two noises that share a name err together
-
-
 def spread(roc_aucs: Sequence[float], shortfalls: np.ndarray, labels: np.ndarray) -> Spread:
     """From the areas (R,) of R repeats, two or more, and the shortfalls (R, N) of their images with labels (N,).
 
@@ -52,17 +40,3 @@ def spread(roc_aucs: Sequence[float], shortfalls: np.ndarray, labels: np.ndarray
         "sampling_variance": sum(intervals.sampling(row, labels).variance for row in deviations) / (repeats - 1),
         "degrees_of_freedom": repeats - 1,
     }
-
-
-def of_seeds(spreads: Mapping[str, Spread]) -> Noise:
-    """The variance of the seeds alone, one for all of these models.
-
-    Only the raw variance is uncertain, not the part of many images: with the part taken off, the degrees of freedom
-    shrink by the square of what is left of the raw variance (Satterthwaite 1946).
-    """
-    degrees = [own["degrees_of_freedom"] for own in spreads.values()]
-    raw = float(np.average([own["raw_variance"] for own in spreads.values()], weights=degrees))
-    seeds = raw - float(np.average([own["sampling_variance"] for own in spreads.values()], weights=degrees))
-    corrected = seeds > 0
-    kept = seeds / raw if corrected else 1.0
-    return Noise(raw * kept, sum(degrees) * kept**2, corrected, "", tuple(spreads))

@@ -149,6 +149,10 @@ class Tune(Section):
         return self
 
 
+class Report(Section):
+    smallest_change: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Params(Section):
     seed: Seed
     threads: Annotated[int, Field(ge=1, le=1024)] | None
@@ -156,6 +160,7 @@ class Params(Section):
     prepare: Prepare
     models: dict[str, Model]
     tune: Tune
+    report: Report
 
     @model_validator(mode="after")
     def _models_have_names(self) -> "Params":

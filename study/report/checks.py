@@ -39,8 +39,8 @@ def checks(comparison: Comparison, eda: Eda, space: Space) -> dict[str, list[Cas
         "C3": under_fitting(models),
         "C4": no_better_than_a_guess(models, len(eda["classes"])),
         "C5": few_or_unbalanced(eda),
-        "C6": unknown_noise(models),
-        "C7": uncertain_noise(models),
+        "C6": trained_once(models),
+        "C7": collapsed(models),
         "C8": miscalibrated(models),
     }
 
@@ -122,19 +122,24 @@ def under_fitting(models: list[Ranked]) -> list[Case]:
 
 
 def no_better_than_a_guess(models: list[Ranked], classes: int) -> list[Case]:
-    """The interval of the test ROC-AUC reaches down to CHANCE, or the test log loss is above log(classes), which a
-    guess of one probability for all classes has.
+    """The interval of the test ROC-AUC, or without one the ROC-AUC itself, reaches down to CHANCE, or the test log loss
+    is above log(classes), which a guess of one probability for all classes has.
     """
     guess = math.log(classes)
     return [
         Case(
             model.name,
-            f"ROC-AUC from {model.test['roc_auc_low']:.4f}; log loss {model.test['log_loss']:.3f}, of a guess "
-            f"{guess:.3f}",
+            f"ROC-AUC {'from ' if model.interval else ''}{lowest(model):.4f}; log loss {model.test['log_loss']:.3f}, "
+            f"of a guess {guess:.3f}",
         )
         for model in models
-        if model.test["roc_auc_low"] <= CHANCE or model.test["log_loss"] > guess
+        if lowest(model) <= CHANCE or model.test["log_loss"] > guess
     ]
+
+
+def lowest(model: Ranked) -> float:
+    """The lower bound of the test ROC-AUC, or itself if it has none."""
+    return model.interval[0] if model.interval else model.test["roc_auc"]
 
 
 def few_or_unbalanced(eda: Eda) -> list[Case]:
@@ -148,21 +153,22 @@ def few_or_unbalanced(eda: Eda) -> list[Case]:
     return cases
 
 
-def unknown_noise(models: list[Ranked]) -> list[Case]:
-    """No model was trained more than once, so that nothing says what another seed does."""
-    return [Case(model.name, f"runs: {model.training.repeats}") for model in models if not model.training.noise]
+def trained_once(models: list[Ranked]) -> list[Case]:
+    """A model was trained once: nothing says what another seed does to it."""
+    return [Case(model.name, "1 run") for model in models if model.spread is None]
 
 
-def uncertain_noise(models: list[Ranked]) -> list[Case]:
-    """A model was trained once, or the sampling error could not be subtracted from its seed variance."""
-    cases = []
-    for model in models:
-        noise = model.training.noise
-        if noise and noise.borrowed:
-            cases.append(Case(model.name, f"trained once; seed variance estimated from {' and '.join(noise.measured)}"))
-        elif noise and not noise.corrected:
-            cases.append(Case(model.name, "contains the sampling error, which is no smaller"))
-    return cases
+def collapsed(models: list[Ranked]) -> list[Case]:
+    """Repeats of a model ended far below its others: see `moderation.collapsed`."""
+    return [
+        Case(
+            model.name,
+            f"{model.collapsed} of {model.repeats} runs: "
+            + ", ".join(f"seed {repeat['seed']} {repeat['roc_auc']:.4f}" for repeat in model.test["repeats"]),
+        )
+        for model in models
+        if model.collapsed
+    ]
 
 
 def miscalibrated(models: list[Ranked]) -> list[Case]:

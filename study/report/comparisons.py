@@ -13,7 +13,8 @@ from study.evaluation.final_scores import FinalScores
 from study.params.schema import BEST, CONTROL, Model
 from study.report import differences, run
 from study.report.differences import Pair
-from study.report.run import Files, Scored
+from study.report.moderation import SeedVariance
+from study.report.run import Scored
 from study.scoring import calibration, intervals
 from study.scoring.calibration import Bin, CalibrationError
 from study.scoring.scores import ValidationScores
@@ -48,7 +49,18 @@ class Ranked(Scored):
 
     test: FinalScores
     validation: Validation
-    mean_interval: tuple[float, float] | None  # of roc_auc_mean; None if the seed variance is unknown
+    seeds: SeedVariance | None  # None if the model was trained once or collapsed
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Of roc_auc_mean; of a model without known seed variance, of roc_auc. None if a class has few test images."""
+        if self.seeds is None:
+            return (self.test["roc_auc_low"], self.test["roc_auc_high"]) if "roc_auc_low" in self.test else None
+        own, images = self.seeds, self.images
+        degrees = own.degrees_of_freedom * (own.seeds / own.raw) ** 2 if own.seeds > 0 else np.inf
+        return intervals.of_mean_roc_auc(
+            self.test["roc_auc_mean"], images.mean_shortfall, images.labels, own.seeds / self.repeats, degrees
+        )
 
     @property
     def calibration_error(self) -> CalibrationError:
@@ -81,7 +93,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The models by test ROC-AUC, every two of them compared, and what tuning changed."""
+    """The models by the mean test ROC-AUC of their runs, every two of them compared, and what tuning changed.
+
+    The comparisons of best, control and the tuned model are planned, so that they are corrected for themselves.
+    """
 
     ranking: list[Ranked]
     pairs: list[Pair]  # the one stands above the other in the ranking
@@ -98,48 +113,50 @@ class Comparison:
         return None
 
 
-def compare(models: dict[str, Model], class_names: list[str]) -> Comparison:
-    """Read what stages recorded of each model, and rank and compare them. Models of the same training are no pair.
+def compare(models: dict[str, Model], class_names: list[str], smallest_change: float) -> Comparison:
+    """Read what stages recorded of each model, and rank and compare them. Models of the same block are no pair.
 
     Raises UserError if a file is missing, damaged, of other test images, or of a model that params.yaml lacks.
     """
     source = run.working_folder()
     tuned = source.json(winner.FILE, winner.Winner)
-    families = {name: block.family for name, block in models.items()}
-    ranked = [_ranked(model, source) for model in run.scored(source, families, tuned, class_names, FinalScores)]
+    scored = run.scored(source, models, tuned, smallest_change, class_names, FinalScores)
+    variances = differences.seed_variances(scored)
+    ranked = [
+        Ranked(
+            **vars(model),
+            validation=source.json(f"metrics/validation/{model.name}.json", Validation),
+            seeds=variances.get(model.name) if not model.collapsed else None,
+        )
+        for model in scored
+    ]
     for model in ranked:
         if [row["class"] for row in model.test["class_roc_auc"]] != class_names:
             what = f"has other classes than metrics/eda.json; {source.remedy}"
             raise source.fault(f"metrics/test/{model.name}.json", what)
-    ranking = sorted(ranked, key=lambda model: model.test["roc_auc"], reverse=True)
-    same = _same_trainings(tuned, models[tuned["model"]])
-    compared = [pair for pair in itertools.combinations(ranking, 2) if {model.name for model in pair} not in same]
+    ranking = sorted(ranked, key=lambda model: model.test["roc_auc_mean"], reverse=True)
     on_validation = {model.name: model.validation["roc_auc"] for model in ranked}
     return Comparison(
         ranking=ranking,
-        pairs=differences.pairs(compared),
+        pairs=_pairs(ranking, tuned, models[tuned["model"]], smallest_change),
         tuned=tuned,
         search_on_validation=on_validation[BEST] - on_validation[CONTROL],
     )
 
 
-def _same_trainings(tuned: winner.Winner, own: Model) -> list[set[str]]:
-    """Which two of best, control and the tuned model have one block, however often it is repeated."""
+def _pairs(ranking: list[Ranked], tuned: winner.Winner, own: Model, smallest_change: float) -> list[Pair]:
+    """All pairs of models of different blocks, however often these are repeated."""
     blocks = {BEST: tuned["block"], CONTROL: tuned["control"], tuned["model"]: own}
     once = {name: block.model_copy(update={"repeats": 1}) for name, block in blocks.items()}
-    return [{one, other} for one, other in itertools.combinations(once, 2) if once[one] == once[other]]
-
-
-def _ranked(model: Scored, source: Files) -> Ranked:
-    interval, noise = None, model.training.noise
-    if noise:
-        seed_variance = noise.variance / model.training.repeats
-        mean, images = model.test["roc_auc_mean"], model.images
-        interval = intervals.of_mean_roc_auc(
-            mean, images.mean_shortfall, images.labels, seed_variance, noise.degrees_of_freedom
-        )
-    validation = source.json(f"metrics/validation/{model.name}.json", Validation)
-    return Ranked(**vars(model), validation=validation, mean_interval=interval)
+    planned, others = [], []
+    for one, other in itertools.combinations(ranking, 2):
+        if not {one.name, other.name} <= once.keys():
+            others.append((one, other))
+        elif once[one.name] != once[other.name]:
+            planned.append((one, other))
+    families = [differences.pairs(family, smallest_change, ranking) for family in (planned, others)]
+    place = {model.name: number for number, model in enumerate(ranking)}
+    return sorted(itertools.chain(*families), key=lambda pair: [place[name] for name in pair.names])
 
 
 def class_scores(model: Ranked, class_names: list[str]) -> list[dict]:
@@ -148,12 +165,9 @@ def class_scores(model: Ranked, class_names: list[str]) -> list[dict]:
     rates = classification_report(
         images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
     )
-    average = {
-        "class": "macro avg",
-        "roc_auc": test["roc_auc"],
-        "low": test["roc_auc_low"],
-        "high": test["roc_auc_high"],
-    }
+    average = {"class": "macro avg", "roc_auc": test["roc_auc"]}
+    if "roc_auc_low" in test:
+        average |= {"low": test["roc_auc_low"], "high": test["roc_auc_high"]}
     rows = [area | rates[str(label)] for label, area in enumerate(test["class_roc_auc"])]
     return [*rows, average | rates["macro avg"]]
 

@@ -10,26 +10,23 @@ from study.report.comparisons import Ranked
 
 ABREAST = 4  # reliability diagrams in a row
 LEGEND = 10  # models per column of a legend
-BELOW = 0.28  # the interval of the mean, in rows
-LABEL = (
-    "test ROC-AUC (macro one-versus-rest) with 95 % interval, sampling error\n"
-    "thin: mean over runs, sampling error and seed variance"
-)
+BELOW = 0.28  # the ticks of runs, in rows
+LABEL = "test ROC-AUC (macro one-versus-rest): mean over runs with 95 % interval; small ticks: each run"
 
 
 def ranking(models: list[Ranked]) -> Figure:
-    """Each model's test ROC-AUC and the mean over its runs with their intervals, the first model on top."""
+    """The mean of each model's runs with its interval, if any, and the runs, the first model on top."""
     figure, axis = figures.subplots(figsize=(8, 0.5 * len(models) + 1))
     names = [model.name for model in reversed(models)]
     for place, model in enumerate(reversed(models)):
-        area, low, high = (model.test[key] for key in ("roc_auc", "roc_auc_low", "roc_auc_high"))
+        area = model.test["roc_auc_mean"]
         colour = figures.COLOURS[1 if model.name == BEST else 0]
-        axis.plot([low, high], [place, place], color=colour, linewidth=3)
+        if model.interval:
+            axis.plot(model.interval, [place, place], color=colour, linewidth=3)
         axis.plot(area, place, "o", color=colour, markersize=8)
+        runs = [repeat["roc_auc"] for repeat in model.test["repeats"]]
+        axis.plot(runs, [place - BELOW] * len(runs), "|", color=colour, markersize=6)
         axis.annotate(f"{area:.4f}", (area, place), (0, 7), textcoords="offset points", ha="center")
-        if model.mean_interval:
-            axis.plot(model.mean_interval, [place - BELOW] * 2, color=colour, linewidth=1)
-            axis.plot(model.test["roc_auc_mean"], place - BELOW, "|", color=colour, markersize=8)
     axis.set_yticks(range(len(names)), names)
     axis.set(xlabel=LABEL, ylim=(-0.6, len(names) - 0.3))
     axis.grid(axis="x")

@@ -24,25 +24,29 @@ class Report:
 
 
 def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Params) -> Report:
-    """`trials` are the rows of metrics/trials.csv; of params, `prepare`, `models` and `tune` are read."""
+    """`trials` are the rows of metrics/trials.csv; of params, `prepare`, `models`, `tune` and `report` are read."""
     ranking, class_names = comparison.ranking, eda["classes"]
     coloured = in_order_of_colours(ranking, params.models)
     curves = {model.name: comparisons.roc_curve(model) for model in coloured}
     rates = [(name, f"{fpr:.2f}", f"{tpr:.6f}") for name, curve in curves.items() for fpr, tpr in curve]
     epochs = [(model.name, *row.values()) for model in coloured for row in model.validation["history"]]
     family = params.models[comparison.tuned["model"]].family
+    found = checks.checks(comparison, eda, getattr(params.tune.space, family))
+    conclusion = words.render("conclusion", comparison=comparison, checks=found)
     table = words.render("ranking", comparison=comparison)
     text = words.render(
         "report",
         comparison=comparison,
+        conclusion=conclusion,
         table=table,
         trials=trials,
         eda=eda,
         near_duplicates=params.prepare.near_duplicates,
+        smallest_change=params.report.smallest_change,
         mistakes=comparisons.mistakes(ranking[0], class_names),
-        checks=checks.checks(comparison, eda, getattr(params.tune.space, family)),
+        checks=found,
     )
-    pages = {"reports/ranking.md": table, "reports/report.md": text}
+    pages = {"reports/ranking.md": f"{conclusion}\n{table}", "reports/report.md": text}
     return Report(
         pages | {f"reports/classification/{model.name}.md": classification(model, class_names) for model in ranking},
         {

@@ -11,7 +11,10 @@ from study.base import files
 
 TEMPLATES = Path(__file__).parent / "templates"
 # What Markdown, HTML or GitHub take for more than itself: `_` at the edge of a word, `www.` in front of an address.
-SPECIAL = re.compile(r"""[&<>"'|`*\[\]\\~#@!:${}^]|(?<![^\W_])_|_(?![^\W_])|(?<=www)\.""")
+REFERENCE = r"[@#]|:(?=//)|(?<=www)\.|(?<=\bGH)-(?=\d)"  # in @NAME, OWNER/NAME#1, GH-1 and addresses
+SPECIAL = re.compile(
+    rf"""(?P<reference>{REFERENCE})|[&<>"'|`*\[\]\\~!:${{}}^]|(?<![^\W_])_|_(?![^\W_])""", re.IGNORECASE
+)
 LONGEST_VALUE, LONGEST_TABLE = 80, 100  # characters and rows: a comment on GitHub holds 65,536 characters
 INVISIBLE = "\u200b"  # a space of no width
 
@@ -50,7 +53,7 @@ def markdown(value: Any) -> str:
 
 def _entity(match: re.Match) -> str:
     entity = f"&#{ord(match[0])};"
-    return entity + INVISIBLE if match[0] in "@#" else entity  # GitHub looks for @NAME and #NUMBER in rendered text
+    return entity + INVISIBLE if match["reference"] else entity  # GitHub looks for references in rendered text
 
 
 def _shortened(value: str | None) -> str:

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit, stdtrit
 
+from study.scoring import placements
+
 LEVEL = 0.05  # how often an interval misses the true value
 TAIL = LEVEL / 2
 NORMAL_QUANTILE = 1.959964  # of 1 − TAIL
+LEAST_PER_CLASS = 5  # images; of fewer, no closed form holds the true ROC-AUC often enough
 NO_VARIANCE = 1e-24  # below this, images of a class differ by rounding alone
 HIGHEST_LOSS = float(-np.log(np.finfo(np.float64).eps))  # of one image: see `scores.point`
 
@@ -25,6 +28,12 @@ class Sampling:
     @property
     def is_zero(self) -> bool:
         return self.variance < NO_VARIANCE
+
+
+def enough(labels: np.ndarray) -> bool:
+    """Whether each class has images enough for an interval of a ROC-AUC."""
+    count = np.bincount(labels)
+    return bool(count[count > 0].min() >= LEAST_PER_CLASS)
 
 
 def sampling(contributions: np.ndarray, labels: np.ndarray) -> Sampling:
@@ -50,40 +59,59 @@ def of_mean(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return values * (np.bincount(labels)[labels] / len(labels))
 
 
-def of_roc_auc(value: float, shortfall: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Of a ROC-AUC to which each image (N,) adds − its shortfall; macro, or of one class.
+def of_roc_auc(
+    value: float, shortfall: np.ndarray, labels: np.ndarray, label: int | None = None
+) -> tuple[float, float] | None:
+    """Of a ROC-AUC to which each image (N,) adds − its shortfall: of the class `label`, or macro. None if a class has
+    fewer than LEAST_PER_CLASS images.
 
     Normal on the logit scale (Pepe, The Statistical Evaluation of Medical Tests for Classification and Prediction,
     2003), less the bias that the curve of the logit brings, by the second-order delta method (Oehlert, A note on the
-    delta method, The American Statistician 46, 1992). Where no image differs from the others of its class, as with an
-    area of 1, see `unseen_pairs`.
+    delta method, The American Statistician 46, 1992). For its width, `unseen_variance` is added. Where no image
+    differs from the others of its class, as with an area of 1, see `unseen_pairs`.
     """
+    if not enough(labels):
+        return None
     drawn = sampling(shortfall, labels)
     if drawn.is_zero or not 0 < value < 1:
         return _unseen(value, unseen_pairs(labels), 1.0)
-    return _on_logit_scale(value, drawn.variance, NORMAL_QUANTILE)
+    return _on_logit_scale(value, drawn.variance, unseen_variance(value, labels, label), NORMAL_QUANTILE)
 
 
 def of_mean_roc_auc(
     value: float, shortfall: np.ndarray, labels: np.ndarray, seed_variance: float, seed_degrees_of_freedom: float
-) -> tuple[float, float]:
-    """As `of_roc_auc`, of a mean over repeats to which other seeds add `seed_variance`.
+) -> tuple[float, float] | None:
+    """As `of_roc_auc`, of a mean over repeats of the macro ROC-AUC to which other seeds add `seed_variance`.
 
     Only the variance of the seeds counts as uncertain, as in `of_roc_auc`: Student's t with the degrees of freedom of
     Satterthwaite in place of the normal quantile.
     """
-    drawn = sampling(shortfall, labels)
-    variance = drawn.variance + seed_variance
-    if variance < NO_VARIANCE or not 0 < value < 1:
+    variance = sampling(shortfall, labels).variance + seed_variance
+    if not enough(labels) or variance < NO_VARIANCE or not 0 < value < 1:
         return of_roc_auc(value, shortfall, labels)
     degrees = seed_degrees_of_freedom * (variance / seed_variance) ** 2 if seed_variance > 0 else np.inf
-    return _on_logit_scale(value, variance, t_quantile(degrees))
+    return _on_logit_scale(value, variance, unseen_variance(value, labels), t_quantile(degrees))
 
 
-def _on_logit_scale(value: float, variance: float, quantile: float) -> tuple[float, float]:
-    deviation = np.sqrt(variance) / (value * (1 - value))
-    middle = logit(value) - deviation**2 * (value - 0.5)
-    half = quantile * deviation
+def unseen_variance(value: float, labels: np.ndarray, label: int | None = None) -> float:
+    """What few images may not show of the sampling variance of a ROC-AUC: of the class `label`, or macro.
+
+    A class of few images often holds none of its rare faults, and then looks steady. So the placements of a guess,
+    which spread evenly, count as one more degree of freedom: their variance, A (1 − A) / 3 for A = 1/2, is taken for
+    every class and area A. With n images in a class that counts w in the area, and g = w² / n, the degrees of freedom
+    are Satterthwaite's, Σ(g)² / Σ(g² / (n − 1)).
+    """
+    count = np.bincount(labels)
+    weights = placements.weights(count)
+    share = weights.mean(axis=1) if label is None else weights[:, label]
+    parts = share**2 / count
+    return float(value * (1 - value) / 3 * (parts**2 / (count - 1)).sum() / parts.sum())
+
+
+def _on_logit_scale(value: float, variance: float, unseen: float, quantile: float) -> tuple[float, float]:
+    slope = 1 / (value * (1 - value))
+    middle = logit(value) - variance * slope**2 * (value - 0.5)
+    half = quantile * np.sqrt(variance + unseen) * slope
     return float(expit(middle - half)), float(expit(middle + half))
 
 

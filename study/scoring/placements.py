@@ -34,10 +34,16 @@ def class_shortfalls(labels: np.ndarray, missed: np.ndarray) -> np.ndarray:
     class drawn by themselves, the variance of the area is the sum over the classes of var(column) / n (DeLong et al.
     1988; Sun and Xu, Fast implementation of DeLong's algorithm, IEEE Signal Processing Letters 21, 2014).
     """
-    count = np.bincount(labels, minlength=missed.shape[1])
-    weights = count[labels][:, None] / (len(labels) - count)[None, :]
-    weights[np.arange(len(labels)), labels] = 1.0
-    return weights * missed
+    return weights(np.bincount(labels, minlength=missed.shape[1]))[labels] * missed
+
+
+def weights(count: np.ndarray) -> np.ndarray:
+    """How much 1 − a placement counts in `class_shortfalls`, (C, C): of an image of the row's class, in the column's
+    area. From the number of images of each class (C,).
+    """
+    found = count[:, None] / (count.sum() - count)[None, :]
+    np.fill_diagonal(found, 1.0)
+    return found
 
 
 def shortfall(labels: np.ndarray, missed: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ higher probability for it than an image of another class, ties counting half (Fa
 analysis, Pattern Recognition Letters 27, 2006).
 """
 
-from typing import Annotated
+from typing import Annotated, NotRequired
 
 import numpy as np
 from pydantic import Field
@@ -23,8 +23,8 @@ class Scores(TypedDict):
     """The flat record that metrics/validation/*.json and metrics/test/*.json hold."""
 
     roc_auc: Share
-    roc_auc_low: Share
-    roc_auc_high: Share
+    roc_auc_low: NotRequired[Share]  # not of fewer than `intervals.LEAST_PER_CLASS` images in a class
+    roc_auc_high: NotRequired[Share]
     accuracy: Share
     log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
@@ -46,11 +46,13 @@ class ValidationScores(Scores):
 
 
 def scores(labels: np.ndarray, probabilities: np.ndarray) -> Scores:
-    """roc_auc with its 95 % interval, accuracy and log_loss, rounded to DECIMALS; two images or more per class."""
+    """roc_auc with its 95 % interval, if there is one, accuracy and log_loss, rounded to DECIMALS; two images or more
+    per class.
+    """
     point_scores = point(labels, probabilities)
     missed = placements.one_minus_placements(labels, normalised(probabilities))
     shortfall = placements.shortfall(labels, missed)
-    low, high = intervals.of_roc_auc(point_scores["roc_auc"], shortfall, labels)
+    low, high = intervals.of_roc_auc(point_scores["roc_auc"], shortfall, labels) or (None, None)
     record = {
         "roc_auc": point_scores["roc_auc"],
         "roc_auc_low": low,
@@ -58,7 +60,7 @@ def scores(labels: np.ndarray, probabilities: np.ndarray) -> Scores:
         "accuracy": point_scores["accuracy"],
         "log_loss": point_scores["log_loss"],
     }
-    return {name: round(value, DECIMALS) for name, value in record.items()}
+    return {name: round(value, DECIMALS) for name, value in record.items() if value is not None}
 
 
 def point(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:

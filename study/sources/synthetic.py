@@ -1,7 +1,8 @@
-"""A data set drawn by code: ten shapes in any pose, with colour, clutter and noise, 32 × 32 pixels.
+"""A data set drawn by code: ten shapes with clutter and noise, 32 × 32 pixels. Colours say nothing about the class.
 
 Every shape but the crescent is given in polar form, r(θ) = its outline at angle θ for a circumradius of 1, so that all
-images of a class are drawn at once. Each is its own mirror image up to a rotation: flipping keeps the label.
+images of a class are drawn at once. Each is symmetric about its upright axis, from which it is turned as far to the
+left as to the right: flipping keeps the label.
 """
 
 import colorsys
@@ -11,10 +12,9 @@ import numpy as np
 from PIL import Image
 
 SIDE = 32
-# How loosely colour goes with the class, as sky goes with aeroplanes and grass with deer: a cue that a network finds
-# long before shape, and one that is often wrong. Standard deviations of the hue, in turns of the colour wheel.
-BACKGROUND_SPREAD = 0.09
-SHAPE_SPREAD = 0.1
+# Brightness in HSV, lowest and highest: one of the shape, the other of its background.
+DARK, LIGHT = (0.2, 0.5), (0.65, 0.95)
+CLUTTER = 2  # blobs behind the shape
 LEAST = 5  # images of a class that are no planted fault: one of them may get a copy under another label
 QUALITIES = (50, 90)  # of JPEG, lowest and highest, for copies that are encoded again
 CLASS_NAMES = ["disk", "ring", "square", "frame", "triangle", "pentagon", "star", "cross", "flower", "crescent"]
@@ -91,14 +91,15 @@ def _images(
     labels = rng.permutation(np.arange(count) % len(CLASS_NAMES)).astype(np.uint8)
     while kept is not None and np.bincount(labels[:kept], minlength=len(CLASS_NAMES)).min() < LEAST:
         labels = rng.permutation(labels)
-    images = _background(_leaning_hue(labels, BACKGROUND_SPREAD, rng), rng)
-    for _ in range(3):
-        radius, colour = rng.uniform(1.5, 4.0, count), _colours(rng.uniform(size=count), rng)
-        distance, _ = _polar(count, rng, spread=14.0, stretch=0.5)
+    is_dark = rng.random(count) < 0.5
+    images = _background(_colours(~is_dark, rng), _colours(~is_dark, rng), rng)
+    for _ in range(CLUTTER):
+        radius, colour = rng.uniform(1.5, 4.0, count), _colours(rng.random(count) < 0.5, rng)
+        distance, _ = _polar(count, rng, spread=14.0, turn=np.pi, stretch=0.5)
         _paint(images, radius[:, None, None] - distance, colour, opacity=0.8)
-    colour = _colours(_leaning_hue(labels, SHAPE_SPREAD, rng), rng)
-    radius = rng.uniform(6.5, 12.0, count)
-    distance, angle = _polar(count, rng, spread=4.0, stretch=0.25)
+    colour = _colours(is_dark, rng)
+    radius = rng.uniform(9.0, 13.0, count)
+    distance, angle = _polar(count, rng, spread=4.0, turn=0.45, stretch=0.15)
     for label in range(len(CLASS_NAMES)):
         rows = labels == label
         scaled = distance[rows] / radius[rows, None, None]
@@ -110,35 +111,34 @@ def _images(
     return np.clip(np.rint(images), 0, 255).astype(np.uint8), labels
 
 
-def _leaning_hue(labels: np.ndarray, spread: float, rng: np.random.Generator) -> np.ndarray:
-    """A hue (N,) around one of ten on the colour wheel, the label's own; `spread` is a standard deviation in turns."""
-    return labels / len(CLASS_NAMES) + rng.normal(0.0, spread, len(labels))
-
-
-def _background(hue: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A linear gradient between two colours of the hues (N,), (N, 32, 32, 3) float64 in 0 .. 255."""
-    start, end = _colours(hue, rng), _colours(hue, rng)
-    direction = rng.uniform(0, 2 * np.pi, len(hue))[:, None, None]
+def _background(start: np.ndarray, end: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A linear gradient in a random direction between two colours (N, 3), (N, 32, 32, 3) float64."""
+    direction = rng.uniform(0, 2 * np.pi, len(start))[:, None, None]
     rows, columns = np.mgrid[:SIDE, :SIDE] / (SIDE - 1) - 0.5
     share = 0.5 + 0.7 * (np.cos(direction) * rows + np.sin(direction) * columns)
     return start[:, None, None] + share[..., None] * (end - start)[:, None, None]
 
 
-def _colours(hue: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """RGB colours of the given hues and random saturation and brightness, (N, 3) float64 in 0 .. 255."""
-    saturation, brightness = rng.uniform(0.15, 0.75, len(hue)), rng.uniform(0.3, 0.9, len(hue))
-    pixels = [colorsys.hsv_to_rgb(*row) for row in zip(hue % 1.0, saturation, brightness, strict=True)]
-    return 255.0 * np.array(pixels)
+def _colours(is_dark: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """RGB colours of random hue and saturation, (N, 3) float64 in 0 .. 255; `is_dark` (N,) bool."""
+    hue, saturation = rng.random(len(is_dark)), rng.uniform(0.15, 0.75, len(is_dark))
+    brightness = np.where(is_dark, rng.uniform(*DARK, len(is_dark)), rng.uniform(*LIGHT, len(is_dark)))
+    return 255.0 * np.array([colorsys.hsv_to_rgb(*row) for row in zip(hue, saturation, brightness, strict=True)])
 
 
-def _polar(count: int, rng: np.random.Generator, spread: float, stretch: float) -> tuple[np.ndarray, np.ndarray]:
-    """Distance in pixels and angle of every pixel from a random centre, turned and stretched: two (N, 32, 32)."""
+def _polar(
+    count: int, rng: np.random.Generator, spread: float, turn: float, stretch: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distance in pixels and angle of every pixel from a random centre: two (N, 32, 32).
+
+    The axes are turned by up to `turn` to either side, and stretched. An angle of 0 points up.
+    """
     centre = rng.uniform(-spread, spread, (2, count))[..., None, None]
-    turn = rng.uniform(0, 2 * np.pi, count)[:, None, None]
+    turned = rng.uniform(-turn, turn, count)[:, None, None]
     ratio = np.exp(rng.uniform(-stretch, stretch, count))[:, None, None]
     rows, columns = np.mgrid[:SIDE, :SIDE] - (SIDE - 1) / 2
-    dy, dx = rows - centre[0], columns - centre[1]
-    u, v = np.cos(turn) * dx + np.sin(turn) * dy, (np.cos(turn) * dy - np.sin(turn) * dx) * ratio
+    up, right = centre[0] - rows, columns - centre[1]
+    u, v = np.cos(turned) * up + np.sin(turned) * right, (np.cos(turned) * right - np.sin(turned) * up) * ratio
     return np.hypot(u, v), np.arctan2(v, u)
 
 
@@ -150,9 +150,9 @@ def _inside(name: str, r: np.ndarray, angle: np.ndarray) -> np.ndarray:
         case "ring":
             return np.minimum(0.95 - r, r - 0.55)
         case "square":
-            return _polygon(4, angle) - r
+            return _square(angle) - r
         case "frame":
-            return np.minimum(_polygon(4, angle) - r, r - 0.6 * _polygon(4, angle))
+            return np.minimum(_square(angle) - r, r - 0.6 * _square(angle))
         case "triangle":
             return 1.1 * _polygon(3, angle) - r
         case "pentagon":
@@ -170,8 +170,13 @@ def _inside(name: str, r: np.ndarray, angle: np.ndarray) -> np.ndarray:
     raise ValueError(name)
 
 
+def _square(angle: np.ndarray) -> np.ndarray:
+    """Outline of a square that stands on a side."""
+    return _polygon(4, angle + np.pi / 4)
+
+
 def _polygon(sides: int, angle: np.ndarray) -> np.ndarray:
-    """Outline of a regular polygon of circumradius 1 in polar form."""
+    """Outline of a regular polygon of circumradius 1 in polar form, one corner up."""
     half = np.pi / sides
     return np.cos(half) / np.cos(angle % (2 * half) - half)
 

@@ -19,10 +19,19 @@ from study.model_files import keras_file
 from study.params.schema import TRAINED_BY_BEST
 
 pytestmark = pytest.mark.slow
-SCORES = ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]
+SCORES = ["roc_auc", "accuracy", "log_loss"]
 KEYS = {
-    "test": [*SCORES, "roc_auc_mean", "repeats", "spread", "class_roc_auc"],
-    "validation": [*SCORES, "temperature", "repeats", "history"],
+    "test": [
+        SCORES[0],
+        "roc_auc_low",
+        "roc_auc_high",
+        *SCORES[1:],
+        "roc_auc_mean",
+        "repeats",
+        "spread",
+        "class_roc_auc",
+    ],
+    "validation": [*SCORES, "temperature", "repeats", "history"],  # of too few images of a class for an interval
 }
 
 
@@ -46,14 +55,14 @@ def metrics(folder: Path, kind: str) -> dict[str, dict]:
     return {path.stem: json.loads(path.read_text()) for path in sorted((folder / "metrics" / kind).glob("*.json"))}
 
 
-def test_every_model_has_scores_with_an_interval(finished):
+def test_every_model_has_scores_with_an_interval_if_images_are_enough(finished):
     for split, keys in KEYS.items():
         records = metrics(finished, split)
         assert list(records) == sorted(SCORED)
         assert {tuple(key for key in record if key != "roc_auc_seed_sd") for record in records.values()} == {
             tuple(keys)
         }
-    for record in [*metrics(finished, "test").values(), *metrics(finished, "validation").values()]:
+    for record in metrics(finished, "test").values():
         assert 0 <= record["roc_auc_low"] <= record["roc_auc_high"] <= 1
 
 

@@ -14,7 +14,6 @@ from study.params.schema import TRAINED_BY_BEST
 
 PARAMS = project.params()
 GRAPH = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCRIPTS = sorted(path for path in (ROOT / "stages/train").glob("*.py") if path.stem != "__init__")
 SOURCES = sorted(path for folder in ("stages", "study", "benchmarks", ".ci") for path in (ROOT / folder).rglob("*.py"))
 REFUSED = {"cloudpickle", "dill", "jax", "joblib", "marshal", "pickle", "shelve", "torch"}
@@ -154,7 +153,3 @@ def test_a_page_says_how_to_install_a_program_that_the_lock_lacks(page):
     )
     others = programs - PROVIDED - OF_THE_SHELL - {"pip"}
     assert [program for program in others if not re.search(rf"install \[?{program}\b", text)] == []
-
-
-def test_the_readme_shows_the_committed_ranking():
-    assert (ROOT / "reports/ranking.md").read_text(encoding="utf-8") in README

@@ -7,6 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import rendered
 from project import ROOT, environment
 from ruamel.yaml import YAML
 
@@ -94,6 +95,31 @@ def test_the_comment_says_where_the_page_comes_from_and_notifies_nobody(runner):
         f"{MARKER}\nThe code of this pull request made this page, at {SHA}.\n\n# page by @\u200bsomebody"
     )
     assert not (runner / "evil").exists()
+
+
+REFERRING = {
+    "letters": r"@name owner/name#3 #12 GH-12 \@name \#12",
+    "names of characters": "&commat;name &num;12 owner/name&num;3",
+    "numbers of characters": "&#64;name &#0064;name &#x40;name &#35;12 &#x23;12 #&#49;2 &#71;H-12 GH&#45;12",
+    "HTML": "<p>&#64name &#35;12</p> @<b></b>name #<!-- -->12 G<i></i>H-12",
+    "markup": "*@name* [#12](a) ~@name~ `a`@name | @name |",
+}
+
+
+@pytest.mark.parametrize("text", REFERRING.values(), ids=REFERRING)
+def test_a_comment_refers_to_nobody_and_nothing(text, runner):
+    assert rendered.REFERENCES.search(rendered.text(text))
+    page(runner, text)
+    assert post(runner).returncode == 0
+    body = json.loads((runner / "comment.json").read_text())["body"]
+    assert rendered.REFERENCES.findall(rendered.text(body)) == []
+
+
+def test_a_comment_keeps_headings_foldings_and_punctuation(runner):
+    text = "## Models\n\n<details><summary>All</summary>\n\n| a&#124;b | &#60;b&#62; |\n\n</details>\n"
+    page(runner, text)
+    assert post(runner).returncode == 0
+    assert json.loads((runner / "comment.json").read_text())["body"].endswith(text)
 
 
 def test_without_an_open_pull_request_of_the_commit_nothing_is_posted(runner):

@@ -4,6 +4,7 @@ The records come from the code of the stages, with the scores that a test needs:
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,6 @@ import numpy as np
 from study.evaluation import final_scores
 from study.evaluation.image_scores import image_scores
 from study.report.comparisons import Ranked
-from study.report.seed_noise import Training
 from study.scoring.scores import Repeat
 
 CLASSES = ["a", "b", "c"]
@@ -96,6 +96,13 @@ def validation(roc_auc: float, history: list[dict] | None = None) -> dict:
     return scores | {"temperature": 1.2, "history": history or [epoch()]}
 
 
+def without_intervals(model: Ranked) -> Ranked:
+    """The model as if a class had too few test images for intervals of ROC-AUC."""
+    test = {name: value for name, value in model.test.items() if name not in ("roc_auc_low", "roc_auc_high")}
+    areas = [{name: row[name] for name in ("class", "roc_auc")} for row in test["class_roc_auc"]]
+    return replace(model, test=test | {"class_roc_auc": areas}, seeds=None)
+
+
 def tune(model: str, **changes: Any) -> dict:
     """metrics/tune.json of a search that this model won."""
     return {
@@ -126,7 +133,7 @@ def ranked(name: str, roc_auc: float, **changes: Any) -> Ranked:
         "test": record(roc_auc),
         "validation": validation(roc_auc + 0.01),
         "images": image_scores(pictures(6), LABELS, [RIGHT]),
-        "training": Training(1, None),
-        "mean_interval": None,
+        "collapsed": 0,
+        "seeds": None,
     }
     return Ranked(name, **(defaults | changes))

@@ -83,9 +83,9 @@ def test_a_wrong_option_is_refused_in_one_line(command, fault, run):
 
 
 def test_coverage_shows_the_intervals_that_hold_the_true_value():
-    setting = coverage.Setting("normal", 2, 20, 1.5, coverage.normal)
+    setting = coverage.Setting("normal", [10] * 2, 1.5, coverage.normal)
     *described, area, bootstrap, accuracy, loss = coverage.row(setting, 40)
-    assert described[:3] == ["normal", 2, "20"]
+    assert described[:2] == ["normal", "2 × 10"]
     shares = [float(cell.split(" % ")[0]) for cell in (area, bootstrap, accuracy, loss)]
     assert min(shares[0], *shares[2:]) > 80
     assert coverage.coverage(np.array([0, 2, 0, 0]), np.array([4, 4, 0.5, 4]), 1.0) == "50.0 % (25.0 %, 25.0 %)"

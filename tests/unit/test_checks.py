@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-from samples import epoch, pictures, ranked, record, validation
+from samples import epoch, pictures, ranked, record, repeated, validation, without_intervals
 
 from study.evaluation.image_scores import image_scores
-from study.evaluation.seeds import Noise
 from study.params.schema import Range
 from study.report import checks
 from study.report.checks import Case
 from study.report.comparisons import Comparison, Ranked
-from study.report.seed_noise import Training
 
 OPEN = Range(low=0.001, high=0.1, log=True)
 DROPOUT = Range(low=0.0, high=0.5, log=False)
@@ -91,6 +89,11 @@ def test_a_model_like_a_constant_guess_is_found_by_either_score(change, found):
     assert bool(checks.no_better_than_a_guess([model], classes=3)) == found
 
 
+@pytest.mark.parametrize(("area", "found"), [(0.51, False), (0.5, True)])
+def test_without_an_interval_the_area_itself_is_held_against_a_guess(area, found):
+    assert bool(checks.no_better_than_a_guess([without_intervals(ranked("cnn2", area))], classes=3)) == found
+
+
 COUNTS = {
     "ten of each": ({"a": 10, "b": 10}, []),
     "nine of one": ({"a": 10, "b": 9}, [Case("train", "9 images of b, 10 of a")]),
@@ -105,26 +108,17 @@ def test_few_or_unbalanced_images_are_found_by_the_counts_of_a_split(counts, cas
     assert checks.few_or_unbalanced(eda) == cases
 
 
-NOISES = {
-    "its own": (Noise(1e-5, 2.0, True, "", ("cnn2",)), [], []),
-    "borrowed": (
-        Noise(1e-5, 2.0, True, "family cnn", ("cnn3",)),
-        [],
-        [Case("cnn2", "trained once; seed variance estimated from cnn3")],
-    ),
-    "not corrected": (
-        Noise(1e-5, 2.0, False, "", ("cnn2",)),
-        [],
-        [Case("cnn2", "contains the sampling error, which is no smaller")],
-    ),
-    "unknown": (None, [Case("cnn2", "runs: 1")], []),
-}
+def test_a_model_that_was_trained_once_is_found():
+    models = [ranked("cnn2", 0.9), ranked("cnn3", 0.9, test=repeated(0.9, 0.9, 0.001))]
+    assert checks.trained_once(models) == [Case("cnn2", "1 run")]
 
 
-@pytest.mark.parametrize(("noise", "unknown", "uncertain"), NOISES.values(), ids=NOISES)
-def test_noise_that_is_unknown_borrowed_or_not_corrected_is_found(noise, unknown, uncertain):
-    models = [ranked("cnn2", 0.9, training=Training(1, noise))]
-    assert (checks.unknown_noise(models), checks.uncertain_noise(models)) == (unknown, uncertain)
+def test_runs_that_collapsed_are_listed_with_their_seeds():
+    test = repeated(0.9, 0.8, 0.001)
+    for repeat, area in zip(test["repeats"], (0.9, 0.9, 0.6), strict=True):
+        repeat["roc_auc"] = area
+    models = [ranked("cnn2", 0.9, test=test, collapsed=1), ranked("cnn3", 0.9)]
+    assert checks.collapsed(models) == [Case("cnn2", "1 of 3 runs: seed 42 0.9000, seed 1 0.9000, seed 2 0.6000")]
 
 
 def sure(accuracy: float, confidence: float) -> Ranked:

@@ -16,7 +16,7 @@ from study.base.runtime import UserError
 from study.evaluation import image_scores
 from study.evaluation.final_scores import class_areas
 from study.evaluation.image_scores import ImageScores
-from study.report import comparisons
+from study.report import comparisons, differences
 from study.report.comparisons import Ranked
 from study.report.differences import Pair
 from study.scoring.probabilities import normalised
@@ -24,6 +24,7 @@ from study.search.outcome import winner
 
 CLASSES = 3
 NAMES = ["a", "b", "c"]
+SMALLEST = 0.002
 TEST_ROC_AUC = {"cnn2": 0.80, "resnet50": 0.90, "best": 0.85, "control": 0.82}
 LABELS, PROBABILITIES = sample(0, 150, CLASSES)
 
@@ -64,24 +65,24 @@ def recorded(tmp_path, monkeypatch, tuned) -> Path:
     return tmp_path
 
 
-def test_models_are_ranked_by_their_test_roc_auc(recorded, models):
-    ranking = comparisons.compare(models, NAMES).ranking
+def test_models_are_ranked_by_the_mean_test_roc_auc_of_their_runs(recorded, models):
+    ranking = comparisons.compare(models, NAMES, SMALLEST).ranking
     assert [model.name for model in ranking] == ["resnet50", "best", "control", "cnn2"]
 
 
 def test_a_ranked_model_has_its_recorded_scores(recorded, models):
-    best = comparisons.compare(models, NAMES).ranking[1]
+    best = comparisons.compare(models, NAMES, SMALLEST).ranking[1]
     assert (best.test, best.validation) == (record(0.85), validation(0.87))
 
 
 def test_every_model_is_compared_with_all_below_it(recorded, models):
-    pairs = comparisons.compare(models, NAMES).pairs
+    pairs = comparisons.compare(models, NAMES, SMALLEST).pairs
     expected = list(itertools.combinations(["resnet50", "best", "control", "cnn2"], 2))
     assert [pair.names for pair in pairs] == expected
 
 
 def pair(models: dict, one: str, other: str) -> Pair:
-    return comparisons.compare(models, NAMES).pair(one, other)
+    return comparisons.compare(models, NAMES, SMALLEST).pair(one, other)
 
 
 def test_the_difference_of_two_models_is_that_of_their_recorded_scores(recorded, models):
@@ -97,29 +98,39 @@ def test_the_interval_of_a_difference_is_as_wide_as_that_of_the_paired_bootstrap
 
 @pytest.fixture
 def repeats(recorded) -> None:
-    """cnn2 was trained three times: its mean is 0.82."""
-    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.82, sd=0.001))
+    """cnn2 and best were trained three times: the mean of cnn2 is 0.83, which is above control's."""
+    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.83, sd=0.001))
+    files.write_json("metrics/test/best.json", repeated(0.85, 0.85, sd=0.001))
+
+
+def test_the_mean_counts_for_the_ranking(repeats, models):
+    ranking = comparisons.compare(models, NAMES, SMALLEST).ranking
+    assert [model.name for model in ranking] == ["resnet50", "best", "cnn2", "control"]
 
 
 def test_the_difference_of_models_trained_again_is_that_of_their_means(repeats, models):
-    assert pair(models, "resnet50", "cnn2").retrained.value == pytest.approx(0.08)
+    assert pair(models, "best", "cnn2").retrained.value == pytest.approx(0.02)
 
 
 def test_the_difference_of_models_trained_again_counts_the_seeds(repeats, models):
     found = pair(models, "best", "cnn2")
-    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.82, sd=0.1))
+    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.83, sd=0.1))
     noisier = pair(models, "best", "cnn2")
     assert noisier.shipped == found.shipped
     assert noisier.retrained.high - noisier.retrained.low > 2 * (found.retrained.high - found.retrained.low)
 
 
-def test_best_and_its_control_borrow_the_noise_of_the_model_that_was_tuned(repeats, models):
-    noise = {model.name: model.training.noise.borrowed for model in comparisons.compare(models, NAMES).ranking}
-    assert noise == {"resnet50": "all models", "best": "cnn2", "control": "cnn2", "cnn2": ""}
+def test_a_verdict_on_a_model_that_was_trained_once_is_unknown(repeats, models):
+    pairs = comparisons.compare(models, NAMES, SMALLEST).pairs
+    assert {pair.names for pair in pairs if pair.verdict != "unknown"} == {("best", "cnn2")}
 
 
-def test_the_verdict_on_models_trained_again_is_unknown_where_none_was_repeated(recorded, models):
-    assert {(pair.retrained, pair.verdict) for pair in comparisons.compare(models, NAMES).pairs} == {(None, None)}
+def test_the_comparisons_of_what_tuning_changed_are_corrected_for_themselves(repeats, models):
+    files.write_json("metrics/test/resnet50.json", repeated(0.90, 0.90, sd=0.001))
+    comparison = comparisons.compare(models, NAMES, SMALLEST)
+    tuned = [model for model in comparison.ranking if model.name != "resnet50"]
+    planned = differences.pairs(list(itertools.combinations(tuned, 2)), SMALLEST, comparison.ranking)
+    assert [pair.retrained for pair in planned] == [comparison.pair(*pair.names).retrained for pair in planned]
 
 
 GAINS = {("best", "control"): 0.03, ("control", "cnn2"): 0.02, ("best", "cnn2"): 0.05}
@@ -132,20 +143,21 @@ def test_what_the_search_and_its_epochs_gained_are_differences_of_their_own(reco
 
 
 def test_the_interval_of_a_mean_counts_the_seeds(repeats, models):
-    ranking = {model.name: model for model in comparisons.compare(models, NAMES).ranking}
-    low, high = ranking["cnn2"].mean_interval
-    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.82, sd=0.1))
-    ranking = {model.name: model for model in comparisons.compare(models, NAMES).ranking}
-    wider = ranking["cnn2"].mean_interval
-    assert wider[0] < low < 0.82 < high < wider[1]
+    ranking = {model.name: model for model in comparisons.compare(models, NAMES, SMALLEST).ranking}
+    low, high = ranking["cnn2"].interval
+    files.write_json("metrics/test/cnn2.json", repeated(0.80, 0.83, sd=0.1))
+    ranking = {model.name: model for model in comparisons.compare(models, NAMES, SMALLEST).ranking}
+    wider = ranking["cnn2"].interval
+    assert wider[0] < low < 0.83 < high < wider[1]
 
 
-def test_the_interval_of_a_mean_is_unknown_where_no_model_was_repeated(recorded, models):
-    assert {model.mean_interval for model in comparisons.compare(models, NAMES).ranking} == {None}
+def test_the_interval_of_a_model_that_was_trained_once_is_the_recorded_one(recorded, models):
+    for model in comparisons.compare(models, NAMES, SMALLEST).ranking:
+        assert model.interval == (model.test["roc_auc_low"], model.test["roc_auc_high"])
 
 
 def test_what_the_search_gained_on_validation_is_that_of_the_recorded_scores(recorded, models):
-    assert comparisons.compare(models, NAMES).search_on_validation == pytest.approx(0.03)
+    assert comparisons.compare(models, NAMES, SMALLEST).search_on_validation == pytest.approx(0.03)
 
 
 SEARCH, EPOCHS, BOTH = GAINS
@@ -164,26 +176,26 @@ def test_blocks_of_one_training_are_no_pair_however_often_they_are_trained(
     own = models["cnn2"].model_dump() | {"repeats": 1}
     files.write_json(winner.FILE, tuned | {"block": own | values, "control": own | {"epochs": epochs}})
     assert (models["cnn2"].repeats, models["cnn2"].epochs) == (3, 10)
-    comparison = comparisons.compare(models, NAMES)
+    comparison = comparisons.compare(models, NAMES, SMALLEST)
     assert {names for names in GAINS if comparison.pair(*names) is None} == none
     assert len(comparison.pairs) == 6 - len(none)
 
 
 def test_classes_other_than_those_of_the_data_are_refused(recorded, models):
     with pytest.raises(UserError, match=r"^metrics/test/cnn2\.json: has other classes than metrics/eda\.json"):
-        comparisons.compare(models, ["a", "c", "b"])
+        comparisons.compare(models, ["a", "c", "b"], SMALLEST)
 
 
 def test_scores_of_different_test_splits_are_not_compared(recorded, models):
     images = scored(LABELS[::-1], probabilities_of("cnn2")[::-1])
     image_scores.write("cnn2", images, NAMES)
     with pytest.raises(UserError, match=r"images/resnet50\.csv and .*images/cnn2\.csv: are scores of different test"):
-        comparisons.compare(models, NAMES)
+        comparisons.compare(models, NAMES, SMALLEST)
 
 
 def test_a_tuned_model_that_params_lack_is_named(recorded, models):
     with pytest.raises(UserError, match=r"^metrics/tune\.json: cnn2 is no model of params\.yaml"):
-        comparisons.compare({"resnet50": models["resnet50"]}, NAMES)
+        comparisons.compare({"resnet50": models["resnet50"]}, NAMES, SMALLEST)
 
 
 FILES = ["tune.json", "validation/cnn2.json", "test/control.json", "images/resnet50.csv"]
@@ -193,14 +205,14 @@ FILES = ["tune.json", "validation/cnn2.json", "test/control.json", "images/resne
 def test_a_missing_file_is_named(recorded, models, name):
     (recorded / "metrics" / name).unlink()
     with pytest.raises(UserError, match=f"^metrics/{name}: is missing"):
-        comparisons.compare(models, NAMES)
+        comparisons.compare(models, NAMES, SMALLEST)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_damaged_file_is_named(recorded, models, name):
     (recorded / "metrics" / name).write_bytes(b"{")
     with pytest.raises(UserError, match=f"^metrics/{name}: "):
-        comparisons.compare(models, NAMES)
+        comparisons.compare(models, NAMES, SMALLEST)
 
 
 def test_scores_of_a_class_are_scikit_learns():
@@ -288,7 +300,7 @@ def test_the_curve_does_not_depend_on_the_order_of_the_images():
 
 
 def test_accuracy_and_log_loss_have_intervals_around_what_the_images_show(recorded, models):
-    for model in comparisons.compare(models, NAMES).ranking:
+    for model in comparisons.compare(models, NAMES, SMALLEST).ranking:
         for interval, value in (
             (model.accuracy_interval, model.images.hits.mean()),
             (model.log_loss_interval, model.images.log_loss.mean()),

@@ -1,175 +1,206 @@
-"""Two questions about two models, each with its noise; and many comparisons at once."""
+"""Two questions about two models, and verdicts on many pairs at once."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from samples import ranked
 from scipy import stats
 
-from study.evaluation.seeds import Noise
+from benchmarks import verdicts as simulation
 from study.report import differences
 from study.report.differences import Answer, Pair
-from study.report.seed_noise import Training, seed_noise
+from study.report.run import Scored
 from study.scoring import intervals
 
 LABELS = np.repeat([0, 1], 50)
-CONTRIBUTIONS = np.random.default_rng(0).normal(size=100)
-DRAWN = intervals.sampling(CONTRIBUTIONS, LABELS)
+SHORTFALL = np.random.default_rng(0).normal(size=100) / 100
+ALIKE = np.zeros(100)  # shortfalls
+DRAWN = intervals.sampling(SHORTFALL, LABELS)
 
 
-def noise(variance: float, degrees: float, *measured: str) -> Noise:
-    return Noise(variance, degrees, True, "", measured)
+@dataclass(frozen=True)
+class Images:
+    labels: np.ndarray
+    shortfall: np.ndarray
+    mean_shortfall: np.ndarray
+
+
+def model(
+    name: str,
+    areas: list[float],
+    sampling: float = 0.0,
+    shortfall: np.ndarray = ALIKE,
+    labels: np.ndarray = LABELS,
+    collapsed: int = 0,
+) -> Scored:
+    """Of these areas; images add `sampling` to their variance."""
+    spread = {"raw_variance": np.var(areas, ddof=1) if len(areas) > 1 else 0.0, "sampling_variance": sampling}
+    test = {
+        "roc_auc": areas[0],
+        "roc_auc_mean": float(np.mean(areas)),
+        "repeats": [{"roc_auc": area} for area in areas],
+        "spread": [spread | {"degrees_of_freedom": len(areas) - 1}] if len(areas) > 1 else [],
+    }
+    return Scored(name, test, Images(labels, shortfall, shortfall), collapsed)
+
+
+def pair_of(one: Scored, other: Scored, smallest_change: float = 1e-9) -> Pair:
+    return differences.pairs([(one, other)], smallest_change)[0]
 
 
 def test_the_first_answer_of_one_class_is_students_paired_test():
     """Two classes of which one does not vary."""
-    contributions = np.where(LABELS == 0, CONTRIBUTIONS, 1.0)
-    expected = stats.ttest_1samp(contributions[LABELS == 0], 0.0)
-    value = float(contributions[LABELS == 0].mean())
-    answer = differences.shipped(value, contributions, LABELS)
+    gains = np.where(LABELS == 0, SHORTFALL, 1.0)
+    expected = stats.ttest_1samp(gains[LABELS == 0], 0.0)
+    value = float(gains[LABELS == 0].mean())
+    answer = pair_of(model("a", [0.5 + value]), model("b", [0.5], shortfall=gains)).shipped
     assert answer.p == pytest.approx(expected.pvalue)
     low, high = expected.confidence_interval()
     assert (answer.low, answer.high) == (pytest.approx(low, rel=1e-5), pytest.approx(high, rel=1e-5))
 
 
-def test_the_second_answer_of_seeds_alone_is_welchs_test():
+def test_the_second_answer_of_two_runs_of_a_model_is_students_test():
+    """One variance for both, of the seeds alone."""
     rng = np.random.default_rng(1)
-    one, other = rng.normal(0.9, 0.01, 4), rng.normal(0.88, 0.03, 6)
-    expected = stats.ttest_ind(one, other, equal_var=False)
-    trainings = [
-        Training(len(areas), noise(areas.var(ddof=1), len(areas) - 1, name))
-        for areas, name in ((one, "a"), (other, "b"))
-    ]
-    answer = differences.retrained(one.mean() - other.mean(), np.zeros(100), LABELS, *trainings)
-    assert answer.p == pytest.approx(expected.pvalue)
-
-
-def test_one_estimate_for_both_models_keeps_its_degrees_of_freedom():
-    """Student's test of two groups with a pooled variance."""
-    rng = np.random.default_rng(1)
-    one, other = rng.normal(0.9, 0.01, 5), rng.normal(0.88, 0.01, 5)
-    pooled = noise((one.var(ddof=1) + other.var(ddof=1)) / 2, 8, "a", "b")
-    answer = differences.retrained(
-        one.mean() - other.mean(), np.zeros(100), LABELS, Training(5, pooled), Training(5, pooled)
-    )
+    one, other = rng.normal(0.9, 0.01, 4), rng.normal(0.88, 0.01, 4)
+    answer = pair_of(model("a", list(one)), model("a", list(other))).retrained
     assert answer.p == pytest.approx(stats.ttest_ind(one, other).pvalue)
 
 
-def test_noises_with_a_training_in_common_have_the_degrees_of_freedom_of_the_less_certain():
-    few, many = noise(1.0, 2, "a"), noise(1.0, 9, "a", "b")
-    answer = differences.retrained(2.0, np.zeros(100), LABELS, Training(2, few), Training(2, many))
-    assert answer.p == pytest.approx(2 * stats.t.sf(2.0, 2))
+def test_the_second_answer_adds_the_seed_variance_over_the_repeats():
+    one, other = model("a", [0.8, 0.9, 1.0], shortfall=SHORTFALL), model("b", [0.5, 0.6])
+    pair = differences.retrained(one, other, differences.seed_variances([one, other]))[0]
+    variances = differences.seed_variances([one, other])
+    assert pair.variance == pytest.approx(DRAWN.variance + variances["a"].seeds / 3 + variances["b"].seeds / 2)
 
 
-def test_two_revisions_of_a_model_have_two_estimates_once_their_names_differ():
-    rng = np.random.default_rng(1)
-    one, other = rng.normal(0.9, 0.01, 3), rng.normal(0.88, 0.03, 3)
-    before, after = (noise(areas.var(ddof=1), 2, "cnn2") for areas in (one, other))
-    apart = replace(after, measured=tuple(f"after: {name}" for name in after.measured))
-    answer = differences.retrained(
-        one.mean() - other.mean(), np.zeros(100), LABELS, Training(3, before), Training(3, apart)
+def test_what_images_add_to_the_spread_counts_once():
+    one, other = (
+        model(name, [0.8, 0.9, 1.0], sampling=0.02, shortfall=SHORTFALL * sign) for name, sign in (("a", 1), ("b", -1))
     )
-    assert answer.p == pytest.approx(stats.ttest_ind(one, other, equal_var=False).pvalue)
+    pair = differences.retrained(one, other, differences.seed_variances([one, other]))[0]
+    assert pair.variance == pytest.approx(4 * DRAWN.variance)
 
 
-def test_a_model_less_steady_than_its_family_is_told_from_itself_in_5_percent_of_cases_at_most():
-    """Two revisions of three repeats each; the other model of the family hardly varies."""
-    rng, trials = np.random.default_rng(2), 500
-    steady = {"raw_variance": 1e-6, "sampling_variance": 0.0, "degrees_of_freedom": 6}
-    families, false = {"unsteady": "cnn", "steady": "cnn"}, 0
-    for areas in rng.normal(0.9, 0.01, (trials, 2, 3)):
-        trainings = []
-        for revision, repeats in enumerate(areas):
-            own = {"raw_variance": repeats.var(ddof=1), "sampling_variance": 0.0, "degrees_of_freedom": 2}
-            found = seed_noise("unsteady", families, {"unsteady": own, "steady": steady})
-            measured = tuple(f"{revision}: {name}" for name in found.measured)
-            trainings.append(Training(3, replace(found, measured=measured)))
-        value = areas[0].mean() - areas[1].mean()
-        false += differences.retrained(value, np.zeros(100), LABELS, *trainings).p < intervals.LEVEL
-    assert false / trials <= 0.05
+def test_degrees_of_freedom_are_no_fewer_than_those_of_the_steadier_model():
+    """Images explain all of the spread: else the interval would be 20 areas wide."""
+    one, other = (model(name, [0.9, 0.9001], sampling=1e-3) for name in ("a", "b"))
+    answer = pair_of(one, other).retrained
+    assert answer.high - answer.low < 1
 
 
-def test_the_second_answer_adds_the_noise_of_seeds_over_the_repeats():
-    many = noise(0.3, 1e9, "a")
-    answer = differences.retrained(
-        0.1, CONTRIBUTIONS, LABELS, Training(3, many), Training(1, replace(many, measured=("b",)))
-    )
-    half = 1.959964 * np.sqrt(DRAWN.variance + 0.3 / 3 + 0.3)
-    assert (answer.high - answer.low) / 2 == pytest.approx(half, rel=0.02)
+UNKNOWN = {
+    "trained once": ((model("a", [0.9]), model("b", [0.8, 0.81])), "a was trained once"),
+    "collapsed": (
+        (model("a", [0.9, 0.91, 0.92]), model("b", [0.8, 0.81, 0.5], collapsed=1)),
+        "1 of 3 runs of b collapsed",
+    ),
+    "few images": (
+        tuple(model(name, [0.9, 0.91], labels=np.repeat([0, 1], [96, 4])) for name in "ab"),
+        "a class has fewer than 5 test images",
+    ),
+}
 
 
-def test_the_second_answer_is_unknown_where_the_noise_is():
-    assert differences.retrained(0.1, CONTRIBUTIONS, LABELS, Training(1, None), Training(3, noise(0.1, 2, "a"))) is None
+@pytest.mark.parametrize(("models", "reason"), UNKNOWN.values(), ids=UNKNOWN)
+def test_a_verdict_is_unknown_for_a_reason(models, reason):
+    pair = pair_of(*models)
+    assert (pair.verdict, pair.reason, pair.retrained, pair.chance) == ("unknown", reason, None, None)
 
 
-def test_the_p_value_reaches_5_percent_where_the_interval_reaches_0():
-    half = differences.shipped(0.0, CONTRIBUTIONS, LABELS).high
-    answer = differences.shipped(half, CONTRIBUTIONS, LABELS)
-    assert (answer.low, answer.p) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.05))
+def test_an_unknown_verdict_costs_the_others_of_the_table_nothing():
+    steady = [model(name, list(mean + np.arange(3) / 100)) for name, mean in (("a", 0.9), ("b", 0.7))]
+    pairs = differences.pairs([tuple(steady), (steady[0], model("c", [0.5]))], 0.002)
+    assert [pair.verdict for pair in pairs] == ["better", "unknown"]
+    assert pairs[0].retrained == differences.pairs([tuple(steady)], 0.002)[0].retrained
+
+
+def test_the_interval_leaves_out_0_exactly_if_the_p_value_is_below_5_percent():
+    for tables in simulation.simulated(12, 4, simulation.RATIOS["1.1"]):
+        for pair in simulation.verdicts(tables.all_pairs(4)):
+            assert (pair.retrained.low > 0 or pair.retrained.high < 0) == (pair.retrained.p < 0.05)
 
 
 def test_models_without_a_difference_are_not_told_apart():
-    answer = differences.shipped(0.0, np.zeros(100), LABELS)
+    answer = pair_of(model("a", [0.9]), model("b", [0.9])).shipped
     assert answer.low < 0.0 < answer.high
     assert answer.p == 1.0
 
 
 def test_a_difference_that_no_image_varies_reaches_0_where_its_p_value_is_5_percent():
     share = intervals.unseen_pairs(LABELS)
-    answer = differences.shipped(share / (1 - share), np.zeros(100), LABELS)
+    answer = pair_of(model("a", [share / (1 - share)]), model("b", [0.0])).shipped
     assert (answer.low, answer.p) == (pytest.approx(0.0, abs=1e-12), pytest.approx(0.05))
+
+
+def adjusted(p_values: list[float]) -> list[float]:
+    return [min(1.0, p * factor) for p, factor in zip(p_values, differences.holm_factors(p_values), strict=True)]
 
 
 def test_holm_adjusts_as_by_hand():
     """Sorted 0.005, 0.01, 0.03, 0.04: times 4, 3, 2, 1, and never less than the one before."""
-    assert differences.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-
-
-def test_holm_adjusts_to_1_at_most():
-    assert differences.holm([0.6, 0.9]) == [1.0, 1.0]
+    assert adjusted([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
 def test_holm_leaves_a_single_p_value():
-    assert differences.holm([0.03]) == [0.03]
+    assert differences.holm_factors([0.03]) == [1.0]
 
 
 def test_holm_of_nothing_is_nothing():
-    assert differences.holm([]) == []
+    assert differences.holm_factors([]) == []
+
+
+def test_holm_has_a_factor_for_a_p_value_of_0():
+    assert differences.holm_factors([0.0, 0.5]) == [2.0, 1.0]
 
 
 def test_of_equal_models_holm_calls_one_different_in_5_percent_of_tables():
     p_values = np.random.default_rng(2).random((2000, 21))
-    assert np.mean([min(differences.holm(row)) < 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.015)
+    assert np.mean([min(adjusted(row)) < 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.015)
 
 
 VERDICTS = {
-    "clearly above": (0.1, 0.01, "better"),
-    "clearly below": (-0.1, 0.01, "worse"),
-    "at the level": (0.1, 0.05, "no difference shown"),
-    "clear before the adjustment": (0.1, 0.3, "no difference shown"),
-    "equal": (0.0, 0.0, "no difference shown"),
+    "above": (Answer(0.02, 0.01, 0.03, 0.01), "better"),
+    "below": (Answer(-0.02, -0.03, -0.01, 0.01), "worse"),
+    "at the level": (Answer(0.02, 0.0, 0.04, 0.05), "unclear"),
+    "wide": (Answer(0.001, -0.01, 0.012, 0.8), "unclear"),
+    "within what matters": (Answer(0.0, -0.001, 0.0019, 0.9), "equivalent"),
+    "above, but within what matters": (Answer(0.001, 0.0005, 0.0015, 0.01), "equivalent"),
+    "up to what matters": (Answer(0.001, -0.001, 0.002, 0.3), "unclear"),
 }
 
 
-@pytest.mark.parametrize(("value", "adjusted", "verdict"), VERDICTS.values(), ids=VERDICTS)
-def test_a_verdict_follows_the_adjusted_p_value(value, adjusted, verdict):
-    assert differences.verdict(Answer(value, value - 0.05, value + 0.05, 0.01, 0.02), adjusted) == verdict
+@pytest.mark.parametrize(("answer", "verdict"), VERDICTS.values(), ids=VERDICTS)
+def test_a_verdict_follows_the_interval(answer, verdict):
+    assert differences.verdict(answer, 0.002) == verdict
 
 
-def test_a_turned_pair_has_the_opposite_verdicts():
-    one, other = ranked("one", 0.9), ranked("other", 0.8)
-    pair = Pair(one, other, Answer(0.2, 0.1, 0.4, 0.01, 0.1), 0.02, Answer(-0.2, -0.3, 0.1, 0.3, 0.1), 0.6)
-    turned = Pair(other, one, Answer(-0.2, -0.4, -0.1, 0.01, 0.1), 0.02, Answer(0.2, -0.1, 0.3, 0.3, 0.1), 0.6)
-    assert pair.turned == turned
-    assert (pair.shipped_verdict, turned.shipped_verdict) == ("better", "worse")
-    assert (pair.verdict, turned.verdict) == ("no difference shown", "no difference shown")
+def test_a_turned_pair_has_the_opposite_verdict():
+    one, other = (model(name, list(mean + np.arange(3) / 100)) for name, mean in (("a", 0.9), ("b", 0.7)))
+    pair, turned = pair_of(one, other), pair_of(other, one)
+    assert (pair.verdict, turned.verdict) == ("better", "worse")
+    assert pair.turned.retrained.low == pytest.approx(turned.retrained.low)
+    assert pair.turned.chance == pytest.approx(turned.chance)
+    assert pair.turned.turned == pair
 
 
-def test_p_values_of_a_table_are_corrected_for_the_pairs_that_have_them():
-    known = [ranked(name, area, training=Training(3, noise(1e-6, 4, name))) for name, area in (("a", 0.9), ("b", 0.8))]
-    unknown = ranked("c", 0.7)
-    pairs = differences.pairs([tuple(known), (known[0], unknown), (known[1], unknown)])
-    assert [pair.shipped_adjusted_p for pair in pairs] == differences.holm([pair.shipped.p for pair in pairs])
-    assert [pair.retrained_adjusted_p for pair in pairs] == [pairs[0].retrained.p, None, None]
-    assert [pair.verdict for pair in pairs] == ["better", None, None]
+PARTS = differences.Parts(4e-6, 1e-6, 1e-5, 3e-5, 3, 1000)  # (0.006 / 2.8016)² is 4.59e-6, (0.002 / 2.8016)² 5.10e-7
+SETTLED = {
+    "repeats": (0.006, PARTS, "about 19 repeats would settle it"),
+    "images": (0.002, replace(PARTS, seeds=0.0, raw=0.0), "about 7,900 test images would settle it"),
+    "both": (0.002, PARTS, "more repeats and more test images would settle it"),
+}
+
+
+@pytest.mark.parametrize(("value", "parts", "reason"), SETTLED.values(), ids=SETTLED)
+def test_an_unclear_verdict_says_what_would_settle_it(value, parts, reason):
+    assert differences.settled_by(value, parts, 1.0, 0.002) == reason
+
+
+def test_as_many_repeats_as_it_says_show_a_true_gain_in_four_of_five_tables():
+    """Of 1.1 times the sampling deviation, by the variances that are true of these tables."""
+    ratio = simulation.RATIOS["1.1"]
+    gain = 3 * ratio[0] * simulation.sampling_deviation()
+    tables = list(simulation.simulated(60, 12, ratio))
+    shown = [simulation.verdicts(table.two_revisions(6, gain))[0] for table in tables]
+    assert np.mean([pair.verdict == "better" for pair in shown]) > 0.75

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from project import ROOT
-from samples import finalist, ranked, tune
+from samples import finalist, ranked, tune, without_intervals
 
 from study.cleaning.near_duplicates import Pairs
 from study.data.arrays import Split
@@ -46,7 +46,7 @@ def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
     return found
 
 
-MODELS = [ranked("best", 0.8, mean_interval=(0.7, 0.9)), *(ranked(f"cnn{number}", 0.8) for number in range(2))]
+MODELS = [ranked("best", 0.8), *(ranked(f"cnn{number}", 0.8) for number in range(2))]
 PAIRS = Pairs(np.array([[0, 3], [0, 1]]), np.zeros((0, 2), int), np.array([[8, 2]]))
 CURVES = {model.name: [(0.0, 0.1), (0.5, 0.9), (1.0, 1.0)] for model in MODELS}
 FIGURES = {
@@ -58,6 +58,7 @@ FIGURES = {
     "near duplicates": lambda: eda_figures.near_duplicates(SPLITS, PAIRS, NAMES, 0),
     "predictions": lambda: evaluate.prediction_grid("model", SPLIT, LABELS, NAMES),
     "ranking": lambda: model_figures.ranking(MODELS),
+    "ranking without intervals": lambda: model_figures.ranking([without_intervals(model) for model in MODELS]),
     "learning curves": lambda: model_figures.learning_curves(MODELS),
     "ROC": lambda: model_figures.roc(CURVES),
     "reliability": lambda: model_figures.reliability(MODELS),

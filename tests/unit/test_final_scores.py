@@ -37,6 +37,11 @@ def test_a_class_that_is_told_apart_from_all_others_has_an_interval():
     assert all(0.5 < row["low"] < 1 for row in rows)
 
 
+def test_with_few_images_in_one_class_no_class_has_an_interval():
+    labels = np.repeat([0, 1, 2], [10, 10, 4])
+    assert [list(row) for row in class_areas(labels, np.eye(3)[labels], NAMES)] == [["class", "roc_auc"]] * 3
+
+
 def test_the_areas_of_the_classes_are_those_of_the_model_that_is_kept():
     labels, first = DATA["equal classes"]
     record = final_scores(labels, [first, sample(5, 150, 3)[1]], [1, 2], NAMES)

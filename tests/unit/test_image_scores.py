@@ -90,7 +90,7 @@ def test_confidence_is_the_highest_probability():
 
 def test_scores_are_read_as_they_were_written_but_for_rounding(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    written = scored(*DATA["unequal classes"])
+    written = replace(scored(*DATA["unequal classes"]), class_names=tuple(NAMES))
     image_scores.write("cnn2", written, NAMES)
     read = run.working_folder().images("cnn2", NAMES)
     for field in fields(ImageScores):
@@ -117,19 +117,19 @@ def test_a_row_of_ten_thousand_images_takes_less_than_100_bytes(tmp_path, monkey
     assert (tmp_path / image_scores.path("cnn2")).stat().st_size < 1_000_000
 
 
-def test_other_images_are_another_split():
-    images = scored(*DATA["equal classes"])
-    assert not images.same_split(replace(images, image=images.image[::-1]))
+NAMED = replace(scored(*DATA["equal classes"]), class_names=("a", "b", "c", "d"))
+SPLITS = {
+    "other images": ({"image": np.full(len(NAMED.image), "0" * 8)}, "images"),
+    "another order": ({"image": NAMED.image[::-1]}, "order"),
+    "other names": ({"class_names": ("a", "b", "c", "e")}, "names"),
+    "other labels": ({"labels": NAMED.labels[::-1]}, "labels"),
+    "another model": ({"predicted": NAMED.predicted[::-1]}, None),
+}
 
 
-def test_other_labels_of_the_same_images_are_another_split():
-    images = scored(*DATA["equal classes"])
-    assert not images.same_split(replace(images, labels=images.labels[::-1]))
-
-
-def test_scores_of_another_model_are_of_the_same_split():
-    labels, probabilities = DATA["equal classes"]
-    assert scored(labels, probabilities).same_split(scored(labels, probabilities[:, ::-1]))
+@pytest.mark.parametrize(("changes", "difference"), SPLITS.values(), ids=SPLITS)
+def test_what_tells_two_splits_apart_has_a_name(changes, difference):
+    assert replace(NAMED, **changes).split_difference(NAMED) == difference
 
 
 def test_scores_that_are_missing_are_named(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import sample, varied
-from scipy.special import logit
+from scipy.special import logit, softmax
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -144,29 +144,75 @@ def test_the_interval_of_a_roc_auc_holds_the_true_value_about_95_times_in_100():
 
 
 def test_the_interval_of_a_roc_auc_is_that_of_the_logit_less_its_bias():
-    """Hand calculation: an area of 0.9 with a standard deviation of 0.03 has one of 1/3 on the logit scale."""
+    """Hand calculation: an area of 0.9 with a standard deviation of 0.03 has one of 1/3 on the logit scale. For the
+    width, a guess adds a variance of 0.03 (1/50 + 1/50) over 98 degrees of freedom.
+    """
     labels = np.repeat([0, 1], 50)
     part = np.tile([-1.0, 1.0], 25)
     variance = intervals.sampling(np.tile(part, 2), labels).variance
     low, high = intervals.of_roc_auc(0.9, np.tile(part, 2) * 0.03 / np.sqrt(variance), labels)
-    assert logit(high) - logit(low) == pytest.approx(2 * 1.959964 / 3)
+    assert logit(high) - logit(low) == pytest.approx(2 * 1.959964 * np.sqrt(0.03**2 + 0.03 * 2 / 50 / 98) / 0.09)
     assert (logit(high) + logit(low)) / 2 == pytest.approx(logit(0.9) - 0.5 * (1 / 3) ** 2 * 0.8)
 
 
 @pytest.mark.parametrize("area", [0.001, 0.3, 0.5, 0.7, 0.999])
 def test_the_interval_of_a_roc_auc_lies_between_0_and_1(area):
     fault = 2 * min(area, 1 - area)
-    low, high = intervals.of_roc_auc(area, np.array([0.0, fault, 0.0, fault]), np.array([0, 0, 1, 1]))
+    low, high = intervals.of_roc_auc(area, np.tile([0.0, fault], 6), np.repeat([0, 1], 6))
     assert 0 < low < area < high < 1
 
 
 def test_one_fault_among_few_images_leaves_the_value_in_its_interval():
-    labels = np.repeat(np.arange(10), 2)
+    labels = np.repeat(np.arange(10), 5)
     probabilities = np.eye(10)[labels] + 0.01
     probabilities[0, 0] = 0.0
     value = point(labels, probabilities)["roc_auc"]
     low, high = of_roc_auc(labels, probabilities)
     assert low < value < high < 1
+
+
+FEW = {
+    "ten of one class": ([500, 10], None),
+    "five of one class": ([500, 5], None),
+    "ten of a class by itself": ([10, 100, 100, 100], 0),
+    "five of a class by itself": ([5, 100, 100, 100], 0),
+}
+
+
+@pytest.mark.parametrize(("count", "label"), FEW.values(), ids=FEW)
+def test_the_interval_of_a_roc_auc_holds_the_true_value_with_few_images_in_one_class(count, label):
+    rng, labels, classes = np.random.default_rng(5), np.repeat(np.arange(len(count)), count), len(count)
+    areas, bounds = [], []
+    for _ in range(1000):
+        probabilities = softmax(1.6 * np.eye(classes)[labels] + rng.normal(size=(len(labels), classes)), axis=1)
+        missed = placements.one_minus_placements(labels, probabilities)
+        columns = placements.class_shortfalls(labels, missed)
+        each = 1 - np.array([missed[labels == one, one].mean() for one in range(classes)])
+        lost = columns.mean(axis=1) if label is None else columns[:, label]
+        areas.append(each.mean() if label is None else each[label])
+        bounds.append(intervals.of_roc_auc(areas[-1], lost, labels, label))
+    low, high = np.transpose(bounds)
+    true = np.mean(areas)
+    assert 0.91 <= ((low <= true) & (true <= high)).mean() <= 0.99
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_the_unseen_variance_is_that_of_a_guess_over_all_degrees_of_freedom(classes):
+    """Hand calculation: each placement of a guess has a variance of 1/12."""
+    labels = np.arange(100 * classes) % classes
+    shares = 1.0 if classes == 2 else 2 / classes  # of the placements of an image in the macro average
+    expected = classes * (shares**2 / 100) / 12 / (99 * classes)
+    assert intervals.unseen_variance(0.5, labels) == pytest.approx(expected)
+
+
+def test_fewer_than_five_images_of_a_class_give_a_roc_auc_no_interval():
+    lost = np.random.default_rng(0).random(24)
+    for count, has_one in (([20, 4], False), ([19, 5], True)):
+        labels = np.repeat([0, 1], count)
+        assert intervals.enough(labels) == has_one
+        assert (intervals.of_roc_auc(0.8, lost, labels) is not None) == has_one
+        assert (intervals.of_mean_roc_auc(0.8, lost, labels, 1e-4, 2.0) is not None) == has_one
+        assert intervals.of_log_loss(lost, labels)
 
 
 CERTAIN = {"1": (1.0, 0.025 ** (1 / 10), 1.0), "0": (0.0, 0.0, 1 - 0.025 ** (1 / 10))}

@@ -164,17 +164,17 @@ FAULTS = {
     "too many duplicates": (
         "data.synthetic.duplicates",
         800,
-        "data.synthetic.duplicates is 800; allowed: at most the 180 training images that are no planted faults",
+        "data.synthetic.duplicates is 800; allowed: at most the 580 training images that are no planted faults",
     ),
     "too many near duplicates": (
         "data.synthetic.near_duplicates",
         800,
-        "data.synthetic.near_duplicates is 800; allowed: at most the 176 training images that are no planted faults",
+        "data.synthetic.near_duplicates is 800; allowed: at most the 576 training images that are no planted faults",
     ),
     "too many near leaks": (
         "data.synthetic.near_leaks",
-        1001,
-        "data.synthetic.train_images is 1000; allowed: at least",
+        1400,
+        "data.synthetic.train_images is 1400; allowed: at least",
     ),
     "duplicates misspelt": ("data.synthetic.duplicate", 3, "did you mean duplicates?"),
     "noise that is no number": ("data.synthetic.noise", float("nan"), "data.synthetic.noise is nan"),
@@ -249,7 +249,7 @@ FAULTS = {
     "least rate above the rate": (
         "models.cnn3_plateau.schedule.minimum_learning_rate",
         0.5,
-        "models.cnn3_plateau.schedule.minimum_learning_rate is 0.5; allowed: at most learning_rate, 0.002",
+        "models.cnn3_plateau.schedule.minimum_learning_rate is 0.5; allowed: at most learning_rate, 0.001",
     ),
     "flip as text": ("models.cnn2.augmentation.flip", "yes", "models.cnn2.augmentation.flip is 'yes'"),
     "shift too far": (

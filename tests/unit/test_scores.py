@@ -40,6 +40,10 @@ def test_a_record_is_flat_and_in_order():
     assert list(record) == ["roc_auc", "roc_auc_low", "roc_auc_high", "accuracy", "log_loss"]
 
 
+def test_a_record_of_few_images_in_a_class_has_no_interval():
+    assert list(scores.scores(*sample(1, 12, 3))) == ["roc_auc", "accuracy", "log_loss"]
+
+
 def test_the_interval_of_a_record_holds_its_score():
     record = scores.scores(*sample(1, 300, 3))
     assert record["roc_auc_low"] < record["roc_auc"] < record["roc_auc_high"]

@@ -4,16 +4,12 @@ import json
 import re
 
 import pytest
-from samples import ranked
 
 from study.__main__ import main
 from study.base.runtime import UserError
 from study.compare import changes, revisions, verdicts
-from study.compare.changes import ChangedModel, Changes
-from study.evaluation.seeds import Noise
+from study.compare.changes import Changes
 from study.report import words
-from study.report.differences import Answer, Pair
-from study.report.seed_noise import Training
 
 
 def compare(base: str, head: str | None = None) -> Changes:
@@ -29,9 +25,11 @@ SHOWN = {
     "emphasis": ("*a* _b_ c_d", "&#42;a&#42; &#95;b&#95; c_d"),
     "code": ("`a`", "&#96;a&#96;"),
     "a link": ("[a](b)", "&#91;a&#93;(b)"),
-    "an address": ("https://a.b www.c.d", "https&#58;//a.b www&#46;c.d"),
+    "an address": ("https://a.b www.c.d", "https&#58;\u200b//a.b www&#46;\u200bc.d"),
     "a mention": ("@name", "&#64;\u200bname"),
     "an issue": ("#12", "&#35;\u200b12"),
+    "an issue by its other name": ("GH-12, gh-x", "GH&#45;\u200b12, gh-x"),
+    "a mention by its character": ("&commat;name &#64;name", "&#38;commat;name &#38;&#35;\u200b64;name"),
     "a formula": ("$x$", "&#36;x&#36;"),
     "a template": ("{{ x }}", "&#123;&#123; x &#125;&#125;"),
     "lines": ("a\nb", "a&#92;nb"),
@@ -57,15 +55,16 @@ def test_columns_stand_below_each_other():
 
 def test_text_has_a_row_per_model_below_what_changed(here):
     lines = verdicts.text(compare("base", "changed")).splitlines()
-    assert re.fullmatch(r"base \(\w{7}\) → changed \(\w{7}\)", lines[0])
-    assert lines[2:7] == [
+    assert re.fullmatch(r"resnet50 is worse by 0\.\d{4}; cnn2 is better by 0\.\d{4}\.", lines[0])
+    assert re.fullmatch(r"base \(\w{7}\) → changed \(\w{7}\)", lines[1])
+    assert lines[3:8] == [
         "params changed:",
         "  models.cnn2.dropout: 0.3 → 0.4",
         "code changed:",
         "  study/code.py (changed)",
         "  study/new|<b>.py (added)",
     ]
-    assert [line.split()[:2] for line in lines[8:12]] == [
+    assert [line.split()[:2] for line in lines[9:13]] == [
         ["model", "verdict"],
         ["cnn2", "better"],
         ["resnet50", "worse"],
@@ -73,55 +72,53 @@ def test_text_has_a_row_per_model_below_what_changed(here):
     ]
 
 
+CONCLUSIONS = {
+    "the same bytes": ("base", "comment", r"No model changed\."),
+    "what seeds explain": ("base", "alike", r"Nothing changed that seeds .*; unclear: cnn2, resnet50; unknown: best\."),
+    "unknown": ("once", "once_changed", r"No change is shown; unknown: cnn2\."),
+    "another winner": ("base", "otherwise", r"No model changed; the search chose otherwise: best\."),
+    "new and gone": ("base", "models", r"No model changed; new: cnn3; gone: resnet50\."),
+    "a search to come": ("base", "partly", r"cnn2 is better by 0\.\d{4}; not run yet: best\."),
+}
+
+
+@pytest.mark.parametrize(("base", "head", "sentence"), CONCLUSIONS.values(), ids=CONCLUSIONS)
+def test_the_first_line_is_the_conclusion(here, base, head, sentence):
+    comparison = compare(base, head)
+    assert re.fullmatch(sentence, verdicts.text(comparison).splitlines()[0])
+    assert re.fullmatch(f"# {sentence}", verdicts.markdown(comparison).splitlines()[0])
+
+
 def test_text_says_that_nothing_changed(here):
-    assert verdicts.text(compare("base")).splitlines()[2:4] == ["no param changed", "no code changed"]
+    assert verdicts.text(compare("base")).splitlines()[3:5] == ["no param changed", "no code changed"]
 
 
 def test_markdown_has_the_same_table(here):
     comparison = compare("base", "changed")
     rows = [line for line in verdicts.markdown(comparison).splitlines() if line.startswith(("| cnn2 ", "| resnet50 "))]
-    assert [row.strip("| ").split(" | ") for row in rows] == verdicts.table(comparison, str)[1:3]
+    assert [row.strip("| ").split(" | ") for row in rows] == verdicts.table(comparison.models, str)[1:3]
 
 
-def test_an_answer_has_its_interval(here):
-    cells = verdicts.table(compare("base", "changed"), str)[1]
-    assert re.fullmatch(r"0\.\d{4} → 0\.\d{4}", cells[2])
-    assert all(re.fullmatch(r"[+]0\.\d{4} \[[+]0\.\d{4}, [+]0\.\d{4}\]", cells[index]) for index in (3, 4, 6))
+def test_a_difference_has_its_interval_and_lies_between_the_means(here):
+    model = compare("base", "changed").models[0]
+    means, difference = verdicts.table([model], str)[1][2:]
+    before, after = map(float, re.fullmatch(r"(0\.\d{4}) → (0\.\d{4})", means).groups())
+    assert re.fullmatch(r"[+]0\.\d{4} \[[+]0\.\d{4}, [+]0\.\d{4}\]", difference)
+    assert float(difference.split()[0]) == pytest.approx(after - before, abs=2e-4)
+
+
+def test_notes_have_a_column_if_there_are_any(here):
+    notes = [row[-1] for row in verdicts.table(compare("base", "partly").models, str)]
+    assert notes == ["note", "", "", "`dvc repro` runs it"]
+    assert verdicts.HEADER[-1] not in verdicts.text(compare("base", "changed"))
 
 
 def test_a_new_and_a_gone_model_have_their_scores_alone(here):
-    cells = {row[0]: row[1:] for row in verdicts.table(compare("base", "models"), str)}
+    cells = {row[0]: row[1:] for row in verdicts.table(compare("base", "models").models, str)}
     assert [cells["cnn3"][0], cells["resnet50"][0]] == ["new", "gone"]
     assert cells["cnn3"][1].startswith("– → 0.")
     assert cells["resnet50"][1].endswith(" → –")
-    assert cells["cnn3"][2:4] == ["–", "–"]
-
-
-def test_a_borrowed_noise_is_marked(here):
-    comparison = compare("base", "lent")
-    cells = {row[0]: row for row in verdicts.table(comparison, str)}
-    assert cells["best"][4].endswith(" †")
-    assert "† best: trained once, so its seed variance is estimated from cnn2.\n" in verdicts.text(comparison)
-
-
-LENDERS = {
-    "the tuned model": ([("cnn2", ("cnn2", "cnn3"))] * 2, "estimated from cnn2"),
-    "the largest": ([("all models", ("cnn3",))] * 2, "estimated from cnn3, the largest of all models"),
-    "two": ([("cnn2", ("cnn2",)), ("cnn3", ("cnn3",))], "estimated from cnn2 and estimated from cnn3"),
-    "once": ([("", ("cnn2",)), ("cnn3", ("cnn3",))], "estimated from cnn3"),
-    "nobody": ([("", ("cnn2",))] * 2, ""),
-}
-
-
-@pytest.mark.parametrize(("loans", "named"), LENDERS.values(), ids=LENDERS)
-def test_the_lenders_of_both_revisions_are_named(loans, named):
-    before, after = (
-        ranked("best", 0.9, training=Training(1, Noise(1e-5, 2.0, True, borrowed, measured)))
-        for borrowed, measured in loans
-    )
-    answer = Answer(0.0, -0.1, 0.1, 1.0, 0.05)
-    pair = Pair(after, before, answer, 1.0, answer, 1.0)
-    assert verdicts.lenders(ChangedModel("best", before, after, pair)) == named
+    assert cells["cnn3"][2] == "–"
 
 
 EXPLAINED = {"answers": ("changed", True), "the same bytes": ("comment", False), "new and gone": ("models", False)}
@@ -130,11 +127,7 @@ EXPLAINED = {"answers": ("changed", True), "the same bytes": ("comment", False),
 @pytest.mark.parametrize(("head", "explained"), EXPLAINED.values(), ids=EXPLAINED)
 def test_answers_are_explained_where_there_are_some(here, head, explained):
     for form in (verdicts.text, verdicts.markdown):
-        assert ("would the change hold" in form(compare("base", head))) == explained
-
-
-def test_no_noise_is_marked_as_borrowed_where_none_is(here):
-    assert "†" not in verdicts.text(compare("base", "alike"))
+        assert ("corrected for the number of models" in form(compare("base", head))) == explained
 
 
 @pytest.mark.parametrize("head", ["hostile", "changed"])
@@ -152,10 +145,13 @@ def test_text_holds_no_control_character(here):
 
 def test_json_has_each_row_with_both_answers(here):
     record = json.loads(verdicts.as_json(compare("base", "changed")))
+    assert record["conclusion"].startswith("resnet50 is worse by ")
     assert record["params"] == [{"name": "models.cnn2.dropout", "before": "0.3", "after": "0.4"}]
     row = record["models"][0]
-    assert (row["model"], row["verdict"], row["shipped"]["value"]) == ("cnn2", "better", row["change"])
-    assert row["retrained"].keys() == {"value", "low", "high", "p", "deviation"}
+    assert (row["model"], row["verdict"], row["note"]) == ("cnn2", "better", "")
+    change = row["after"]["roc_auc"] - row["before"]["roc_auc"]
+    assert row["shipped"]["value"] == pytest.approx(change)
+    assert row["retrained"].keys() == {"value", "low", "high", "p"}
     assert record["models"][2]["retrained"] is None
 
 
@@ -175,7 +171,7 @@ def test_a_regression_fails_if_it_shall_and_the_table_is_printed_first(here, cap
     assert capsys.readouterr().out == verdicts.text(compare("base", "changed"))
 
 
-PASSING = {"without the option": ["changed"], "where none is worse": ["lent", "--fail-on-regression"]}
+PASSING = {"without the option": ["changed"], "where none is worse": ["best", "--fail-on-regression"]}
 
 
 @pytest.mark.parametrize("arguments", PASSING.values(), ids=PASSING)
