@@ -42,10 +42,16 @@ plots: $(EXTRAS)  ## Draw all plots as a page that works offline, dvc_plots/inde
 
 cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
 	dvc exp run -S data.source=cifar10 \
+	  -S prepare.validation_fraction=0.1 -S tune.repeats=1 \
 	  -S models.cnn2.repeats=1 -S models.cnn2_dropout.repeats=1 \
 	  -S models.cnn3_dropout.repeats=1 -S models.cnn3_plateau.repeats=1 \
+	  -S models.cnn2.batch_size=128 -S models.cnn2_dropout.batch_size=64 \
+	  -S models.cnn3_dropout.batch_size=64 -S models.cnn3_plateau.batch_size=64 \
+	  -S models.cnn2.learning_rate=0.008 -S models.cnn2_dropout.learning_rate=0.008 \
+	  -S models.cnn3_dropout.learning_rate=0.008 -S models.cnn3_plateau.learning_rate=0.002 \
 	  -S models.cnn2.epochs=20 -S models.cnn2_dropout.epochs=20 \
 	  -S models.cnn3_dropout.epochs=20 -S models.cnn3_plateau.epochs=20 \
+	  -S models.resnet50.mirror_average=true -S models.resnet101.mirror_average=true \
 	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=16 \
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
 	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=4 \

@@ -14,7 +14,7 @@ from PIL import Image
 SIDE = 32
 # Brightness in HSV, lowest and highest: one of the shape, the other of its background.
 DARK, LIGHT = (0.2, 0.5), (0.65, 0.95)
-CLUTTER = 2  # blobs behind the shape
+CLUTTER = 3  # blobs behind the shape
 LEAST = 5  # images of a class that are no planted fault: one of them may get a copy under another label
 QUALITIES = (50, 90)  # of JPEG, lowest and highest, for copies that are encoded again
 CLASS_NAMES = ["disk", "ring", "square", "frame", "triangle", "pentagon", "star", "cross", "flower", "crescent"]

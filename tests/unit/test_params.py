@@ -283,9 +283,9 @@ FAULTS = {
     "no rung": ("tune.rungs", 0, "tune.rungs is 0"),
     "everybody promoted": ("tune.reduction_factor", 1, "tune.reduction_factor is 1"),
     "rungs of one length": (
-        "tune.epochs",
-        1,
-        "tune.epochs is 1; allowed: above 1, so that the 2 rungs differ in length; raise epochs, or lower rungs or "
+        "tune.rungs",
+        4,
+        "tune.epochs is 3; allowed: above 9, so that the 4 rungs differ in length; raise epochs, or lower rungs or "
         "reduction_factor",
     ),
     "finalists of one run": (

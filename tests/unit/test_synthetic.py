@@ -59,6 +59,21 @@ def test_near_copies_are_by_turns_mirrored_and_encoded_anew():
 
 
 NONE = {"duplicates": 0, "leaks": 0, "near_duplicates": 0, "near_leaks": 0}
+
+
+def splits_without_faults(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Images as whole numbers that may be negative, and labels, of both splits."""
+    drawn = synthetic.draw(train_images=count, test_images=count, noise=10.0, **NONE, seed=1)
+    return [(drawn[f"x_{split}"].astype(int), drawn[f"y_{split}"]) for split in ("train", "test")]
+
+
+def test_colours_do_not_tell_the_class():
+    seen, new = ((split[..., :2] - split[..., 1:], labels) for split, labels in splits_without_faults(1000))
+    means = np.array([seen[0][seen[1] == label].mean(axis=(0, 1, 2)) for label in range(10)])
+    distances = np.square(new[0].mean(axis=(1, 2))[:, None] - means).sum(axis=-1)
+    assert (distances.argmin(axis=1) == new[1]).mean() < 0.15  # by chance 0.1
+
+
 PLANTED = {
     "duplicates": NONE | {"train_images": 100, "test_images": 20, "duplicates": 40},
     "leaks": NONE | {"train_images": 120, "test_images": 60, "leaks": 60},
