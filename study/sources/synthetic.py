@@ -99,7 +99,7 @@ def _images(
         _paint(images, radius[:, None, None] - distance, colour, opacity=0.8)
     colour = _colours(is_dark, rng)
     radius = rng.uniform(9.0, 13.0, count)
-    distance, angle = _polar(count, rng, spread=4.0, turn=0.45, stretch=0.15)
+    distance, angle = _polar(count, rng, spread=4.0, turn=0.36, stretch=0.15)
     for label in range(len(CLASS_NAMES)):
         rows = labels == label
         scaled = distance[rows] / radius[rows, None, None]

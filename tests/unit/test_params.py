@@ -333,7 +333,7 @@ FAULTS = {
     "range turned round": (
         "tune.space.cnn.learning_rate.low",
         1.0,
-        "tune.space.cnn.learning_rate.low is 1.0; allowed: below high, 0.016, ",
+        "tune.space.cnn.learning_rate.low is 1.0; allowed: below high, 0.012, ",
     ),
     "logarithm of 0": ("tune.space.cnn.learning_rate.low", 0.0, "above 0 if log is true"),
     "range of what is no number": (
