@@ -395,15 +395,6 @@ def test_the_first_trial_is_the_models_own_block(search):
     assert first.params == {"dropout": 0.15}
 
 
-def test_the_committed_space_holds_what_the_committed_networks_have_of_all_that_it_searches(params):
-    for block in params.models.values():
-        values = getattr(params.tune.space, block.family)
-        searched = {key for key, choices in values.items() if not isinstance(choices, list) or len(choices) > 1}
-        own = {key: value for key, value in space.nearest(block, values).items() if key in searched}
-        assert own
-        assert own == {key: getattr(block, key) for key in own}
-
-
 def test_a_grid_takes_each_combination_once_in_one_round(search):
     cnn = {"dropout": [0.1, 0.3], "learning_rate": [0.001, 0.01, 0.1]}
     rows = search.table(sampler="grid", space=Spaces(cnn=cnn, resnet={}), trials=1, round_size=1)
