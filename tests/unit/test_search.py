@@ -421,7 +421,7 @@ def diverging(search, monkeypatch) -> list[dict[str, str]]:
     train = search.train
 
     def diverged(run, *arguments):
-        if run.block.dropout > 0.1:
+        if run.block.dropout > 0.05:
             raise DivergedError("the loss of the head is not finite")
         return train(run, *arguments)
 
@@ -433,7 +433,7 @@ def test_a_training_that_diverges_is_a_trial_without_epochs_and_score(diverging)
     found = {
         (row["state"], row["epochs_run"], row["rung"], row["validation_roc_auc"])
         for row in diverging
-        if float(row["dropout"]) > 0.1
+        if float(row["dropout"]) > 0.05
     }
     assert found == {("pruned", "0", "", "")}
 
