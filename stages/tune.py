@@ -28,7 +28,8 @@ def main() -> None:
     files.write_json(winner.FILE, record)
     trials.write_table(studies, "metrics/trials.csv")
     figures.save(search_figures.history(studies, record["confirm"]), "plots/tune/history.png")
-    figures.save(search_figures.importance(studies[record["model"]], params.seed), "plots/tune/importance.png")
+    if record["trials"] >= winner.MANY:
+        figures.save(search_figures.importance(studies[record["model"]], params.seed), "plots/tune/importance.png")
     shown = record["values"] or "own block"
     print(f"{record['model']}: {shown}, validation ROC-AUC {record['validation_roc_auc']:.4f}")
 

@@ -340,6 +340,12 @@ def test_the_report_shows_every_figure_that_it_draws(comparison, params):
         assert f"](../{path})" in drawn.pages["reports/report.md"]
 
 
+@pytest.mark.parametrize(("trials", "shown"), [(9, False), (10, True)])
+def test_the_importance_of_params_is_shown_after_ten_trials(comparison, tuned, written, trials, shown):
+    text = written(replace(comparison, tuned=tuned | {"trials": trials}))
+    assert ("plots/tune/importance.png" in text) == shown
+
+
 def test_the_report_says_which_trial_won_with_which_values(comparison, tuned, written):
     changed = replace(
         comparison, tuned=tuned | {"values": {"learning_rate": 0.00123456, "epochs": 16, "pooling": "max"}}

@@ -8,6 +8,7 @@ from study.base import files
 from study.params.schema import Model
 
 FILE = "metrics/tune.json"
+MANY = 10  # trials: of fewer, the importance of a param is chance
 
 
 class BestSoFar(TypedDict):
