@@ -51,6 +51,8 @@ def each(name: str, model: "keras.Model", repeats: Repeats) -> Iterator["keras.M
     Raises UserError if the weights do not fit it.
     """
     yield model
+    if not repeats.weights:
+        return
     own = model.get_weights()
     for weights in repeats.weights:
         try:

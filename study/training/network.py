@@ -93,7 +93,7 @@ class Network:
             optimizer.of_block(run.block, self._steps(run.block), run.epochs),
             run.block.label_smoothing,
         )
-        self._optimizer_state = [keras.ops.convert_to_numpy(each) for each in self._compiled.optimizer.variables]
+        self._optimizer_state = [_kept(each) for each in self._compiled.optimizer.variables]
         self._model = mirror_averaged(self._plain) if run.block.mirror_average else self._plain
         self._shared = run.block, run.epochs
 
@@ -127,6 +127,12 @@ class Network:
         params = ", ".join(f"{param} ({getattr(block, param)})" for param in block.SIZES)
         height, width, _ = self.prepared.image_shape
         return f"{params}, or smaller images ({height} x {width} pixels)"
+
+
+def _kept(variable: keras.Variable) -> np.ndarray:
+    """Its value; zeros, as almost all of an optimizer's state at the start, take no memory."""
+    value = keras.ops.convert_to_numpy(variable)
+    return value if value.any() else np.broadcast_to(np.zeros((), value.dtype), value.shape)
 
 
 def _assign(variables: Sequence[keras.Variable], values: Sequence) -> None:

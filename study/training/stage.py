@@ -60,9 +60,11 @@ def train_block(
                 temperature = round(calibration.temperature(labels, probabilities), DECIMALS)
                 record, history = scores(labels, probabilities) | {"temperature": temperature}, result["history"]
             records.append({"seed": run.seed} | point(labels, probabilities))
-            weights.append(model.get_weights())
+            if len(runs) > 1:  # of the one network, whose weights are those of the last run
+                weights.append(model.get_weights())
             print(f"{name}, seed {run.seed}: validation ROC-AUC {records[-1]['roc_auc']:.4f}", flush=True)
-    model.set_weights(weights[0])
+    if weights:
+        model.set_weights(weights[0])
     card = Card(prepared.class_names, record["temperature"], prepared.fit)
     tables = {"repeats": list(map(rounded, records)), "history": list(map(rounded, history))}
     return Trained(model, Repeats([run.seed for run in runs], weights[1:]), card, record | tables)
