@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from study.drawing import figures
@@ -11,13 +12,16 @@ from study.report.comparisons import Ranked
 ABREAST = 4  # reliability diagrams in a row
 LEGEND = 10  # models per column of a legend
 BELOW = 0.28  # the ticks of runs, in rows
-LABEL = "test ROC-AUC (macro one-versus-rest): mean over runs with 95 % interval; small ticks: each run"
+LABEL = "mean test ROC-AUC of the runs with 95 % interval (scale: logarithm of 1 − ROC-AUC); small ticks: each run"
+TICKS = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1.0]
+LEAST_MISSED = 0.002  # an area of 1 has no place on the scale: all above 1 − this lie together
 
 
 def ranking(models: list[Ranked]) -> Figure:
     """The mean of each model's runs with its interval, if any, and the runs, the first model on top."""
     figure, axis = figures.subplots(figsize=(8, 0.5 * len(models) + 1))
     names = [model.name for model in reversed(models)]
+    lowest = min(model.interval[0] if model.interval else model.test["roc_auc_mean"] for model in models)
     for place, model in enumerate(reversed(models)):
         area = model.test["roc_auc_mean"]
         colour = figures.COLOURS[1 if model.name == BEST else 0]
@@ -27,10 +31,18 @@ def ranking(models: list[Ranked]) -> Figure:
         runs = [repeat["roc_auc"] for repeat in model.test["repeats"]]
         axis.plot(runs, [place - BELOW] * len(runs), "|", color=colour, markersize=6)
         axis.annotate(f"{area:.4f}", (area, place), (0, 7), textcoords="offset points", ha="center")
+    axis.set_xscale("function", functions=(_stretched, lambda places: 1 - 10.0**-places))
+    axis.set_xticks(TICKS, map(str, TICKS))
+    axis.set_xlim(lowest - 0.02, 1 - LEAST_MISSED)
     axis.set_yticks(range(len(names)), names)
     axis.set(xlabel=LABEL, ylim=(-0.6, len(names) - 0.3))
     axis.grid(axis="x")
     return figure
+
+
+def _stretched(areas: np.ndarray) -> np.ndarray:
+    """Places of areas on a scale that spreads those near 1."""
+    return -np.log10(np.maximum(1 - np.asarray(areas), LEAST_MISSED))
 
 
 def learning_curves(models: Sequence[Ranked]) -> Figure:

@@ -249,7 +249,7 @@ FAULTS = {
     "least rate above the rate": (
         "models.cnn3_plateau.schedule.minimum_learning_rate",
         0.5,
-        "models.cnn3_plateau.schedule.minimum_learning_rate is 0.5; allowed: at most learning_rate, 0.002",
+        "models.cnn3_plateau.schedule.minimum_learning_rate is 0.5; allowed: at most learning_rate, 0.0015",
     ),
     "flip as text": ("models.cnn2.augmentation.flip", "yes", "models.cnn2.augmentation.flip is 'yes'"),
     "shift too far": (
