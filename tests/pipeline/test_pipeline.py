@@ -93,7 +93,9 @@ def test_a_second_repro_does_nothing(finished, server):
 def test_metrics_show_has_one_row_per_model_and_split(finished, server):
     table = shell(finished, "dvc", "metrics", "show", "--md", **server.environment).stdout.strip().splitlines()
     header = [cell.strip() for cell in table[0].strip("|").split("|")]
-    assert sorted(header) == sorted(["Path", *SCORES, "roc_auc_mean", "roc_auc_seed_sd", "temperature"])
+    assert sorted(header) == sorted(
+        ["Path", *SCORES, "roc_auc_low", "roc_auc_high", "roc_auc_mean", "roc_auc_seed_sd", "temperature"]
+    )
     assert len(table) - 2 == 2 * len(SCORED)
 
 
