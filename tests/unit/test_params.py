@@ -383,7 +383,7 @@ def test_the_space_need_not_fit_models_that_are_not_tuned(raw_params, model, key
     assert load.parse(change(raw_params, key, value)).tune.models == [model]
 
 
-PAGES = ("README.md", "docs/experiments.md", "docs/results/real-images.md", "Makefile")
+PAGES = ("README.md", "docs/experiments.md", "Makefile")
 
 
 def experiments() -> list[str]:
