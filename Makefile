@@ -58,6 +58,8 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001 \
 	  -S tune.trials=8 -S tune.epochs=6 -S tune.rungs=2 -S tune.reduction_factor=3 -S tune.repeats=2 \
 	  -S 'tune.space.cnn.epochs=[24]' -S 'tune.space.cnn.further_blocks=[0,1,2]' \
+	  -S tune.space.cnn.learning_rate.low=0.002 -S tune.space.cnn.learning_rate.high=0.016 \
+	  -S tune.space.cnn.dropout.high=0.2 \
 	  -S '+tune.space.cnn.convolutions_per_block=[1,2]' -S '+tune.space.cnn.width_multiplier=[1,2]'
 
 test: $(EXTRAS)  ## Run all tests but the long ones
