@@ -161,7 +161,7 @@ CONCLUSIONS = {
     "who leads": "- **best** has the highest mean test ROC-AUC, 0.9000 [",
     "whom it beats": (
         "over 3 runs. If all were trained again, it is better than control; it is not shown to differ from cnn2; it "
-        "cannot be compared with resnet50.\n"
+        "has no verdict against resnet50.\n"
     ),
     "what tuning gained": (
         "- Tuning gained +0.0400 [+0.0100, +0.0700]: best against control, which is cnn2's own block, trained for as "
