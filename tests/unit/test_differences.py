@@ -206,6 +206,7 @@ def test_an_unclear_verdict_says_what_would_settle_it(value, parts, reason):
     assert differences.settled_by(value, parts, 1.0, 0.002) == reason
 
 
+@pytest.mark.slow
 def test_as_many_repeats_as_it_says_show_a_true_gain_in_about_four_of_five_tables():
     """A little less: the advice takes the variance as known. Of three repeats, one in two tables shows this gain."""
     ratio = simulation.RATIOS["1.1"]
