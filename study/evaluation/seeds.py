@@ -30,13 +30,10 @@ def spread(roc_aucs: Sequence[float], shortfalls: np.ndarray, labels: np.ndarray
     """From the areas (R,) of R repeats, two or more, and the shortfalls (R, N) of their images with labels (N,).
 
     Two repeats' areas differ with a variance of twice that of seeds and images together; the closed form gives the
-    images' part. Averaged over all pairs, half of it is what the images add to the variance of the areas. This mean
-    over pairs is the sampling variance of each repeat's deviation from the mean of all, summed, over R − 1.
+    images' part.
     """
-    repeats = len(roc_aucs)
-    deviations = shortfalls - shortfalls.mean(axis=0)
     return {
         "raw_variance": float(np.var(roc_aucs, ddof=1)),
-        "sampling_variance": sum(intervals.sampling(row, labels).variance for row in deviations) / (repeats - 1),
-        "degrees_of_freedom": repeats - 1,
+        "sampling_variance": intervals.sampling_of_runs(shortfalls, labels),
+        "degrees_of_freedom": len(roc_aucs) - 1,
     }

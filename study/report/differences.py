@@ -139,7 +139,7 @@ def pairs(models: Sequence[tuple[Scored, Scored]], smallest_change: float, other
     variances = seed_variances([*(model for pair in models for model in pair), *others])
     answered = [(_unknown(*pair), *pair) for pair in models]
     estimates = [None if why else retrained(one, other, variances) for why, one, other in answered]
-    factors = iter(holm_factors([estimate[0].p for estimate in estimates if estimate]))
+    factors = iter(intervals.holm_factors([estimate[0].p for estimate in estimates if estimate]))
     return [
         _pair(one, other, why, estimate, next(factors) if estimate else 1.0, smallest_change)
         for (why, one, other), estimate in zip(answered, estimates, strict=True)
@@ -230,20 +230,6 @@ def _finite(degrees_of_freedom: float) -> float:
 
 def _image_pairs(labels: np.ndarray) -> float:
     return math.log(intervals.TAIL) / math.log1p(-intervals.unseen_pairs(labels))
-
-
-def holm_factors(p_values: Sequence[float]) -> list[float]:
-    """The factors by which p values rise so that all below a level are false together with at most that chance.
-
-    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
-    """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p, kind="stable")
-    left = len(p) - np.arange(len(p))
-    adjusted = np.maximum.accumulate(p[order] * left)
-    factors = np.empty(len(p))
-    factors[order] = np.divide(adjusted, p[order], out=left.astype(float), where=p[order] > 0)
-    return factors.tolist()
 
 
 def verdict(answer: Answer, smallest_change: float) -> Verdict:

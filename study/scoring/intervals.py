@@ -3,6 +3,7 @@
 docs/methods.md derives the formulas; `python -m benchmarks.coverage` measures how often they hold the true value.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +53,15 @@ def sampling(contributions: np.ndarray, labels: np.ndarray) -> Sampling:
     if variance < NO_VARIANCE:
         return Sampling(variance, np.inf)
     return Sampling(variance, float(variance**2 / (parts**2 / (count - 1)).sum()))
+
+
+def sampling_of_runs(shortfalls: np.ndarray, labels: np.ndarray) -> float:
+    """What finitely many images add to the variance between the areas of runs with these shortfalls (R, N), R above 1.
+
+    Half the sampling variance of a difference of two runs, averaged over all pairs of them.
+    """
+    deviations = shortfalls - shortfalls.mean(axis=0)
+    return sum(sampling(row, labels).variance for row in deviations) / (len(deviations) - 1)
 
 
 def of_mean(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -135,6 +145,20 @@ def of_log_loss(losses: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
         return _unseen(value, 1 - TAIL ** (1 / len(labels)), HIGHEST_LOSS)
     half = t_quantile(drawn.degrees_of_freedom) * np.sqrt(drawn.variance) / value
     return value * float(np.exp(-half)), value * float(np.exp(half))
+
+
+def holm_factors(p_values: Sequence[float]) -> list[float]:
+    """The factors by which p values rise so that all below a level are false together with at most that chance.
+
+    Holm, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6, 1979.
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    left = len(p) - np.arange(len(p))
+    adjusted = np.maximum.accumulate(p[order] * left)
+    factors = np.empty(len(p))
+    factors[order] = np.divide(adjusted, p[order], out=left.astype(float), where=p[order] > 0)
+    return factors.tolist()
 
 
 def t_quantile(degrees_of_freedom: float) -> float:

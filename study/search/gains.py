@@ -60,7 +60,7 @@ def gains(labels: np.ndarray, blocks: Sequence[Fresh], pairs: Sequence[tuple[int
     """
     repeats = len(blocks[0].areas)
     between = float(np.mean([block.areas.var(ddof=1) for block in blocks]))
-    of_runs = np.mean([_sampling_of_runs(block, labels) for block in blocks]) * 2 / repeats
+    of_runs = np.mean([intervals.sampling_of_runs(block.shortfalls, labels) for block in blocks]) * 2 / repeats
     images = []
     for finalist, control in pairs:
         less = blocks[control].shortfalls.mean(axis=0) - blocks[finalist].shortfalls.mean(axis=0)
@@ -82,8 +82,7 @@ def compared(
 
     `images` is the sampling error that two blocks do not share, whatever their seeds; `between_runs` the variance of
     the runs of a block, with its degrees of freedom. Student's t with the degrees of freedom of Satterthwaite; p values
-    are corrected by Holm (A simple sequentially rejective multiple test procedure, Scandinavian Journal of
-    Statistics 6, 1979).
+    are corrected by Holm.
     """
     if not len(differences):
         return []
@@ -95,9 +94,7 @@ def compared(
     degrees = variance**2 / np.maximum(error, variance**2 / 1e9)
     lucky = optimism(of_images / 2, between_runs, trials)
     p = stdtr(degrees, -(difference - lucky) / np.sqrt(variance))
-    order = np.argsort(p, kind="stable")
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p)))))
+    adjusted = np.minimum(1.0, p * intervals.holm_factors(p.tolist()))
     half = np.array([intervals.t_quantile(each) for each in degrees]) * np.sqrt(variance)
     ends = difference - lucky - half, difference - lucky + half
     return [Gain(*map(float, each)) for each in zip(difference, lucky, *ends, adjusted, strict=True)]
@@ -113,9 +110,3 @@ def optimism(of_images: np.ndarray, between_runs: float, trials: int) -> np.ndar
     """
     largest = ndtri((trials - 0.375) / (trials + 0.25))
     return largest * of_images / np.sqrt(np.maximum(of_images + between_runs, intervals.NO_VARIANCE))
-
-
-def _sampling_of_runs(block: Fresh, labels: np.ndarray) -> float:
-    """What finitely many images add to the variance between the runs of a block."""
-    deviations = block.shortfalls - block.shortfalls.mean(axis=0)
-    return sum(intervals.sampling(row, labels).variance for row in deviations) / (len(deviations) - 1)

@@ -135,7 +135,7 @@ def test_a_difference_that_no_image_varies_reaches_0_where_its_p_value_is_5_perc
 
 
 def adjusted(p_values: list[float]) -> list[float]:
-    return [min(1.0, p * factor) for p, factor in zip(p_values, differences.holm_factors(p_values), strict=True)]
+    return [min(1.0, p * factor) for p, factor in zip(p_values, intervals.holm_factors(p_values), strict=True)]
 
 
 def test_holm_adjusts_as_by_hand():
@@ -144,15 +144,15 @@ def test_holm_adjusts_as_by_hand():
 
 
 def test_holm_leaves_a_single_p_value():
-    assert differences.holm_factors([0.03]) == [1.0]
+    assert intervals.holm_factors([0.03]) == [1.0]
 
 
 def test_holm_of_nothing_is_nothing():
-    assert differences.holm_factors([]) == []
+    assert intervals.holm_factors([]) == []
 
 
 def test_holm_has_a_factor_for_a_p_value_of_0():
-    assert differences.holm_factors([0.0, 0.5]) == [2.0, 1.0]
+    assert intervals.holm_factors([0.0, 0.5]) == [2.0, 1.0]
 
 
 def test_of_equal_models_holm_calls_one_different_in_5_percent_of_tables():

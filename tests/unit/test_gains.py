@@ -84,7 +84,7 @@ def test_what_seeds_and_images_add_together_counts_once():
     gain = gains.gains(labels, pair, [(1, 0)], trials=1)[0]
     less = pair[0].shortfalls.mean(axis=0) - pair[1].shortfalls.mean(axis=0)
     raw = np.mean([block.areas.var(ddof=1) for block in pair])
-    within = np.mean([gains._sampling_of_runs(block, labels) for block in pair])
+    within = np.mean([intervals.sampling_of_runs(block.shortfalls, labels) for block in pair])
     expected = intervals.sampling(less, labels).variance + 2 * (raw - within) / 3
     degrees = 4 * (expected / (2 * raw / 3)) ** 2  # nearly: images have many
     half = intervals.t_quantile(degrees) * np.sqrt(expected)
