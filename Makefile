@@ -74,7 +74,7 @@ test-long: $(EXTRAS)  ## Run the long tests: many kills at random instants
 verify: $(READY)  ## Run the pipeline in two clones and compare every byte; AGAINST=REF: run it once and compare its scores with REF's
 	python .ci/verify.py $(AGAINST)
 
-review: $(READY)  ## Write review.md, which compares the working tree with BASE=REF (main); PLOTS=dvc_plots/png adds plots
+review: $(READY)  ## Write review.md, which compares the working tree with BASE=REF (main); PLOTS=URL links plots
 	python -m study review "$(or $(BASE),main)" $(if $(PLOTS),--plots "$(PLOTS)")
 
 lint: $(READY)  ## Check style, format, import contracts, the deps of dvc.yaml and what pages say of the record

@@ -41,10 +41,6 @@ class Revision:
         """The content of the files at these paths and in these folders, by path; what is not there is left out."""
         return _committed(self.commit, places) if self.commit else _present(places)
 
-    def paths(self, *places: str) -> list[str]:
-        """The files that the commit, or for the workspace HEAD, has in these folders, in order."""
-        return sorted(_tree(self.commit or "HEAD", places))
-
     def changed_since(self, base: "Revision", *places: str) -> list[ChangedFile]:
         """The files in these places that differ from a commit's, in order of their paths."""
         commits = [commit for commit in (base.commit, self.commit) if commit]

@@ -10,18 +10,13 @@ from histories import PARAMS, changed_params, commit, git, write
 
 from study.__main__ import main
 from study.base import files
-from study.base.runtime import UserError
-from study.compare import page, verdicts
-from study.params.schema import TRAINED_BY_BEST
+from study.compare import verdicts
 
 
 @pytest.fixture
 def here(copy_of_history) -> Path:
-    """A workspace as of `changed`, with two figures in its commit."""
+    """A workspace as of `changed`."""
     git(copy_of_history, "reset", "--quiet", "--hard", "changed")
-    for name in ("plots/ranking.png", "plots/a b(<i>).png", "plots/roc.csv", "reports/report.md"):
-        files.write_text(copy_of_history / name, "content")
-    commit(copy_of_history, "figures")
     return copy_of_history
 
 
@@ -45,7 +40,7 @@ def test_the_conclusion_comes_first_then_changed_models_and_params(here):
     ]
     assert "| models.cnn2.dropout | 0.3 | 0.4 |\n" in above[1]
     assert models[0] == "All models, and what their files score"
-    assert files[0] == "Code (2 files changed), report and changed figures"
+    assert files[0] == "Code (2 files changed), report and plots"
     assert "\nstudy/code.py (changed), study/new&#124;&#60;b&#62;.py (added)\n" in files[1]
 
 
@@ -69,12 +64,11 @@ REFERRING = r"@name &commat;name &#64;name \@name `@name` #12 owner/name#3 GH-12
 
 def test_values_and_names_from_outside_refer_to_nobody_and_nothing(here):
     files.write_text(here / "params.yaml", json.dumps(changed_params(dropout=0.4) | {REFERRING: REFERRING}))
-    for path in (f"study/{REFERRING}.py", f"plots/{REFERRING}.png"):
-        files.write_text(here / path, "content")
+    files.write_text(here / f"study/{REFERRING}.py", "content")
     git(here, "tag", "owner/name#3@name")
     commit(here, "referring")
     text = rendered.text(written("owner/name#3@name"))
-    assert text.count("&commat;name") > 3  # as it stands, not as the character that it means
+    assert text.count("&commat;name") == 3  # as it stands, not as the character that it means
     assert rendered.REFERENCES.findall(text) == []
 
 
@@ -87,70 +81,37 @@ UNCHANGED = {
 
 @pytest.mark.parametrize(("seed", "conclusion"), UNCHANGED.values(), ids=UNCHANGED)
 def test_a_page_on_which_nothing_changed_has_at_most_50_lines(here, seed, conclusion):
-    """Of eight models whose figures all changed."""
+    """Of eight models."""
     params = PARAMS | {"models": {name: {"family": "cnn"} for name in MODELS}}
     for tag, each in (("eight", 0), ("again", seed)):
         write(here, dict.fromkeys(MODELS, 1.0) | {"best": 1.4}, params=params, first_seed=each)
-        for name in MODELS:
-            files.write_text(here / f"plots/predictions/{name}.png", tag)
         commit(here, tag)
     lines = written("eight").splitlines()
     assert lines[0].startswith(conclusion)
     assert len(lines) <= 50
 
 
-def test_without_github_links_are_relative(here):
-    assert written().splitlines()[-4] == (
-        "[plots/a b(&#60;i&#62;).png](plots/a%20b%28%3Ci%3E%29.png), [plots/ranking.png](plots/ranking.png), "
-        "[reports/report.md](reports/report.md)"
-    )
+def linked(*options: str) -> list[str]:
+    main("review", "base", *options)
+    path = Path(options[options.index("--output") + 1] if "--output" in options else "review.md")
+    return re.findall(r"\]\(([^)]*)\)", path.read_text(encoding="utf-8"))
 
 
-def test_figures_that_did_not_change_have_no_link(here):
-    files.write_text(here / "plots/ranking.png", "another")
-    commit(here, "another_figure")
-    assert linked("figures") == ["plots/ranking.png", "reports/report.md"]
+def test_without_github_the_link_to_the_report_is_relative_to_the_page(here):
+    assert linked() == ["reports/report.md"]
+    assert linked("--output", "pages/of/review.md") == ["../../reports/report.md"]
 
 
-def linked(base: str = "base") -> list[str]:
-    return re.findall(r"\[([^]]*)\]\(", written(base))
-
-
-def test_links_are_relative_to_the_page(here):
-    main("review", "base", "--output", "pages/of/review.md")
-    assert "(../../plots/ranking.png)" in Path("pages/of/review.md").read_text(encoding="utf-8")
-
-
-def test_what_a_dropped_model_left_has_no_link(here):
-    for name in ("cnn2", *TRAINED_BY_BEST, "dropped"):
-        files.write_text(here / f"plots/predictions/{name}.png", "content")
-    commit(here, "predictions")
-    names = [Path(path).stem for path in linked() if path.startswith("plots/predictions/")]
-    assert names == ["best", "cnn2", "control"]
+def test_on_github_the_link_to_the_report_names_the_commit(here):
+    git(here, "remote", "add", "origin", "git@github.com:owner/name.git")
+    head = git(here, "rev-parse", "HEAD")
+    assert linked() == [f"https://github.com/owner/name/blob/{head}/reports/report.md"]
 
 
 def test_uploaded_plots_are_a_link(here):
-    main("review", "base", "--plots", "https://github.com/owner/name/artifacts/7")
-    assert ": [plots](https://github.com/owner/name/artifacts/7).\n" in Path("review.md").read_text(encoding="utf-8")
-
-
-def test_plots_of_a_folder_are_shown_by_their_paths_from_the_page(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    files.write_text("dvc_plots/png/plots/a b.png", "content")
-    assert page.drawn("dvc_plots/png", Path("pages")).pictures == [
-        page.Link("plots/a b.png", "../dvc_plots/png/plots/a%20b.png")
+    assert linked("--plots", "https://github.com/owner/name/artifacts/7 (1)")[1:] == [
+        "https://github.com/owner/name/artifacts/7%20%281%29"
     ]
-
-
-def test_a_folder_without_plots_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"none: holds no PNG file; `make plots` writes some to dvc_plots/png$"):
-        page.drawn(str(tmp_path / "none"), tmp_path)
-
-
-def test_on_github_links_name_the_commit(here):
-    git(here, "remote", "add", "origin", "git@github.com:owner/name.git")
-    head = git(here, "rev-parse", "HEAD")
-    assert f"(https://github.com/owner/name/blob/{head}/plots/a%20b%28%3Ci%3E%29.png)" in written()
 
 
 @pytest.mark.parametrize("base", ["another_split", "no_repeats", "no_records"])
