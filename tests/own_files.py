@@ -7,7 +7,7 @@ FOLDERS = [
     *("", "data", "data/predictions", "models", "models/repeats", "metrics", "metrics/images", "metrics/test"),
     *("metrics/validation", "plots", "plots/predictions", "reports", "checkpoints", "checkpoints/imagenet"),
     *("checkpoints/best", "checkpoints/tune", "dvclive", "dvclive/plots/metrics", "live_metrics", "live_metrics/own"),
-    *("dvc_plots", "dvc_plots/png"),
+    *("dvc_plots"),
 ]
 OWN = "own"  # what all of them are called
 

@@ -2,14 +2,15 @@
 
 import contextlib
 import csv
+import itertools
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import project
 import pytest
-from PIL import Image
 
 from study.__main__ import main
 from study.drawing import figures
@@ -30,9 +31,9 @@ ARGUMENTS = [
 MODELS = project.TINY_SCORED
 DROPPED = "resnet101"
 SEEN_PIXELS = 6  # width of a point that one can see
-DRAWN = "() => [...document.body.children].every(plot => plot.querySelector('svg.marks, img'))"
+DRAWN = "() => [...document.querySelectorAll('body > div')].every(plot => plot.querySelector('svg.marks, img'))"
 # What one sees of each plot, by its id: marks that have a size, points as colour and width, texts by their role.
-LOOK = """() => Object.fromEntries([...document.body.children].map(plot => {
+LOOK = """() => Object.fromEntries([...document.querySelectorAll('body > div')].map(plot => {
     const all = pattern => [...plot.querySelectorAll(pattern)];
     const texts = pattern => all(pattern + ' text').map(each => each.textContent);
     const box = each => each.getBoundingClientRect();
@@ -44,6 +45,7 @@ LOOK = """() => Object.fromEntries([...document.body.children].map(plot => {
         values: texts('.mark-text.role-mark'),
         columns: texts('[aria-label^="X-axis"] .role-axis-label'),
         rows: texts('[aria-label^="Y-axis"] .role-axis-label'),
+        menu: all('.vega-actions a').map(each => each.textContent),
         images: all('img').map(each => each.naturalWidth),
     }];
 }))"""
@@ -130,12 +132,20 @@ def test_a_confusion_matrix_names_its_model_and_has_the_classes_in_order_and_eac
     assert sorted(map(int, plot["values"])) == sorted(pairs.count(pair) for pair in set(pairs))
 
 
-def test_each_plot_that_dvc_draws_is_a_png_file_as_well(repository, page):
-    folder = repository / "dvc_plots/png"
-    pictures = {str(path.relative_to(folder).with_suffix("")).replace("/", "_"): path for path in folder.rglob("*.png")}
-    drawn = {name.rpartition("_")[0] for name, plot in page["plots"].items() if plot["marks"]}
-    assert pictures.keys() == drawn
-    for path in pictures.values():
-        with Image.open(path) as picture:
-            darkest, lightest = picture.convert("L").getextrema()
-            assert (darkest < 50, lightest) == (True, 255)
+def test_the_plots_stand_in_the_order_of_a_reader_and_none_twice(page):
+    groups = [name.removesuffix("_csv").removesuffix("_png").removesuffix("_json") for name in page["plots"]]
+    groups = [re.sub("^(metrics_images|plots_predictions|plots_eda)_.*", r"\1", name) for name in groups]
+    assert [name for name, _ in itertools.groupby(groups)] == [
+        *("plots_ranking", "plots_roc", "plots_learning_curves", "plots_calibration", "metrics_trials"),
+        *("metrics_images", "plots_predictions", "metrics_eda", "plots_eda"),
+    ]
+
+
+def test_no_axis_has_a_single_tick(page):
+    """The models of the run have one epoch, and their scores may be equal."""
+    assert [name for name, plot in page["plots"].items() if 1 in (len(plot["columns"]), len(plot["rows"]))] == []
+
+
+def test_the_menu_of_each_chart_saves_it_as_a_picture(page):
+    menus = [plot["menu"] for plot in page["plots"].values() if plot["marks"]]
+    assert menus == [["Save as SVG", "Save as PNG"]] * len(menus)
