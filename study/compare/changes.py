@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import numpy as np
+
 from study.base import files
 from study.base.runtime import UserError
 from study.compare import records
@@ -12,10 +14,10 @@ from study.model_files import repeats_file
 from study.params.schema import BEST, TRAINED_BY_BEST
 from study.report import differences, run
 from study.report.differences import Pair
-from study.report.run import Files, Scored, Search
+from study.report.run import Files, Images, Scored, Search
 from study.search.outcome import winner
 
-TEST_SPLIT, SCORES = "data/test.npz", "metrics/test"
+PREPARED, TEST_SPLIT, SCORES = "data/prepared.npz", "data/test.npz", "metrics/test"
 RECORDS = (records.PARAMS, records.LOCK, winner.FILE, SCORES, "metrics/images")
 CODE = ("study", "stages", "dvc.yaml", "requirements.txt")
 LATER = "older commits may lack what is compared: name a later one, or look at `dvc metrics diff`"
@@ -23,8 +25,13 @@ LATER = "older commits may lack what is compared: name a later one, or look at `
 SMALLEST_CHANGE = 0.002  # of runs before there was `report.smallest_change`
 
 BETTER, WORSE, SAME, NEW, GONE, UNKNOWN = "better", "worse", "same bytes", "new", "gone", "unknown"
-# Of what `best` trains: the search ran before a model got other params; seed or rounding led it to another winner.
-NOT_RUN, OTHERWISE = "not run yet", "the search chose otherwise"
+THE_SEARCH = "the search"
+NO_VERDICT = {
+    "waits": ("not run yet", "`dvc repro` runs it"),
+    "otherwise": ("the search chose otherwise", "by its seed or by rounding"),
+    "once": (UNKNOWN, "`tune.searches` is 1 in one of the two"),
+    "images": (UNKNOWN, "of other validation images"),
+}
 
 
 @dataclass(frozen=True)
@@ -38,23 +45,24 @@ class ChangedParam:
 
 @dataclass(frozen=True)
 class ChangedModel:
-    """A model of either revision. `pair`, after less before, is None if there are no two models to compare.
+    """A model of either revision, or the search. `pair`, after less before, is None if there are no two to compare.
 
-    `search` says of what `best` trains whether the search `waits` to run in one of the revisions, or chose another
-    block: `otherwise` without a reason in data, params or code, `anew` with one.
+    `search` says what the search has to do with a change of what `best` trains, or of itself. There is no verdict if it
+    `waits` to run in one of the revisions, if it chose another block `otherwise` without a reason in data, params or
+    code, if it ran `once`, or of other validation `images`. If it chose `anew`, the verdict is on another block.
     """
 
     name: str
     before: Scored | None
     after: Scored | None
     pair: Pair | None
-    search: Literal["", "waits", "otherwise", "anew"] = ""
+    search: Literal["", "waits", "otherwise", "anew", "once", "images"] = ""
 
     @property
     def verdict(self) -> str:
         """On whether the change would hold if the model was trained again."""
-        if self.search in ("waits", "otherwise"):
-            return NOT_RUN if self.search == "waits" else OTHERWISE
+        if self.search in NO_VERDICT:
+            return NO_VERDICT[self.search][0]
         if self.pair:
             return self.pair.verdict
         return SAME if self.before and self.after else NEW if self.after else GONE
@@ -62,17 +70,15 @@ class ChangedModel:
     @property
     def note(self) -> str:
         """Why there is no verdict, what would give one, or of what it is."""
-        if self.search == "waits":
-            return "`dvc repro` runs it"
-        if self.search == "otherwise":
-            return "by its seed or by rounding"
+        if self.search in NO_VERDICT:
+            return NO_VERDICT[self.search][1]
         reason = self.pair.reason if self.pair else ""
         return "; ".join(filter(None, [reason, "another block" if self.search else ""]))
 
 
 @dataclass(frozen=True)
 class Changes:
-    """All that changed from `base` to `head`."""
+    """All that changed from `base` to `head`. The last of the models is the search, if it was run several times."""
 
     base: Revision
     head: Revision
@@ -95,8 +101,11 @@ class NoRecordsError(UserError):
 
 def between(base: Revision, head: Revision) -> Changes:
     """Raises UserError if either lacks records of today's form, or if the test splits are not the same."""
-    models = changed_models(base, head)
-    return replace(unscored(base, head), models=models)
+    smallest_change = _smallest_change(recorded(head, records.PARAMS))
+    before, after = (_run(revision, smallest_change) for revision in (base, head))
+    _check_test_splits(before, after)
+    models = changed_models(before, after, smallest_change)
+    return replace(unscored(base, head), models=models + changed_search(before, after, smallest_change))
 
 
 def unscored(base: Revision, head: Revision) -> Changes:
@@ -122,11 +131,8 @@ class Run:
     lock: dict[str, records.Stage]
 
 
-def changed_models(base: Revision, head: Revision) -> list[ChangedModel]:
-    """The models of either revision, those of `head` first, with verdicts that are corrected for all of them."""
-    smallest_change = _smallest_change(recorded(head, records.PARAMS))
-    before, after = (_run(revision, smallest_change) for revision in (base, head))
-    _check_test_splits(before, after)
+def changed_models(before: Run, after: Run, smallest_change: float) -> list[ChangedModel]:
+    """The models of either run, those of `after` first, with verdicts that are corrected for all of them."""
     old, new = before.models, after.models
     same = {name for name in new if _are_same(name, before, after)}
     search = {name: _of_search(name, before, after, name in same) for name in {**new, **old}}
@@ -135,6 +141,46 @@ def changed_models(base: Revision, head: Revision) -> list[ChangedModel]:
     compared = differences.pairs([(new[name], old[name]) for name in apart], smallest_change, others)
     pairs = dict(zip(apart, compared, strict=True))
     return [ChangedModel(name, old.get(name), new.get(name), pairs.get(name), each) for name, each in search.items()]
+
+
+def changed_search(before: Run, after: Run, smallest_change: float) -> list[ChangedModel]:
+    """The search, if its record changed and either run has several of it: by its winners on validation."""
+    old, new = searches(before.search), searches(after.search)
+    if before.search == after.search or not (old or new):
+        return []
+    fault = ""
+    if _waits(before, after):
+        fault = "waits"
+    elif not (old and new):
+        fault = "once"
+    elif _validation_images(old, before) != _validation_images(new, after):
+        fault = "images"
+    if fault:
+        return [ChangedModel(THE_SEARCH, old, new, None, fault)]
+    (pair,) = differences.pairs([(new, old)], smallest_change)
+    reason = pair.reason.replace("repeats", "searches").replace("test", "validation")
+    return [ChangedModel(THE_SEARCH, old, new, replace(pair, shipped=None, reason=reason))]
+
+
+def _waits(*runs: Run) -> bool:
+    return any(records.search_waits(each.source, each.lock) for each in runs)
+
+
+def _validation_images(scored: Scored, run: Run) -> tuple[str | None, list[int]]:
+    return records.made(run.lock).get(PREPARED), scored.images.labels.tolist()
+
+
+def searches(search: Search) -> Scored | None:
+    """The winners of several searches as the repeats of one model, scored on validation; None if there was one."""
+    if "searches" not in search:
+        return None
+    repeats = [{"roc_auc": each["roc_auc"]} for each in search["searches"]]
+    areas = [each["roc_auc"] for each in repeats]
+    spread = {"raw_variance": float(np.var(areas, ddof=1)), "sampling_variance": search["sampling_variance"]}
+    spread["degrees_of_freedom"] = len(areas) - 1
+    scores = {"roc_auc": areas[0], "roc_auc_mean": float(np.mean(areas)), "repeats": repeats, "spread": [spread]}
+    labels, shortfall = (np.array([image[key] for image in search["images"]]) for key in ("label", "shortfall"))
+    return Scored(THE_SEARCH, scores, Images(labels, shortfall, shortfall), collapsed=0)
 
 
 def _run(revision: Revision, smallest_change: float) -> Run:
@@ -157,7 +203,7 @@ def _of_search(model: str, before: Run, after: Run, same: bool) -> str:
     """What the search has to do with a change of this model: see `ChangedModel`."""
     if model not in TRAINED_BY_BEST:
         return ""
-    if any(records.search_waits(each.source, each.lock) for each in (before, after)):
+    if _waits(before, after):
         return "waits"
     in_both = model in before.models and model in after.models
     if same or not in_both or _block(model, before) == _block(model, after):

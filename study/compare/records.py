@@ -115,15 +115,15 @@ def search_waits(source: Files, lock: dict[str, Stage]) -> bool:
 
 
 def same_search(one: dict[str, Stage], other: dict[str, Stage]) -> bool:
-    """Whether `tune` ran with the same data, code and params but the seed. The scores of models may differ."""
+    """Whether `tune` ran with the same data, code and params, whatever the seed, the scores of models and how often."""
 
     def ran_with(lock: dict[str, Stage]) -> tuple[dict, dict]:
         stage = lock.get("tune", {})
         files = hashes(stage.get("deps", []))
-        sections = stage.get("params", {}).get(PARAMS, {})
+        values = leaves(stage.get("params", {}).get(PARAMS, {}))
         return (
             {path: md5 for path, md5 in files.items() if not path.startswith("metrics/")},
-            {name: value for name, value in sections.items() if name != "seed"},
+            {name: value for name, value in values.items() if name not in ("seed", "tune.searches")},
         )
 
     return ran_with(one) == ran_with(other)

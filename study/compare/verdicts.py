@@ -140,8 +140,8 @@ def _context(model: ChangedModel) -> list[str]:
 
 
 def _from_to(model: ChangedModel, score: str) -> str:
-    old, new = (f"{scored.test[score]:.4f}" if scored else NOTHING for scored in (model.before, model.after))
-    return f"{old} → {new}"
+    scores = [scored.test.get(score) if scored else None for scored in (model.before, model.after)]
+    return " → ".join(NOTHING if value is None else f"{value:.4f}" for value in scores)
 
 
 def _answer(answer: Answer | None) -> str:

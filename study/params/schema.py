@@ -94,6 +94,10 @@ class Range(Section):
     high: int | float
     log: bool
 
+    @property
+    def is_whole(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
     @model_validator(mode="after")
     def _low_is_below_high(self) -> "Range":
         if not self.low < self.high or (self.log and self.low <= 0):
@@ -120,6 +124,7 @@ class Tune(Section):
         Discriminator(lambda chosen: "names" if isinstance(chosen, list) else "count"),
     ]
     sampler: Literal["tpe", "grid"]
+    searches: Annotated[int, Field(ge=1, le=100)]
     trials: Count
     round_size: Count
     epochs: Count | None
@@ -146,6 +151,8 @@ class Tune(Section):
             raise ValueError(
                 f"repeats is {self.repeats}; allowed: 2 or more, or 1 with finalists 0: one run says nothing of seeds"
             )
+        if self.searches > 1 and not self.finalists:
+            raise ValueError(f"searches is {self.searches}; allowed: 1, or finalists, whose runs are compared")
         return self
 
 

@@ -42,11 +42,26 @@ class Compared(TypedDict):
 
 
 class Search(TypedDict):
-    """What a comparison needs of metrics/tune.json: the tuned model and its blocks. Older runs have no control."""
+    """What a comparison needs of metrics/tune.json: the tuned model and its blocks. Older runs have no control.
+
+    The last three are there if the search was run several times: see `winner.Winner`.
+    """
 
     model: str
     block: NotRequired[Any]
     control: NotRequired[Any]
+    searches: NotRequired[Annotated[list[winner.Search], Field(min_length=2)]]
+    sampling_variance: NotRequired[winner.Variance]
+    images: NotRequired[list[winner.Image]]
+
+
+@dataclass(frozen=True)
+class Images:
+    """What a comparison needs of N images."""
+
+    labels: np.ndarray  # (N,) int64
+    shortfall: np.ndarray  # (N,) float64, see `placements.shortfall`
+    mean_shortfall: np.ndarray  # (N,) float64, over the repeats
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Scored:
 
     name: str
     test: Compared
-    images: ImageScores
+    images: ImageScores | Images
     collapsed: int
 
     @property

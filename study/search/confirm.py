@@ -69,7 +69,9 @@ class Choice:
     winner: Finalist
     roc_auc: float  # by which it won
     record: Confirmation
-    kinds: set[str]
+    kinds: set[str] = field(default_factory=set)
+    fresh: Fresh | None = None  # the runs of the winner
+    optimism: float = 0.0  # what choosing it adds to its area, on average
 
 
 def fresh_seed(seed: int) -> int:
@@ -84,7 +86,7 @@ def choose(finalists: Sequence[Finalist], tune: Tune, seed: int, trials: int, wo
 
 def unconfirmed(finalists: Sequence[Finalist]) -> Choice:
     """The best trial wins by its score in the search."""
-    return Choice(finalists[0], finalists[0].score, {"state": "off", "epochs": 0, "finalists": {}}, set())
+    return Choice(finalists[0], finalists[0].score, {"state": "off", "epochs": 0, "finalists": {}})
 
 
 def confirmed(finalists: Sequence[Finalist], seed: int, trials: int, workers: Workers | None = None) -> Choice:
@@ -93,15 +95,14 @@ def confirmed(finalists: Sequence[Finalist], seed: int, trials: int, workers: Wo
     `trials` counts those that the finalists, in the order of their scores, are the best of. Raises DivergedError if a
     control diverges.
     """
-    others = [each for each in finalists if each.block != each.control]
-    if not others:
-        return Choice(finalists[0].own, finalists[0].score, _record([], {}, FreshRuns()), set())
+    owns, others = [each.own for each in finalists], [each for each in finalists if each.block != each.control]
     prepared = arrays.read_prepared()
-    fresh = train([each for pair in others for each in (pair.own, pair)], seed, prepared, workers)
+    fresh = train([*owns, *others], seed, prepared, workers)
     gained = _gains(others, fresh, prepared.validation.labels, trials)
     shown = [each for each in others if each.checkpoint in gained and gained[each.checkpoint].is_shown]
-    best = max([*(each.own for each in others), *shown], key=lambda each: fresh.blocks[each.checkpoint].roc_auc)
-    return Choice(best, fresh.blocks[best.checkpoint].roc_auc, _record(others, gained, fresh, best), fresh.kinds)
+    best = max([*owns, *shown], key=lambda each: fresh.blocks[each.checkpoint].roc_auc)
+    runs, optimism = fresh.blocks[best.checkpoint], 0.0 if best.trial is None else gained[best.checkpoint].optimism
+    return Choice(best, runs.roc_auc, _record(others, gained, fresh, best), fresh.kinds, runs, optimism)
 
 
 def train(entries: Sequence[Finalist], seed: int, prepared: Prepared, workers: Workers | None) -> FreshRuns:
@@ -144,9 +145,7 @@ def _gains(others: Sequence[Finalist], fresh: FreshRuns, labels: np.ndarray, tri
     return {each.checkpoint: gain for each, gain in zip(ended, found, strict=True)}
 
 
-def _record(
-    others: Sequence[Finalist], gained: Mapping[str, Gain], fresh: FreshRuns, best: Finalist | None = None
-) -> Confirmation:
+def _record(others: Sequence[Finalist], gained: Mapping[str, Gain], fresh: FreshRuns, best: Finalist) -> Confirmation:
     rows = {}
     for each in others:
         gain, own = gained.get(each.checkpoint), fresh.blocks[each.own.checkpoint].roc_auc
@@ -155,7 +154,7 @@ def _record(
         rows[each.name] = {"model": each.model, "trial": each.trial}
         rows[each.name] |= {"roc_auc": _rounded(roc_auc), "control_roc_auc": _rounded(own)}
         rows[each.name] |= {key: _rounded(value) for key, value in numbers.items()}
-    state = "confirmed" if best and best.trial is not None else "not shown"
+    state = "confirmed" if best.trial is not None else "not shown"
     return {"state": state, "epochs": fresh.epochs, "finalists": rows}
 
 

@@ -5,7 +5,6 @@ numbers. So what a sampler proposes depends on the rounds before and on the orde
 ends first. Successive halving: Jamieson and Talwalkar, 2016, arXiv:1502.07943; rungs are Hyperband's, arXiv:1603.06560.
 """
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -66,26 +65,32 @@ def search(
     seed: int,
     storage: BaseStorage | None = None,
     workers: Workers | None = None,
+    name: str | None = None,
 ) -> optuna.Study:
     """Maximise the validation ROC-AUC of `block` over its family's space; trial 0 of `tpe` is the block, or next to it.
 
-    A trial that went through all rungs is complete, any other pruned. A killed search, called again with an empty
-    storage, takes the runs that were finished as they were, and ends with the same study. Without a storage the study
-    is kept in memory.
+    A trial that went through all rungs is complete, any other pruned, and one that failed asked for the setting of an
+    earlier one. A killed search, called again with an empty storage, takes the runs that were finished as they were,
+    and ends with the same study, whose `name` is that of the model unless given. Without a storage the study is kept in
+    memory.
     """
     optuna.logging.set_verbosity(optuna.logging.CRITICAL)  # else it prints each trial
     values = getattr(tune.space, block.family)
-    study = optuna.create_study(storage=storage, study_name=model, direction="maximize")
-    given = grid(values) if tune.sampler == "grid" else [space.nearest(block, values)]
+    study = optuna.create_study(storage=storage, study_name=name or model, direction="maximize")
+    given = space.grid(values) if tune.sampler == "grid" else [space.nearest(block, values)]
     for each in given:
         study.enqueue_trial(each)
-    sizes = [len(given)] if tune.sampler == "grid" else sizes_of_rounds(tune)
+    count = int(min(tune.trials, space.size(values)))
+    if tune.sampler == "tpe" and count < tune.trials:
+        print(f"tune.space.{block.family} has {count} settings: the search of {model} ends after them", flush=True)
+    sizes = [len(given)] if tune.sampler == "grid" else sizes_of_rounds(count, tune.round_size)
     lengths = epochs_of_rungs(tune, override(block, given[0], "tune").epochs)
     estimate = Estimate(sum(epochs_of_round(size, lengths, tune.reduction_factor) for size in sizes))
     train_rung = rung_of(model, seed, workers, estimate)
+    settings: list[dict] = []
     for number, size in enumerate(sizes):
         study.sampler = sampler(seed_of(seed, number), tune)
-        contenders = [ask(study, block, tune, values) for _ in range(size)]
+        contenders = [ask(study, block, tune, values, settings) for _ in range(size)]
         for each in contenders:
             print(f"round {number} of {model}, trial {each.number}: {each.trial.params}", flush=True)
         halve(contenders, tune.reduction_factor, train_rung)
@@ -102,14 +107,9 @@ def sampler(seed: int, tune: Tune) -> optuna.samplers.TPESampler:
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.round_size, constant_liar=True)
 
 
-def grid(values: Space) -> list[dict]:
-    """Every combination of the lists."""
-    return [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
-
-
-def sizes_of_rounds(tune: Tune) -> list[int]:
+def sizes_of_rounds(trials: int, most: int) -> list[int]:
     """Trials of each round; the last may be smaller."""
-    return [min(tune.round_size, tune.trials - asked) for asked in range(0, tune.trials, tune.round_size)]
+    return [min(most, trials - asked) for asked in range(0, trials, most)]
 
 
 def epochs_of_rungs(tune: Tune, own: int) -> list[int]:
@@ -131,10 +131,17 @@ def epochs_of_round(trials: int, lengths: list[int], reduction_factor: int) -> i
     return count
 
 
-def ask(study: optuna.Study, block: Block, tune: Tune, values: Space) -> Contender:
-    """A trial with all its params."""
+def ask(study: optuna.Study, block: Block, tune: Tune, values: Space, settings: list[dict]) -> Contender:
+    """A trial with a setting that is none of the `settings`, to which it is added."""
     trial = study.ask()
-    changed = override(block, space.suggested(trial, values), "tune")
+    setting = space.suggested(trial, values)
+    if setting in settings:
+        study.tell(trial, state=TrialState.FAIL)
+        study.enqueue_trial(space.untried(setting, values, settings))
+        trial = study.ask()
+        setting = space.suggested(trial, values)
+    settings.append(setting)
+    changed = override(block, setting, "tune")
     lengths = epochs_of_rungs(tune, changed.epochs)
     if tune.epochs is None and len(set(lengths)) < tune.rungs:
         raise UserError(

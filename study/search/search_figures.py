@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 
 from study.drawing import figures
 from study.search.outcome.winner import Confirmation
+from study.search.trials import trained
 
 
 def history(studies: Mapping[str, optuna.Study], confirmation: Confirmation) -> Figure:
@@ -18,7 +19,9 @@ def history(studies: Mapping[str, optuna.Study], confirmation: Confirmation) -> 
 
     Beside each finalist that was confirmed, the mean of its fresh runs and a line to that of its control.
     """
-    trials = [trial for study in studies.values() for trial in study.trials]
+    kept = [(model, trial) for model, study in studies.items() for trial in trained(study)]
+    trials = [trial for _, trial in kept]
+    place_of = {(model, trial.number): place for place, (model, trial) in enumerate(kept)}
     scores = [sorted(trial.intermediate_values.items()) for trial in trials]
     best = [(place, trial.value) for place, trial in enumerate(trials) if trial.state == TrialState.COMPLETE]
     areas = itertools.accumulate((area for _, area in best), max)
@@ -29,14 +32,14 @@ def history(studies: Mapping[str, optuna.Study], confirmation: Confirmation) -> 
         colour = figures.COLOURS[rung % len(figures.COLOURS)]
         axis.plot(places, values, "o", color=colour, label=f"rung {rung}: {_epochs(epochs)}")
     axis.step([place for place, _ in best], list(areas), where="post", color=figures.INK, label="best so far")
-    ends = dict(zip(studies, itertools.accumulate(len(study.trials) for study in studies.values()), strict=True))
+    ends = list(itertools.accumulate(len(trained(study)) for study in studies.values()))
     confirmed = [each for each in confirmation["finalists"].values() if each["roc_auc"] is not None]
     for number, each in enumerate(confirmed):
         means = [each["roc_auc"], each["control_roc_auc"]]
         label = None if number else "fresh runs: mean, and a line to the own block's"
-        place = ends[each["model"]] - len(studies[each["model"]].trials) + each["trial"] + 0.15
+        place = place_of[each["model"], each["trial"]] + 0.15
         axis.plot([place] * 2, means, "D-", markevery=[0], color=figures.INK, label=label)
-    for end in list(ends.values())[:-1]:
+    for end in ends[:-1]:
         axis.axvline(end - 0.5, color=figures.INK, linestyle=":")
     axis.set(xlabel=f"trials of {', then of '.join(studies)}", ylabel="validation ROC-AUC")
     axis.xaxis.get_major_locator().set_params(integer=True)

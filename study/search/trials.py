@@ -1,9 +1,7 @@
 """The outcome of a search: its winner, and a table of its trials."""
 
-import itertools
 from collections.abc import Mapping
 
-import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,7 +25,7 @@ def candidates(models: Mapping[str, Block], tune: Tune) -> list[str]:
 
 
 def finalists(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], tune: Tune) -> list[Finalist]:
-    """The best complete trials, the best first: as many as params say, one at least; of equal blocks the first.
+    """The best complete trials, the best first: as many as params say, one at least.
 
     Raises UserError if no trial went through all rungs.
     """
@@ -36,8 +34,7 @@ def finalists(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], 
     for model, trial in sorted(complete, key=lambda each: -each[1].value):
         block = override(models[model], trial.params | {"repeats": tune.repeats}, "tune")
         control = override(models[model], {"epochs": block.epochs, "repeats": tune.repeats}, "tune")
-        if (model, block) not in [(each.model, each.block) for each in best]:
-            best.append(Finalist(model, trial.number, trial.params, trial.value, block, control))
+        best.append(Finalist(model, trial.number, trial.params, trial.value, block, control))
     if not best:
         raise UserError(
             "params.yaml: tune: no trial was trained to its end with a finite loss; allow lower learning rates in "
@@ -47,13 +44,12 @@ def finalists(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], 
 
 
 def count(studies: Mapping[str, optuna.Study]) -> int:
-    return sum(len(study.trials) for study in studies.values())
+    return sum(len(trained(study)) for study in studies.values())
 
 
 def outcome(studies: Mapping[str, optuna.Study], choice: Choice, seed: int) -> Winner:
     """The record of a search."""
-    every = [trial for study in studies.values() for trial in study.trials]
-    complete = [trial.value if trial.state == TrialState.COMPLETE else -np.inf for trial in every]
+    every = [trial for study in studies.values() for trial in trained(study)]
     return {
         "model": choice.winner.model,
         "trials": len(every),
@@ -66,12 +62,12 @@ def outcome(studies: Mapping[str, optuna.Study], choice: Choice, seed: int) -> W
         "seed": seed,
         "block": choice.winner.block.model_dump(),
         "control": choice.winner.control.model_dump(),
-        "best_so_far": [
-            {"trial": number, "validation_roc_auc": round(float(score), DECIMALS)}
-            for number, score in enumerate(itertools.accumulate(complete, max))
-            if np.isfinite(score)
-        ],
     }
+
+
+def trained(study: optuna.Study) -> list[FrozenTrial]:
+    """The trials, but for those that asked for the setting of an earlier one."""
+    return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
 
 
 def completed(study: optuna.Study) -> list[FrozenTrial]:
@@ -88,7 +84,7 @@ def write_table(studies: Mapping[str, optuna.Study], path: str) -> None:
     keys = sorted({key for study in studies.values() for trial in study.trials for key in trial.params})
     rows = []
     for model, study in studies.items():
-        for trial in study.trials:
+        for trial in trained(study):
             attributes = trial.user_attrs
             rung, score = ("", "") if trial.value is None else (attributes["rung"], f"{trial.value:.6f}")
             state = trial.state.name.lower()

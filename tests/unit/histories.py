@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
-from samples import CLASSES, pictures, tune
+from samples import CLASSES, pictures, searches, tune
 
 from study.base import files
 from study.evaluation import final_scores, image_scores
@@ -61,7 +61,7 @@ def write(
     shutil.rmtree(folder / "metrics", ignore_errors=True)
     with contextlib.chdir(folder):
         files.write_text("params.yaml", json.dumps(params))
-        record = tune("cnn2", **search)
+        record = tune("cnn2") | search
         files.write_json(winner.FILE, record if "control" in skills else _without(record, "control"))
         for name, skill in skills.items():
             seeds = range(first_seed, first_seed + (1 if name in TRAINED_BY_BEST else repeats))
@@ -185,6 +185,17 @@ VARIANTS: dict[str, Callable[[Path], None]] = {
     ),
     "anew": lambda folder: write(
         folder, SKILLS | {"best": 1.6}, params=PARAMS | {"tune": {"trials": 9}}, search={"block": {"dropout": 0.5}}
+    ),
+    "searched": lambda folder: write(folder, search=searches(0.96)),
+    "searched_alike": lambda folder: write(folder, params=PARAMS | {"seed": 2}, search=searches(0.9602)),
+    "searched_better": lambda folder: write(
+        folder, params=PARAMS | {"tune": {"trials": 9}}, search=searches(0.97) | {"block": {"dropout": 0.5}}
+    ),
+    "searched_otherwise": lambda folder: write(
+        folder,
+        SKILLS | {"best": 1.6},
+        params=PARAMS | {"seed": 2, "tune": {"trials": 4, "searches": 3}},
+        search=searches(0.9602) | {"block": {"dropout": 0.5}},
     ),
     "another_split": lambda folder: write(folder, images=90),
     "other_labels": lambda folder: write(folder, names=["a", "c", "b"]),

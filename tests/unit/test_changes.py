@@ -7,18 +7,26 @@ import subprocess
 import sys
 
 import numpy as np
+import optuna
 import pace
 import pytest
-from histories import PARAMS, git, predictions
+from histories import PARAMS, SKILLS, commit, git, lock, predictions, write
+from networks import TINY
 from project import ROOT, environment
+from scipy.stats import ttest_ind
 
 from study.base import files
 from study.base.runtime import UserError
 from study.compare import changes, revisions, verdicts
 from study.compare.changes import ChangedModel, ChangedParam, Changes
+from study.data import arrays
+from study.data.arrays import Prepared, Split
 from study.model_files import repeats_file
+from study.models.common import scripts
+from study.params.schema import Range, Spaces
 from study.report import differences
 from study.scoring.scores import point
+from study.search import repeats, trials
 
 
 def compare(base: str, head: str | None = None) -> Changes:
@@ -51,6 +59,16 @@ VERDICTS = {
     "same bytes beside a control of others": ("best", "control", "control_changed", "same bytes"),
     "beside a search to come": ("cnn2", "base", "partly", "better"),
     "of a search to come": ("best", "base", "partly", "not run yet"),
+    "a search that improved": ("the search", "searched", "searched_better", "better"),
+    "a search that got worse": ("the search", "searched_better", "searched", "worse"),
+    "a search as good": ("the search", "searched", "searched_alike", "equivalent"),
+    "a search that ran once before": ("the search", "base", "searched", "unknown"),
+    "beside a search as good that chose otherwise": (
+        "best",
+        "base",
+        "searched_otherwise",
+        "the search chose otherwise",
+    ),
     "an experiment": ("cnn2", "base", "lone-exp", "better"),
 }
 
@@ -94,6 +112,7 @@ NOTES = {
     "chosen otherwise": ("best", "base", "otherwise", r"by its seed or by rounding"),
     "chosen anew": ("best", "base", "anew", r"best was trained once; another block"),
     "to be run": ("best", "base", "partly", r"`dvc repro` runs it"),
+    "searched once": ("the search", "base", "searched", r"`tune\.searches` is 1 in one of the two"),
     "unclear": ("cnn2", "base", "alike", r".* would settle it"),
     "better": ("cnn2", "base", "changed", r""),
 }
@@ -102,6 +121,56 @@ NOTES = {
 @pytest.mark.parametrize(("model", "base", "head", "note"), NOTES.values(), ids=NOTES)
 def test_a_note_says_why_there_is_no_verdict_or_of_what_it_is(here, model, base, head, note):
     assert re.fullmatch(note, changed_model(model, base, head).note)
+
+
+def test_a_search_without_a_change_or_without_repeats_has_no_row(here):
+    assert "the search" not in verdicts_of("searched", "searched")
+    assert "the search" not in verdicts_of("base", "otherwise")
+
+
+@pytest.mark.parametrize("commands", ["labels", "split"])
+def test_a_search_on_other_validation_images_has_no_verdict(copy_of_history, commands):
+    git(copy_of_history, "checkout", "--quiet", "searched_better", "--", ".")
+    if commands == "labels":
+        record = json.loads((copy_of_history / "metrics/tune.json").read_text())
+        record["images"].reverse()
+        (copy_of_history / "metrics/tune.json").write_text(json.dumps(record))
+        lock({"cnn2": "1", "resnet50": "1", "best": "1"})
+    else:
+        path = copy_of_history / "dvc.lock"
+        path.write_text(path.read_text().replace('"data/test.npz"', '"data/prepared.npz"'))
+    assert changed_model("the search", "searched").note == "of other validation images"
+
+
+def test_the_verdict_on_a_search_is_welchs_t_test_of_its_repeats_if_images_add_nothing(here):
+    pair = changed_model("the search", "searched", "searched_better").pair
+    expected = ttest_ind([0.9695, 0.97, 0.9705], [0.9595, 0.96, 0.9605], equal_var=False)
+    assert pair.retrained.p == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.slow
+def test_two_real_searches_of_one_commit_chose_otherwise(
+    copy_of_history, params, prepared_file, checkpoints, monkeypatch
+):
+    """By their seeds alone, on images that are nearly noise. The scores of the models are made by hand."""
+    rng, labels = np.random.default_rng(0), (np.arange(100) % 2).astype(np.uint8)
+    images = rng.integers(0, 200, (100, 32, 32, 3)) + 4 * labels[:, None, None, None]
+    split = Split(images.astype(np.uint8), labels)
+    monkeypatch.setattr(scripts, "architecture", lambda model: TINY)
+    monkeypatch.setattr(arrays, "read_prepared", lambda: Prepared(split, split, ["dark", "light"]))
+    changes = {"trials": 3, "round_size": 3, "epochs": 1, "finalists": 0, "models": ["cnn2"]}
+    changes["space"] = Spaces(cnn={"learning_rate": Range(low=0.0001, high=1.0, log=True)}, resnet={})
+    changes = {"tune": params.tune.model_copy(update=changes), "models": {"cnn2": params.models["cnn2"]}}
+    blocks = []
+    for seed in (1, 2):
+        searched = params.model_copy(update=changes | {"seed": seed})
+        found = repeats.search(searched, 0, optuna.storages.InMemoryStorage())
+        record = trials.outcome(found.studies, found.choice, found.fresh_seed)
+        blocks.append(record["block"])
+        write(copy_of_history, SKILLS | {"best": seed}, params=PARAMS | {"seed": seed}, search=record)
+        commit(copy_of_history, f"seed_{seed}")
+    assert blocks[0] != blocks[1]
+    assert verdicts_of("seed_1", "seed_2")["best"] == "the search chose otherwise"
 
 
 def test_the_smallest_change_that_matters_is_that_of_the_later_revision(copy_of_history):

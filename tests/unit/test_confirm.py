@@ -4,20 +4,23 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import optuna
 import pytest
 from networks import Killed
 
 from study.base import files, inputs
 from study.data import arrays
 from study.models.common import scripts
-from study.params.schema import override
+from study.params.schema import Range, Spaces, override
+from study.scoring import intervals
 from study.scoring.probabilities import normalised
-from study.search import confirm
+from study.search import confirm, repeats, trials
 from study.search.confirm import Finalist
 from study.search.outcome import winner
+from study.training import run as training
 from study.training import task
 from study.training.checkpoint import Checkpoint
-from study.training.run import DivergedError, checkpoint_of, repeats, seed_of
+from study.training.run import DivergedError, checkpoint_of, seed_of
 
 LABELS = np.arange(400) % 4
 SEED, TRIALS, REPEATS = 7, 8, 3
@@ -130,7 +133,7 @@ def test_the_runs_of_best_and_control_are_there_already(confirmation, dropout):
     won = confirmation.choice(confirmation.finalist(3, dropout)).winner
     for block, trial in ((won.block, won.trial), (won.control, None)):
         name = winner.checkpoint(won.model, trial, block.epochs)
-        for run in repeats("best", won.model, block, SEED, "test", name):
+        for run in training.repeats("best", won.model, block, SEED, "test", name):
             dropout, seed = checkpoint_of(run).weights()
             assert (float(dropout), int(seed)) == (block.dropout, run.seed)
 
@@ -184,10 +187,11 @@ def test_an_own_block_that_diverges_ends_the_search(confirmation):
         confirmation.choice(confirmation.finalist(0, 0.5))
 
 
-def test_if_the_best_trial_is_the_own_block_nothing_is_trained(confirmation):
+def test_if_the_best_trial_is_the_own_block_it_alone_is_trained(confirmation):
     choice = confirmation.choice(confirmation.finalist(0, 0.2))
-    assert (choice.winner.trial, choice.record["state"], choice.roc_auc) == (None, "not shown", 0.9)
-    assert confirmation.trained == []
+    assert (choice.winner.trial, choice.record["state"], choice.record["finalists"]) == (None, "not shown", {})
+    assert choice.roc_auc == choice.fresh.areas.mean()
+    assert [dropout for dropout, _, _ in confirmation.trained] == [0.2] * REPEATS
 
 
 def test_without_finalists_the_best_trial_wins_and_the_record_says_so(confirmation, params):
@@ -203,3 +207,71 @@ def test_the_time_left_is_shown_after_each_run(confirmation, capsys):
     assert len(lines) == 2 * REPEATS
     assert lines[-1].startswith("repeat 2 of fresh trial 3 of cnn2_dropout: validation ROC-AUC ")
     assert lines[-1].endswith("about 0 s of confirm left")
+
+
+class Searches:
+    """Whole searches, run several times, whose runs take no time."""
+
+    def __init__(self, confirmation, params):
+        self.confirmation = confirmation
+        changes = {"models": ["cnn2_dropout"], "trials": 3, "round_size": 2, "epochs": 2, "repeats": REPEATS}
+        changes["space"] = Spaces(cnn={"dropout": Range(low=0.3, high=0.8, log=False)}, resnet={})
+        self.params = params.model_copy(update={"tune": params.tune.model_copy(update=changes)})
+
+    def record(self, searches: int = 3) -> dict:
+        """metrics/tune.json."""
+        params = self.params.model_copy(update={"tune": self.params.tune.model_copy(update={"searches": searches})})
+        storage, workers = optuna.storages.InMemoryStorage(), self.confirmation.workers
+        found = [repeats.search(params, number, storage, workers) for number in range(searches)]
+        record = trials.outcome(found[0].studies, found[0].choice, found[0].fresh_seed)
+        return record | (repeats.record(found) if searches > 1 else {})
+
+
+@pytest.fixture
+def searches(confirmation, params, monkeypatch) -> Searches:
+    monkeypatch.setattr(task, "predict", lambda model, images: model.predict())
+    return Searches(confirmation, params)
+
+
+def test_of_several_searches_the_first_is_that_of_one(searches):
+    several, once = searches.record(3), searches.record(1)
+    assert several | once == several
+    assert several.keys() - once.keys() == {"searches", "sampling_variance", "images"}
+
+
+def test_several_searches_differ_by_all_of_their_seeds(searches):
+    rows = searches.record(3)["searches"]
+    seeds = {seed for _, _, seed in searches.confirmation.trained}
+    assert len({row["seed"] for row in rows}) == len({row["values"]["dropout"] for row in rows}) == 3
+    assert len(seeds) == 3 * (1 + REPEATS)  # one for the trials, the fresh ones
+
+
+def test_a_search_counts_by_its_winners_fresh_runs_less_the_optimism_and_its_images(searches):
+    record = searches.record(3)
+    first, (name, finalist) = record["searches"][0], next(iter(record["confirm"]["finalists"].items()))
+    assert (first["trial"], name) == (record["trial"], f"trial {first['trial']} of cnn2_dropout")
+    assert first["roc_auc"] == pytest.approx(finalist["roc_auc"] - finalist["optimism"], abs=2e-6)
+    labels, shortfalls = (np.array([image[key] for image in record["images"]]) for key in ("label", "shortfall"))
+    mean = 1 - sum(shortfalls[labels == label].mean() for label in range(4)) / 2
+    assert mean == pytest.approx(np.mean([row["roc_auc"] for row in record["searches"]]), abs=2 * finalist["optimism"])
+    assert 0 < record["sampling_variance"] < intervals.sampling(shortfalls, labels).variance
+
+
+@pytest.mark.parametrize("by_workers", [False, True])
+def test_searches_killed_in_a_run_end_with_the_same_record(searches, tmp_path, monkeypatch, by_workers):
+    expected = searches.record(2)
+    count = len(searches.confirmation.trained)
+    monkeypatch.setattr(files, "CHECKPOINTS", tmp_path / "killed" / "checkpoints")
+    searches.confirmation.trained, finish = [], Checkpoint.finish
+    searches.confirmation.workers = Workers() if by_workers else None
+
+    def killed(self, *arguments):
+        if len(searches.confirmation.trained) == count - 1:  # in the second search's confirmation
+            raise Killed
+        finish(self, *arguments)
+
+    with monkeypatch.context() as context, pytest.raises(Killed):
+        context.setattr(Checkpoint, "finish", killed)
+        searches.record(2)
+    assert searches.record(2) == expected
+    assert len(searches.confirmation.trained) == count + 1

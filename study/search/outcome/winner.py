@@ -1,21 +1,17 @@
 """The record of a search that `best` and `report` read: metrics/tune.json."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict
 
 from study.base import files
 from study.params.schema import Model
+from study.scoring.scores import Share
 
 FILE = "metrics/tune.json"
+Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 MANY = 10  # trials: of fewer, the importance of a param is chance
-
-
-class BestSoFar(TypedDict):
-    """The best validation ROC-AUC in the last rung up to a trial, of all trials in order."""
-
-    trial: int
-    validation_roc_auc: float
 
 
 class Finalist(TypedDict):
@@ -39,12 +35,32 @@ class Confirmation(TypedDict):
     """Whether a finalist is shown to be better than the own block of its model.
 
     Off, the best trial won by its score in the search. `finalists` has names such as `trial 3 of cnn2`, and none if the
-    best trials are the own block. (A mapping: DVC's plots would merge a list with `best_so_far`.)
+    best trials are the own block.
     """
 
     state: Literal["confirmed", "not shown", "off"]
     epochs: int
     finalists: dict[str, Finalist]
+
+
+class Search(TypedDict):
+    """One of several runs of the search, and its winner.
+
+    `roc_auc` is the mean of the winner's fresh runs on validation, less the optimism of choosing it.
+    """
+
+    seed: int
+    model: str
+    trial: int | None
+    roc_auc: Share
+    values: dict[str, Any]
+
+
+class Image(TypedDict):
+    """How much a validation image lowers the ROC-AUC: the mean over the winners of all searches."""
+
+    label: Annotated[int, Field(ge=0)]
+    shortfall: Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Winner(TypedDict):
@@ -54,7 +70,9 @@ class Winner(TypedDict):
     `epochs` counts the epochs of all trials, `kinds_of_arithmetic` the kinds that all runs had: with more than one,
     such as two kinds of processors, equal runs have scores that differ a little. `control` is the block of `model` as
     it was, but for as many epochs as the winner's: its score shows what more epochs gain by themselves. `seed` is the
-    first of the fresh seeds, from which `best` and `control` are trained. DVC draws `best_so_far`.
+    first of the fresh seeds, from which `best` and `control` are trained. The last three are there if the search
+    was run several times; `sampling_variance` is what finitely many validation images add to the variance between
+    the `roc_auc` of the searches.
     """
 
     model: str
@@ -68,7 +86,9 @@ class Winner(TypedDict):
     seed: int
     block: Model
     control: Model
-    best_so_far: list[BestSoFar]
+    searches: NotRequired[list[Search]]
+    sampling_variance: NotRequired[Variance]
+    images: NotRequired[list[Image]]
 
 
 def read() -> Winner:
