@@ -3,11 +3,10 @@
 Reads metrics, all of them tracked by git, and the params `prepare`, `models`, `tune` and `report`; writes
 reports/report.md, reports/ranking.md (its conclusion and first table), reports/classification/*.md, figures of all
 models to plots (ranking, learning_curves, roc and calibration .png) and, with a column that names the model,
-plots/roc.csv and plots/learning_curves.csv. Prints, and writes nowhere, what changed since HEAD.
+plots/roc.csv and plots/learning_curves.csv.
 """
 
 from study.base import checkpoints, files, runtime
-from study.compare import verdicts
 from study.drawing import figures
 from study.eda.record import Eda
 from study.params.load import load
@@ -29,7 +28,6 @@ def main() -> None:
         files.write_text(path, text)
     checkpoints.clear()  # DVC has recorded all that they were kept for
     print(written.pages["reports/ranking.md"])
-    print(verdicts.against_head(), end="")
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """tune: search better params for the models that are best on validation, and confirm the best trials from fresh seeds.
 
 Reads data/prepared.npz, metrics/validation/*.json and the params `seed`, `threads`, `models` and `tune`; writes
-metrics/tune.json (the winner and its whole block), metrics/trials.csv and, to plots/tune, figures of the search, all of
-the first search if there are several. Keeps them in checkpoints/optuna.journal, which optuna-dashboard shows.
+metrics/tune.json (the winner and its whole block) and metrics/trials.csv, of several searches the trials of the first.
+Keeps all trials in checkpoints/optuna.journal, which optuna-dashboard shows.
 """
 
 from study.base import checkpoints, files, runtime
-from study.drawing import figures
 from study.params.load import load
-from study.search import journal, repeats, search_figures, trials
+from study.search import journal, repeats, trials
 from study.search.outcome import winner
 from study.training import executor
 
@@ -25,9 +24,6 @@ def main() -> None:
         record |= repeats.record(searches)
     files.write_json(winner.FILE, record)
     trials.write_table(studies, "metrics/trials.csv")
-    figures.save(search_figures.history(studies, record["confirm"]), "plots/tune/history.png")
-    if record["trials"] >= winner.MANY:
-        figures.save(search_figures.importance(studies[record["model"]], params.seed), "plots/tune/importance.png")
     shown = record["values"] or "own block"
     print(f"{record['model']}: {shown}, validation ROC-AUC {record['validation_roc_auc']:.4f}")
 

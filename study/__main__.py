@@ -14,7 +14,7 @@ def main(*arguments: str) -> None:
         case "compare":
             from study.compare import verdicts
 
-            verdicts.main(options.base, options.head, options.form, options.fail_on_regression)
+            verdicts.main(options.base, options.head, options.json, options.fail_on_regression)
         case "predict":
             from study.serving import predict
 
@@ -51,10 +51,7 @@ def parser() -> argparse.ArgumentParser:
     )
     compare.add_argument("base", metavar="BASE", help="a commit, branch, tag or experiment")
     compare.add_argument("head", metavar="HEAD", nargs="?", help="another one; without it, the workspace")
-    form = compare.add_mutually_exclusive_group()
-    form.add_argument("--md", dest="form", action="store_const", const="md", help="print Markdown")
-    form.add_argument("--json", dest="form", action="store_const", const="json", help="print JSON")
-    compare.set_defaults(form="text")
+    compare.add_argument("--json", action="store_true", help="print JSON")
     compare.add_argument("--fail-on-regression", action="store_true", help="exit with 1 if a model is worse")
     predict = command.add_parser("predict", help="say what images show, by a trained model")
     predict.add_argument(

@@ -19,13 +19,12 @@ ROOT = Path(__file__).parents[2]
 # Nor can stages/__init__.py, which prepares the process; no statement imports it.
 NO_DEPS = {
     "study.cluster": "runs the same training runs elsewhere",
-    "study.compare": "prints what changed since HEAD, and writes nothing",
     "study.display": "shows running work",
     "study.params": "checks params.yaml, whose values each stage declares",
 }
 # Packages of study that no training run uses: they use what it leaves, or what comes before it.
 NOT_TRAINING = (
-    *("__main__", "cleaning", "commands", "drawing", "eda", "evaluation"),
+    *("__main__", "cleaning", "commands", "compare", "drawing", "eda", "evaluation"),
     *("model_files", "report", "search", "serving", "sources"),
 )
 

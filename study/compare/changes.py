@@ -87,16 +87,8 @@ class Changes:
     models: list[ChangedModel]
 
     @property
-    def changed(self) -> bool:
-        return bool(self.params or self.code or any(model.verdict != SAME for model in self.models))
-
-    @property
     def worse(self) -> list[str]:
         return [model.name for model in self.models if model.verdict == WORSE]
-
-
-class NoRecordsError(UserError):
-    """A revision has no scores at all."""
 
 
 def between(base: Revision, head: Revision) -> Changes:
@@ -227,7 +219,7 @@ def _scored(source: Files, smallest_change: float) -> dict[str, Scored]:
     """The models of params.yaml, the tuned winner and its control, by name."""
     names = model_names(source)
     if not any(source.read(f"metrics/test/{name}.json") for name in names):
-        raise NoRecordsError(f"{source.title}: has no metrics/test/*.json; name a commit that records a run")
+        raise UserError(f"{source.title}: has no metrics/test/*.json; name a commit that records a run")
     search = source.json(winner.FILE, Search)
     return {model.name: model for model in run.scored(source, names, search, smallest_change)}
 

@@ -1,4 +1,4 @@
-"""A comparison of two revisions as people and programs read it: text for a terminal, Markdown, JSON."""
+"""A comparison of two revisions as people and programs read it: text for a terminal, tables, JSON."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any
 
 from study.base.runtime import UserError
 from study.compare import changes, revisions
-from study.compare.changes import ChangedModel, Changes, NoRecordsError
+from study.compare.changes import ChangedModel, Changes
 from study.report import words
 from study.report.differences import Answer
 
@@ -19,49 +19,24 @@ CONTEXT = ["chance to win", "ROC-AUC of the files", "difference of the files", "
 QUIET = {changes.SAME, "equivalent"}  # these ask nothing of the reader
 
 
-def main(base: str, head: str | None, form: str, fail_on_regression: bool) -> None:
-    """Print the comparison as `text`, `md` or `json`. Raises UserError if a model is worse and must not be."""
+def main(base: str, head: str | None, is_json: bool, fail_on_regression: bool) -> None:
+    """Print the comparison as text or JSON. Raises UserError if a model is worse and must not be."""
     comparison = changes.between(*revisions.find(base, head))
-    print({"text": text, "md": markdown, "json": as_json}[form](comparison), end="")
+    print((as_json if is_json else text)(comparison), end="")
     if fail_on_regression and comparison.worse:
         raise UserError(f"worse than {words.printable(base)}: {words.printable(', '.join(comparison.worse))}")
 
 
-def against_head() -> str:
-    """What the workspace changed since HEAD, for the end of a run: a table, a line on why there is none, or nothing.
-
-    Nothing if no commit records a run, git or the repository are missing, or nothing changed.
-    """
-    try:
-        base, _ = revisions.find("HEAD")
-        head = revisions.Revision(revisions.WORKSPACE, None)
-    except (UserError, OSError):
-        return ""
-    try:
-        comparison = changes.between(base, head)
-    except NoRecordsError:
-        return ""
-    except (UserError, OSError) as error:
-        return f"not compared with HEAD: {error}\n"
-    return text(comparison) if comparison.changed else ""
-
-
 def text(comparison: Changes) -> str:
     """Columns of fixed width."""
-    return words.render("compare", "txt", TEMPLATES, **shown(comparison, words.printable))
-
-
-def markdown(comparison: Changes) -> str:
-    return words.render("compare", "md", TEMPLATES, **shown(comparison, words.markdown))
-
-
-def shown(comparison: Changes, escape: Callable[[str], str]) -> dict[str, Any]:
-    """What the templates of a comparison need; `escape` is how a name from outside is written."""
-    return {
-        "comparison": comparison,
-        "conclusion": conclusion(comparison, escape),
-        "table": table(comparison.models, escape),
-    }
+    return words.render(
+        "compare",
+        "txt",
+        TEMPLATES,
+        comparison=comparison,
+        conclusion=conclusion(comparison, words.printable),
+        table=table(comparison.models, words.printable),
+    )
 
 
 def conclusion(comparison: Changes, escape: Callable[[str], str]) -> str:

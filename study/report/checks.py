@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from study.data.arrays import FEW
 from study.eda.record import Eda
-from study.params.schema import Choices, Range, Space
+from study.params.schema import Range, Space
 from study.report.comparisons import Comparison, Ranked
 from study.search.outcome.winner import Winner
 
@@ -53,36 +53,19 @@ def at_the_edge(tuned: Winner, space: Space) -> list[Case]:
     cases = []
     for key, values in space.items():
         value = tuned["values"].get(key)
-        ends = _ends(values)
-        if ends is None or not _is_number(value):
+        if not _is_number(value) or not (isinstance(values, Range) or all(map(_is_number, values))):
             continue
-        low, high = ends
-        place = _place(value, values, low, high)
-        for end, near, beyond in ((low, place <= EDGE, -1), (high, place >= 1 - EDGE, 1)):
-            if near and not (beyond < 0 and end in (0, 1)):  # no param goes below 0, no number of things below 1
-                cases.append(Case(key, f"{value:.4g} in {low:.4g} to {high:.4g}"))
+        scale = math.log if isinstance(values, Range) and values.log else float
+        low, high = (values.low, values.high) if isinstance(values, Range) else (min(values), max(values))
+        margin = EDGE * (scale(high) - scale(low)) if isinstance(values, Range) else 0.0
+        is_low = scale(value) - scale(low) <= margin and low not in (0, 1)  # nothing goes below 0, no number below 1
+        if low < high and (is_low or scale(high) - scale(value) <= margin):
+            cases.append(Case(key, f"{value:.4g} in {low:.4g} to {high:.4g}"))
     return cases
-
-
-def _ends(values: Range | Choices) -> tuple[float, float] | None:
-    """The lowest and the highest value; None if no number was searched."""
-    if isinstance(values, Range):
-        return values.low, values.high
-    if len(set(values)) < 2 or not all(map(_is_number, values)):
-        return None
-    return min(values), max(values)
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _place(value: float, values: Range | Choices, low: float, high: float) -> float:
-    """From 0 at the lowest to 1 at the highest value; of a list, 1/2 is anything between."""
-    if isinstance(values, Range):
-        scale = math.log if values.log else float
-        return (scale(value) - scale(low)) / (scale(high) - scale(low))
-    return 0.0 if value <= low else 1.0 if value >= high else 0.5
 
 
 def over_fitting(models: list[Ranked]) -> list[Case]:

@@ -101,7 +101,6 @@ class Comparison:
     ranking: list[Ranked]
     pairs: list[Pair]  # the one stands above the other in the ranking
     tuned: winner.Winner
-    search_on_validation: float  # what the search gained there
 
     def pair(self, one: str, other: str) -> Pair | None:
         """The one against the other; None if they are the same training."""
@@ -135,12 +134,10 @@ def compare(models: dict[str, Model], class_names: list[str], smallest_change: f
             what = f"has other classes than metrics/eda.json; {source.remedy}"
             raise source.fault(f"metrics/test/{model.name}.json", what)
     ranking = sorted(ranked, key=lambda model: model.test["roc_auc_mean"], reverse=True)
-    on_validation = {model.name: model.validation["roc_auc"] for model in ranked}
     return Comparison(
         ranking=ranking,
         pairs=_pairs(ranking, tuned, models[tuned["model"]], smallest_change),
         tuned=tuned,
-        search_on_validation=on_validation[BEST] - on_validation[CONTROL],
     )
 
 

@@ -9,7 +9,6 @@ from study.eda.record import Eda
 from study.params.schema import TRAINED_BY_BEST, Params
 from study.report import checks, comparisons, model_figures, words
 from study.report.comparisons import Comparison, Epoch, Ranked
-from study.search.outcome import winner
 
 MOST_CLASSES = 20  # of a confusion matrix that a page can show
 Table = tuple[list[str], list[Sequence]]
@@ -41,7 +40,6 @@ def report(comparison: Comparison, eda: Eda, trials: list[list[str]], params: Pa
         conclusion=conclusion,
         table=table,
         trials=trials,
-        many=winner.MANY,
         eda=eda,
         near_duplicates=params.prepare.near_duplicates,
         smallest_change=params.report.smallest_change,

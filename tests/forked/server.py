@@ -39,8 +39,6 @@ IMPORTED = [
     "matplotlib.figure",
     "networkx",
     "numpy",
-    "optuna.importance",
-    "optuna.visualization.matplotlib",
     "psutil",
     "pydantic",
     "scipy.stats",

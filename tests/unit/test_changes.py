@@ -17,7 +17,7 @@ from scipy.stats import ttest_ind
 
 from study.base import files
 from study.base.runtime import UserError
-from study.compare import changes, revisions, verdicts
+from study.compare import changes, revisions
 from study.compare.changes import ChangedModel, ChangedParam, Changes
 from study.data import arrays
 from study.data.arrays import Prepared, Split
@@ -285,44 +285,6 @@ def test_bytes_are_the_same_only_on_the_same_test_split(copy_of_history):
 def test_an_experiment_is_compared_like_a_commit(here):
     assert verdicts_of("base", "lone-exp") == verdicts_of("base", "changed")
     assert compare("base", "lone-exp").params == compare("base", "changed").params
-
-
-def test_a_comparison_without_a_change_says_so(here):
-    assert not compare("base").changed
-    assert compare("base", "comment").changed
-
-
-def test_the_end_of_a_run_shows_what_changed_since_head(copy_of_history):
-    git(copy_of_history, "checkout", "--quiet", "changed", "--", ".")
-    assert "models.cnn2.dropout: 0.3 → 0.4" in verdicts.against_head()
-
-
-def test_the_end_of_a_run_says_in_a_line_why_nothing_is_compared(copy_of_history):
-    git(copy_of_history, "checkout", "--quiet", "another_split", "--", ".")
-    text = verdicts.against_head()
-    assert text.startswith("not compared with HEAD: metrics/images/cnn2.csv of the workspace: is of another test split")
-    assert text.count("\n") == 1
-
-
-def test_the_end_of_a_run_is_silent_where_nothing_changed(here):
-    assert verdicts.against_head() == ""
-
-
-def test_the_end_of_a_run_is_silent_where_head_has_no_records(copy_of_history):
-    git(copy_of_history, "reset", "--quiet", "--hard", "no_records")
-    git(copy_of_history, "checkout", "--quiet", "base", "--", ".")
-    assert verdicts.against_head() == ""
-
-
-def test_the_end_of_a_run_is_silent_outside_of_a_repository(copy_of_history, monkeypatch):
-    shutil.rmtree(copy_of_history / ".git")
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(copy_of_history.parent))
-    assert verdicts.against_head() == ""
-
-
-def test_the_end_of_a_run_is_silent_without_git(here, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert verdicts.against_head() == ""
 
 
 def test_no_large_library_is_imported_to_compare(history):

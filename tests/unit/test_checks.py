@@ -139,7 +139,7 @@ def test_confidence_that_does_not_match_accuracy_is_found(accuracy, found):
 
 
 def test_checks_are_numbered_in_order_and_see_every_model(tuned, params):
-    comparison = Comparison([ranked("best", 0.9), ranked("cnn2", 0.8)], [], tuned, 0.02)
+    comparison = Comparison([ranked("best", 0.9), ranked("cnn2", 0.8)], [], tuned)
     counts = {"label_counts": dict.fromkeys("abc", 20)}
     eda = {"classes": ["a", "b", "c"], "train": counts, "test": counts}
     cases = checks.checks(comparison, eda, {"dropout": DROPOUT})

@@ -156,10 +156,6 @@ def test_the_interval_of_a_model_that_was_trained_once_is_the_recorded_one(recor
         assert model.interval == (model.test["roc_auc_low"], model.test["roc_auc_high"])
 
 
-def test_what_the_search_gained_on_validation_is_that_of_the_recorded_scores(recorded, models):
-    assert comparisons.compare(models, NAMES, SMALLEST).search_on_validation == pytest.approx(0.03)
-
-
 SEARCH, EPOCHS, BOTH = GAINS
 ONE_MODEL = {
     "the search kept the block, for more epochs": ({"epochs": 14}, 14, {SEARCH}),

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-import optuna
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from project import ROOT
-from samples import finalist, ranked, tune, without_intervals
+from samples import ranked, without_intervals
 
 from study.cleaning.near_duplicates import Pairs
 from study.data.arrays import Split
@@ -23,28 +22,11 @@ from study.drawing import figures
 from study.eda import eda_figures
 from study.evaluation import evaluate
 from study.report import model_figures
-from study.search import search_figures
 
 NAMES = ["accuracy", "macro avg", "$_$"]
 LABELS = np.arange(9, dtype=np.uint8) % 3
 SPLIT = Split(np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3)).astype(np.uint8), LABELS)
 SPLITS = {"train": SPLIT, "test": SPLIT}
-
-
-def study(trials: int, score: Callable[[float], float] = float) -> optuna.Study:
-    """A search for the value of one param, of which every second trial reaches the second rung."""
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    found = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
-    for _ in range(trials):
-        trial = found.ask()
-        value = score(trial.suggest_float("dropout", 0.0, 0.5))
-        trial.report(value, 2)
-        if trial.number % 2:
-            found.tell(trial, state=optuna.trial.TrialState.PRUNED)
-        else:
-            trial.report(value + 0.01, 5)
-            found.tell(trial, value + 0.01)
-    return found
 
 
 MODELS = [ranked("best", 0.8), *(ranked(f"cnn{number}", 0.8) for number in range(2))]
@@ -63,8 +45,6 @@ FIGURES = {
     "learning curves": lambda: model_figures.learning_curves(MODELS),
     "ROC": lambda: model_figures.roc(CURVES),
     "reliability": lambda: model_figures.reliability(MODELS),
-    "history": lambda: search_figures.history({"cnn2": study(4)}, tune("cnn2")["confirm"]),
-    "importance": lambda: search_figures.importance(study(4), 0),
 }
 
 
@@ -93,7 +73,7 @@ def test_a_figure_has_the_same_bytes_whatever_the_users_settings(drawn, name, tm
     assert other == drawn(name)[1].read_bytes()
 
 
-@pytest.mark.parametrize("name", ["ranking", "importance", "samples"])
+@pytest.mark.parametrize("name", ["ranking", "samples"])
 def test_a_figure_has_no_background(drawn, name):
     opacity = matplotlib.image.imread(drawn(name)[1])[..., 3]
     assert opacity[0].max() == opacity[-1].max() == 0
@@ -241,33 +221,6 @@ def test_a_figure_with_other_text_that_the_font_lacks_has_a_note(capfd, tmp_path
     printed = capfd.readouterr()
     assert printed.err == ""
     assert printed.out == f"note: {tmp_path}/a.png has boxes in place of 型模, which its font DejaVu Sans lacks\n"
-
-
-def test_a_search_whose_trials_score_the_same_has_a_sentence_in_place_of_its_importance():
-    figure = search_figures.importance(study(3, lambda dropout: 0.5), 0)
-    assert "no importance of a param" in figure.axes[0].texts[0].get_text()
-
-
-def test_a_search_with_one_trial_has_a_sentence_in_place_of_its_importance():
-    figure = search_figures.importance(study(1), 0)
-    assert "no importance of a param" in figure.axes[0].texts[0].get_text()
-
-
-def test_the_history_of_a_search_has_a_point_per_trial_and_rung_the_best_so_far_and_finalists():
-    searches = {"cnn2": study(4), "cnn3": study(2)}
-    confirmation = {"finalists": {"diverged": finalist("cnn2", roc_auc=None), "one": finalist("cnn3", trial=0)}}
-    first, second, best, confirmed, end = search_figures.history(searches, confirmation).axes[0].lines
-    assert (first.get_label(), second.get_label()) == ("rung 0: 2 epochs", "rung 1: 5 epochs")
-    assert (list(first.get_xdata()), list(second.get_xdata())) == ([0, 1, 2, 3, 4, 5], [0, 2, 4])
-    assert list(best.get_ydata()) == sorted(best.get_ydata())
-    assert (list(confirmed.get_xdata()), list(confirmed.get_ydata())) == ([4.15, 4.15], [0.9, 0.88])
-    assert list(end.get_xdata()) == [3.5, 3.5]
-
-
-def test_the_importance_counts_all_trials_of_the_first_rung():
-    pruned = study(4)
-    assert len(pruned.get_trials(states=[optuna.trial.TrialState.COMPLETE])) == 2
-    assert len(search_figures.in_first_rung(pruned).trials) == 4
 
 
 def test_images_of_a_grid_stand_under_their_titles():

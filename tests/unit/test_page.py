@@ -72,6 +72,13 @@ def test_values_and_names_from_outside_refer_to_nobody_and_nothing(here):
     assert rendered.REFERENCES.findall(text) == []
 
 
+def test_the_page_holds_no_markup_from_outside(here):
+    git(here, "checkout", "--quiet", "hostile", "--", ".")
+    text = written()
+    assert re.findall(r"<(?!/?details>|/?summary>)|@(?!\u200b)|\x1b", text) == []
+    assert {line.count("|") for line in text.splitlines() if line.startswith("| models.")} == {4}
+
+
 MODELS = [f"cnn{number}" for number in range(8)]
 UNCHANGED = {
     "the same bytes": (0, "# No model changed."),

@@ -43,8 +43,8 @@ each_value = pytest.mark.parametrize(("values", "own", "first"), VALUES.values()
 def taken(values, own) -> list:
     """The value of a param in five trials, the first of which starts from the block's own."""
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
-    study.enqueue_trial({"param": space.nearest_value(values, own)})
-    study.optimize(lambda trial: float(bool(space.suggest(trial, "param", values))), n_trials=5)
+    study.enqueue_trial(space.nearest(SimpleNamespace(param=own), {"param": values}))
+    study.optimize(lambda trial: float(bool(space.suggested(trial, {"param": values}))), n_trials=5)
     return [trial.params["param"] for trial in study.trials]
 
 

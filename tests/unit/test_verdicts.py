@@ -78,25 +78,18 @@ CONCLUSIONS = {
     "unknown": ("once", "once_changed", r"No change is shown; unknown: cnn2\."),
     "another winner": ("base", "otherwise", r"No model changed; the search chose otherwise: best\."),
     "new and gone": ("base", "models", r"No model changed; new: cnn3; gone: resnet50\."),
+    "a better search": ("searched", "searched_better", r"the search is better by 0\.0100\."),
     "a search to come": ("base", "partly", r"cnn2 is better by 0\.\d{4}; not run yet: best\."),
 }
 
 
 @pytest.mark.parametrize(("base", "head", "sentence"), CONCLUSIONS.values(), ids=CONCLUSIONS)
 def test_the_first_line_is_the_conclusion(here, base, head, sentence):
-    comparison = compare(base, head)
-    assert re.fullmatch(sentence, verdicts.text(comparison).splitlines()[0])
-    assert re.fullmatch(f"# {sentence}", verdicts.markdown(comparison).splitlines()[0])
+    assert re.fullmatch(sentence, verdicts.text(compare(base, head)).splitlines()[0])
 
 
 def test_text_says_that_nothing_changed(here):
     assert verdicts.text(compare("base")).splitlines()[3:5] == ["no param changed", "no code changed"]
-
-
-def test_markdown_has_the_same_table(here):
-    comparison = compare("base", "changed")
-    rows = [line for line in verdicts.markdown(comparison).splitlines() if line.startswith(("| cnn2 ", "| resnet50 "))]
-    assert [row.strip("| ").split(" | ") for row in rows] == verdicts.table(comparison.models, str)[1:3]
 
 
 def test_a_difference_has_its_interval_and_lies_between_the_means(here):
@@ -126,17 +119,14 @@ EXPLAINED = {"answers": ("changed", True), "the same bytes": ("comment", False),
 
 @pytest.mark.parametrize(("head", "explained"), EXPLAINED.values(), ids=EXPLAINED)
 def test_answers_are_explained_where_there_are_some(here, head, explained):
-    for form in (verdicts.text, verdicts.markdown):
-        assert ("corrected for the number of models" in form(compare("base", head))) == explained
+    assert ("corrected for the number of models" in verdicts.text(compare("base", head))) == explained
 
 
-@pytest.mark.parametrize("head", ["hostile", "changed"])
-def test_markdown_holds_no_markup_from_outside(here, head):
-    text = verdicts.markdown(compare("base", head))
-    assert "<" not in text
-    assert "@" not in text
-    assert "\x1b" not in text
-    assert {line.count("|") for line in text.splitlines() if line.startswith("| models.")} <= {4}
+def test_the_search_has_a_row_of_its_own_which_is_explained(here):
+    text = verdicts.text(compare("searched", "searched_better"))
+    (row,) = [line for line in text.splitlines() if line.startswith("the search  ")]
+    assert re.fullmatch(r"the search +better +0\.9600 → 0\.9700 +\+0\.0100 \[.*\].*", row)
+    assert "The search: the means are the validation ROC-AUC of its winners" in text
 
 
 def test_text_holds_no_control_character(here):
@@ -155,13 +145,12 @@ def test_json_has_each_row_with_both_answers(here):
     assert record["models"][2]["retrained"] is None
 
 
-FORMS = {"text": [], "Markdown": ["--md"], "JSON": ["--json"]}
+FORMS = {"text": (verdicts.text, []), "JSON": (verdicts.as_json, ["--json"])}
 
 
-@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
-def test_compare_prints_a_form(here, capsys, options):
+@pytest.mark.parametrize(("form", "options"), FORMS.values(), ids=FORMS)
+def test_compare_prints_a_form(here, capsys, form, options):
     main("compare", "base", "changed", *options)
-    form = {"--md": verdicts.markdown, "--json": verdicts.as_json}.get("".join(options), verdicts.text)
     assert capsys.readouterr().out == form(compare("base", "changed"))
 
 

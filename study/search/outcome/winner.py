@@ -11,7 +11,6 @@ from study.scoring.scores import Share
 
 FILE = "metrics/tune.json"
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-MANY = 10  # trials: of fewer, the importance of a param is chance
 
 
 class Finalist(TypedDict):

@@ -3,7 +3,7 @@
 A line is `read PATH` or `written PATH` for a file of the repository, or `loaded SECTION` for a section of params.yaml.
 DVC gives stage and repository in DVC_STAGE and DVC_ROOT. Not seen is what compiled libraries open by themselves. Not
 written down is what is opened to show how the work goes on: by DVCLive and study.display git, the graph and a folder of
-their own, by study.compare what it compares with HEAD. Nor is what study.base.inputs hashes to see whether it changes.
+their own. Nor is what study.base.inputs hashes to see whether it changes.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 LOADER = "study.params.load"
-SHOWING = ("dvclive", "study.base.inputs", "study.compare", "study.display")
+SHOWING = ("dvclive", "study.base.inputs", "study.display")
 
 
 def audit(record: Path, root: Path) -> None:
