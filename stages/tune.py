@@ -18,12 +18,9 @@ def main() -> None:
     with checkpoints.only_one("tune", "searches in this folder"), executor.connected() as workers:
         storage = journal.begin()
         searches = [repeats.search(params, number, storage, workers) for number in range(params.tune.searches)]
-    studies = searches[0].studies
-    record = trials.outcome(studies, searches[0].choice, searches[0].fresh_seed)
-    if len(searches) > 1:
-        record |= repeats.record(searches)
+    record = repeats.record(searches)
     files.write_json(winner.FILE, record)
-    trials.write_table(studies, "metrics/trials.csv")
+    trials.write_table(searches[0].studies, "metrics/trials.csv")
     shown = record["values"] or "own block"
     print(f"{record['model']}: {shown}, validation ROC-AUC {record['validation_roc_auc']:.4f}")
 

@@ -26,6 +26,7 @@ def page(base: Revision, head: Revision, folder: Path, plots: str | None) -> str
         comparison = changes.between(base, head)
     except UserError as error:
         fault, comparison = str(error), changes.unscored(base, head)
+    repository, commit = revisions.github(), head.commit or revisions.find("HEAD")[0].commit
     changed = [model for model in comparison.models if model.verdict not in verdicts.QUIET]
     return words.render(
         "review",
@@ -37,11 +38,5 @@ def page(base: Revision, head: Revision, folder: Path, plots: str | None) -> str
         changed=verdicts.table(changed, words.markdown),
         full=verdicts.full_table(comparison.models, words.markdown),
         plots=plots and quote(plots, ":/"),
-        report=report(head, folder),
+        report=quote(f"{repository}/blob/{commit}/{REPORT}" if repository else os.path.relpath(REPORT, folder), ":/"),
     )
-
-
-def report(head: Revision, folder: Path) -> str:
-    """The address of the report of the commit at hand: a comment cannot hold local files."""
-    repository, commit = revisions.github(), head.commit or revisions.find("HEAD")[0].commit
-    return quote(f"{repository}/blob/{commit}/{REPORT}" if repository else os.path.relpath(REPORT, folder), ":/")

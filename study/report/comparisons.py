@@ -104,12 +104,7 @@ class Comparison:
 
     def pair(self, one: str, other: str) -> Pair | None:
         """The one against the other; None if they are the same training."""
-        for pair in self.pairs:
-            if pair.names == (one, other):
-                return pair
-            if pair.names == (other, one):
-                return pair.turned
-        return None
+        return {pair.names: pair for each in self.pairs for pair in (each, each.turned)}.get((one, other))
 
 
 def compare(models: dict[str, Model], class_names: list[str], smallest_change: float) -> Comparison:

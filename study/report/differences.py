@@ -98,19 +98,19 @@ class Pair:
     def turned(self) -> "Pair":
         """The same of the other less the one."""
         opposite: dict[str, Verdict] = {"better": "worse", "worse": "better"}
+        shipped, retrained = (
+            answer and replace(answer, value=-answer.value, low=-answer.high, high=-answer.low)
+            for answer in (self.shipped, self.retrained)
+        )
         return replace(
             self,
             one=self.other,
             other=self.one,
-            shipped=_turned(self.shipped),
-            retrained=_turned(self.retrained),
+            shipped=shipped,
+            retrained=retrained,
             chance=None if self.chance is None else 1 - self.chance,
             verdict=opposite.get(self.verdict, self.verdict),
         )
-
-
-def _turned(answer: Answer | None) -> Answer | None:
-    return answer and replace(answer, value=-answer.value, low=-answer.high, high=-answer.low)
 
 
 @dataclass(frozen=True)

@@ -139,10 +139,8 @@ def _repeats(entry: Finalist, seed: int) -> list[Run]:
 def _gains(others: Sequence[Finalist], fresh: FreshRuns, labels: np.ndarray, trials: int) -> dict[str, Gain]:
     """The gain of each finalist that did not diverge, by its checkpoint."""
     ended = [each for each in others if each.checkpoint in fresh.blocks]
-    places = {name: place for place, name in enumerate(fresh.blocks)}
-    pairs = [(places[each.checkpoint], places[each.own.checkpoint]) for each in ended]
-    found = gains.gains(labels, list(fresh.blocks.values()), pairs, trials)
-    return {each.checkpoint: gain for each, gain in zip(ended, found, strict=True)}
+    pairs = {each.checkpoint: each.own.checkpoint for each in ended}
+    return dict(zip(pairs, gains.gains(labels, fresh.blocks, pairs.items(), trials), strict=True))
 
 
 def _record(others: Sequence[Finalist], gained: Mapping[str, Gain], fresh: FreshRuns, best: Finalist) -> Confirmation:

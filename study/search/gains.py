@@ -5,7 +5,7 @@ finalist was chosen as the best of many trials on the same images. docs/methods.
 benchmarks.overtuning` simulates how often they mislead, and what they cost.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,15 +52,17 @@ def fresh(labels: np.ndarray, runs: Sequence[np.ndarray]) -> Fresh:
     return Fresh(np.array(areas), np.array([placements.shortfall(labels, each) for each in missed]))
 
 
-def gains(labels: np.ndarray, blocks: Sequence[Fresh], pairs: Sequence[tuple[int, int]], trials: int) -> list[Gain]:
-    """The gain of each pair, a finalist and its control by their places among the blocks, after so many `trials`.
+def gains(
+    labels: np.ndarray, blocks: Mapping[str, Fresh], pairs: Collection[tuple[str, str]], trials: int
+) -> list[Gain]:
+    """The gain of each pair, a finalist and its control by the names of their blocks, after so many `trials`.
 
     All blocks have equally many runs. What a run's area owes to its seed, alone or together with the images, is in the
     variance between runs, which all blocks share. So it is taken out of the sampling variance of a difference.
     """
-    repeats = len(blocks[0].areas)
-    between = float(np.mean([block.areas.var(ddof=1) for block in blocks]))
-    of_runs = np.mean([intervals.sampling_of_runs(block.shortfalls, labels) for block in blocks]) * 2 / repeats
+    repeats = len(next(iter(blocks.values())).areas)
+    between = float(np.mean([block.areas.var(ddof=1) for block in blocks.values()]))
+    of_runs = np.mean([intervals.sampling_of_runs(block.shortfalls, labels) for block in blocks.values()]) * 2 / repeats
     images = []
     for finalist, control in pairs:
         less = blocks[control].shortfalls.mean(axis=0) - blocks[finalist].shortfalls.mean(axis=0)

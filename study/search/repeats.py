@@ -13,6 +13,7 @@ from study.scoring import intervals
 from study.scoring.scores import DECIMALS
 from study.search import confirm, rounds, trials
 from study.search.confirm import Choice
+from study.search.outcome.winner import Winner
 from study.training.run import seed_of
 from study.training.task import Workers
 
@@ -24,7 +25,6 @@ class Search:
     """One run of the search."""
 
     seed: int
-    fresh_seed: int
     studies: Mapping[str, optuna.Study]
     choice: Choice
 
@@ -38,13 +38,16 @@ def search(params: Params, number: int, storage: BaseStorage, workers: Workers |
     for model in trials.candidates(params.models, tune):
         name = f"{model}, search {number + 1}" if number else model
         studies[model] = rounds.search(model, params.models[model], tune, seed, storage, workers, name)
-    finalists, fresh_seed = trials.finalists(studies, params.models, tune), confirm.fresh_seed(seed)
-    choice = confirm.choose(finalists, tune, fresh_seed, trials.count(studies), workers)
-    return Search(seed, fresh_seed, studies, choice)
+    finalists, count = trials.finalists(studies, params.models, tune), len(trials.trained(studies))
+    return Search(seed, studies, confirm.choose(finalists, tune, confirm.fresh_seed(seed), count, workers))
 
 
-def record(searches: Sequence[Search]) -> dict:
-    """What metrics/tune.json says of several searches."""
+def record(searches: Sequence[Search]) -> Winner:
+    """metrics/tune.json: the outcome of the first search and, of several, what they came to."""
+    first = searches[0]
+    outcome = trials.outcome(first.studies, first.choice, confirm.fresh_seed(first.seed))
+    if len(searches) == 1:
+        return outcome
     labels = arrays.read_prepared().validation.labels
     shortfalls = np.array([each.choice.fresh.shortfalls.mean(axis=0) for each in searches])
     rows = [
@@ -57,9 +60,9 @@ def record(searches: Sequence[Search]) -> dict:
         }
         for each in searches
     ]
-    images = zip(labels.tolist(), shortfalls.mean(axis=0).tolist(), strict=True)
-    return {
-        "searches": rows,
-        "sampling_variance": intervals.sampling_of_runs(shortfalls, labels),
-        "images": [{"label": label, "shortfall": float(f"{shortfall:.6g}")} for label, shortfall in images],
-    }
+    images = [
+        {"label": label, "shortfall": float(f"{shortfall:.6g}")}
+        for label, shortfall in zip(labels.tolist(), shortfalls.mean(axis=0), strict=True)
+    ]
+    variance = intervals.sampling_of_runs(shortfalls, labels)
+    return outcome | {"searches": rows, "sampling_variance": variance, "images": images}

@@ -83,7 +83,8 @@ def search(
     count = int(min(tune.trials, space.size(values)))
     if tune.sampler == "tpe" and count < tune.trials:
         print(f"tune.space.{block.family} has {count} settings: the search of {model} ends after them", flush=True)
-    sizes = [len(given)] if tune.sampler == "grid" else sizes_of_rounds(count, tune.round_size)
+    starts = range(0, count, tune.round_size)
+    sizes = [len(given)] if tune.sampler == "grid" else [min(tune.round_size, count - start) for start in starts]
     lengths = epochs_of_rungs(tune, override(block, given[0], "tune").epochs)
     estimate = Estimate(sum(epochs_of_round(size, lengths, tune.reduction_factor) for size in sizes))
     train_rung = rung_of(model, seed, workers, estimate)
@@ -105,11 +106,6 @@ def sampler(seed: int, tune: Tune) -> optuna.samplers.TPESampler:
     The first round is drawn at random: no trial has been told.
     """
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=tune.round_size, constant_liar=True)
-
-
-def sizes_of_rounds(trials: int, most: int) -> list[int]:
-    """Trials of each round; the last may be smaller."""
-    return [min(most, trials - asked) for asked in range(0, trials, most)]
 
 
 def epochs_of_rungs(tune: Tune, own: int) -> list[int]:

@@ -30,7 +30,7 @@ def finalists(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], 
     Raises UserError if no trial went through all rungs.
     """
     best: list[Finalist] = []
-    complete = [(model, trial) for model, study in studies.items() for trial in completed(study)]
+    complete = [(model, trial) for model, trial in trained(studies) if trial.state == TrialState.COMPLETE]
     for model, trial in sorted(complete, key=lambda each: -each[1].value):
         block = override(models[model], trial.params | {"repeats": tune.repeats}, "tune")
         control = override(models[model], {"epochs": block.epochs, "repeats": tune.repeats}, "tune")
@@ -43,13 +43,9 @@ def finalists(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], 
     return best[: max(1, tune.finalists)]
 
 
-def count(studies: Mapping[str, optuna.Study]) -> int:
-    return sum(len(trained(study)) for study in studies.values())
-
-
 def outcome(studies: Mapping[str, optuna.Study], choice: Choice, seed: int) -> Winner:
     """The record of a search."""
-    every = [trial for study in studies.values() for trial in trained(study)]
+    every = [trial for _, trial in trained(studies)]
     return {
         "model": choice.winner.model,
         "trials": len(every),
@@ -65,14 +61,10 @@ def outcome(studies: Mapping[str, optuna.Study], choice: Choice, seed: int) -> W
     }
 
 
-def trained(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials, but for those that asked for the setting of an earlier one."""
-    return study.get_trials(states=[TrialState.COMPLETE, TrialState.PRUNED])
-
-
-def completed(study: optuna.Study) -> list[FrozenTrial]:
-    """The trials that went through all rungs."""
-    return study.get_trials(states=[TrialState.COMPLETE])
+def trained(studies: Mapping[str, optuna.Study]) -> list[tuple[str, FrozenTrial]]:
+    """The trials with the names of their models, but for those that asked for the setting of an earlier one."""
+    kept = [TrialState.COMPLETE, TrialState.PRUNED]
+    return [(model, trial) for model, study in studies.items() for trial in study.get_trials(states=kept)]
 
 
 def write_table(studies: Mapping[str, optuna.Study], path: str) -> None:
@@ -81,15 +73,15 @@ def write_table(studies: Mapping[str, optuna.Study], path: str) -> None:
     `rung` is the last one with a score, from 0, and the score is of this rung; both are empty if no run ended with
     a finite loss. `epochs_run` counts all rungs.
     """
-    keys = sorted({key for study in studies.values() for trial in study.trials for key in trial.params})
+    every = trained(studies)
+    keys = sorted({key for _, trial in every for key in trial.params})
     rows = []
-    for model, study in studies.items():
-        for trial in trained(study):
-            attributes = trial.user_attrs
-            rung, score = ("", "") if trial.value is None else (attributes["rung"], f"{trial.value:.6f}")
-            state = trial.state.name.lower()
-            row = [model, trial.number, attributes["round"], state, rung, attributes["epochs_run"], score]
-            rows.append(row + [_shown(trial.params.get(key, "")) for key in keys])
+    for model, trial in every:
+        attributes = trial.user_attrs
+        rung, score = ("", "") if trial.value is None else (attributes["rung"], f"{trial.value:.6f}")
+        state = trial.state.name.lower()
+        row = [model, trial.number, attributes["round"], state, rung, attributes["epochs_run"], score]
+        rows.append(row + [_shown(trial.params.get(key, "")) for key in keys])
     files.write_csv(path, [*COLUMNS, *keys], rows)
 
 

@@ -26,7 +26,7 @@ from study.models.common import scripts
 from study.params.schema import Range, Spaces
 from study.report import differences
 from study.scoring.scores import point
-from study.search import repeats, trials
+from study.search import repeats
 
 
 def compare(base: str, head: str | None = None) -> Changes:
@@ -164,8 +164,7 @@ def test_two_real_searches_of_one_commit_chose_otherwise(
     blocks = []
     for seed in (1, 2):
         searched = params.model_copy(update=changes | {"seed": seed})
-        found = repeats.search(searched, 0, optuna.storages.InMemoryStorage())
-        record = trials.outcome(found.studies, found.choice, found.fresh_seed)
+        record = repeats.record([repeats.search(searched, 0, optuna.storages.InMemoryStorage())])
         blocks.append(record["block"])
         write(copy_of_history, SKILLS | {"best": seed}, params=PARAMS | {"seed": seed}, search=record)
         commit(copy_of_history, f"seed_{seed}")

@@ -14,7 +14,7 @@ from study.models.common import scripts
 from study.params.schema import Range, Spaces, override
 from study.scoring import intervals
 from study.scoring.probabilities import normalised
-from study.search import confirm, repeats, trials
+from study.search import confirm, repeats
 from study.search.confirm import Finalist
 from study.search.outcome import winner
 from study.training import run as training
@@ -223,8 +223,7 @@ class Searches:
         params = self.params.model_copy(update={"tune": self.params.tune.model_copy(update={"searches": searches})})
         storage, workers = optuna.storages.InMemoryStorage(), self.confirmation.workers
         found = [repeats.search(params, number, storage, workers) for number in range(searches)]
-        record = trials.outcome(found[0].studies, found[0].choice, found[0].fresh_seed)
-        return record | (repeats.record(found) if searches > 1 else {})
+        return repeats.record(found)
 
 
 @pytest.fixture

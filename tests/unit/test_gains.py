@@ -66,25 +66,25 @@ def runs(seed: int, lean: float, count: int = 3) -> tuple[np.ndarray, list[np.nd
     return labels, list(odds / odds.sum(axis=2, keepdims=True))
 
 
-def blocks(lean: float) -> tuple[np.ndarray, list[Fresh]]:
+def blocks(lean: float) -> tuple[np.ndarray, dict[str, Fresh]]:
     """An own block, and one that is better by `lean`."""
     labels, own = runs(1, 0.0)
-    return labels, [gains.fresh(labels, own), gains.fresh(labels, runs(2, lean)[1])]
+    return labels, {"own": gains.fresh(labels, own), "finalist": gains.fresh(labels, runs(2, lean)[1])}
 
 
 @pytest.mark.parametrize(("lean", "shown"), [(0.0, False), (1.0, True), (-1.0, False)])
 def test_a_block_is_shown_to_be_better_if_it_is(lean, shown):
     labels, pair = blocks(lean)
-    assert gains.gains(labels, pair, [(1, 0)], trials=8)[0].is_shown == shown
+    assert gains.gains(labels, pair, [("finalist", "own")], trials=8)[0].is_shown == shown
 
 
 def test_what_seeds_and_images_add_together_counts_once():
     """The variance of a difference is the whole sampling variance, plus what seeds add beyond it."""
     labels, pair = blocks(0.1)
-    gain = gains.gains(labels, pair, [(1, 0)], trials=1)[0]
-    less = pair[0].shortfalls.mean(axis=0) - pair[1].shortfalls.mean(axis=0)
-    raw = np.mean([block.areas.var(ddof=1) for block in pair])
-    within = np.mean([intervals.sampling_of_runs(block.shortfalls, labels) for block in pair])
+    gain = gains.gains(labels, pair, [("finalist", "own")], trials=1)[0]
+    less = pair["own"].shortfalls.mean(axis=0) - pair["finalist"].shortfalls.mean(axis=0)
+    raw = np.mean([block.areas.var(ddof=1) for block in pair.values()])
+    within = np.mean([intervals.sampling_of_runs(block.shortfalls, labels) for block in pair.values()])
     expected = intervals.sampling(less, labels).variance + 2 * (raw - within) / 3
     degrees = 4 * (expected / (2 * raw / 3)) ** 2  # nearly: images have many
     half = intervals.t_quantile(degrees) * np.sqrt(expected)
@@ -94,5 +94,5 @@ def test_what_seeds_and_images_add_together_counts_once():
 def test_runs_that_all_score_the_same_show_nothing():
     labels = np.arange(40) % 4
     same = gains.fresh(labels, [np.eye(4)[labels]] * 3)
-    gain = gains.gains(labels, [same, same], [(1, 0)], trials=8)[0]
+    gain = gains.gains(labels, {"own": same, "finalist": same}, [("finalist", "own")], trials=8)[0]
     assert (gain.difference, gain.is_shown) == (0, False)
