@@ -86,10 +86,6 @@ class Changes:
     code: list[ChangedFile]
     models: list[ChangedModel]
 
-    @property
-    def worse(self) -> list[str]:
-        return [model.name for model in self.models if model.verdict == WORSE]
-
 
 def between(base: Revision, head: Revision) -> Changes:
     """Raises UserError if either lacks records of today's form, or if the test splits are not the same."""
@@ -166,12 +162,12 @@ def searches(search: Search) -> Scored | None:
     """The winners of several searches as the repeats of one model, scored on validation; None if there was one."""
     if "searches" not in search:
         return None
-    repeats = [{"roc_auc": each["roc_auc"]} for each in search["searches"]]
+    repeats = [{"roc_auc": each["roc_auc"]} for each in search["searches"].values()]
     areas = [each["roc_auc"] for each in repeats]
     spread = {"raw_variance": float(np.var(areas, ddof=1)), "sampling_variance": search["sampling_variance"]}
     spread["degrees_of_freedom"] = len(areas) - 1
     scores = {"roc_auc": areas[0], "roc_auc_mean": float(np.mean(areas)), "repeats": repeats, "spread": [spread]}
-    labels, shortfall = (np.array([image[key] for image in search["images"]]) for key in ("label", "shortfall"))
+    labels, shortfall = (np.array(search["images"][key]) for key in ("labels", "shortfalls"))
     return Scored(THE_SEARCH, scores, Images(labels, shortfall, shortfall), collapsed=0)
 
 

@@ -23,8 +23,9 @@ def main(base: str, head: str | None, is_json: bool, fail_on_regression: bool) -
     """Print the comparison as text or JSON. Raises UserError if a model is worse and must not be."""
     comparison = changes.between(*revisions.find(base, head))
     print((as_json if is_json else text)(comparison), end="")
-    if fail_on_regression and comparison.worse:
-        raise UserError(f"worse than {words.printable(base)}: {words.printable(', '.join(comparison.worse))}")
+    worse = [model.name for model in comparison.models if model.verdict == changes.WORSE]
+    if fail_on_regression and worse:
+        raise UserError(f"worse than {words.printable(base)}: {words.printable(', '.join(worse))}")
 
 
 def text(comparison: Changes) -> str:

@@ -39,7 +39,8 @@ class SeedVariance:
 def moderated(spreads: Mapping[str, Sequence[Spread]]) -> dict[str, SeedVariance]:
     """The seed variance of each model, from its spread in each run that is compared; none of a model without spread."""
     pooled = {name: _pooled(own) for name, own in spreads.items() if own}
-    variance, prior_degrees = prior([own.raw for own in pooled.values()], [_degrees(own) for own in pooled.values()])
+    raw = [own.raw for own in pooled.values()]
+    variance, prior_degrees = prior(raw, [own.degrees_of_freedom for own in pooled.values()])
     return {name: _moderated(own, variance, prior_degrees) for name, own in pooled.items()}
 
 
@@ -69,10 +70,6 @@ def _pooled(spreads: Sequence[Spread]) -> SeedVariance:
         for part in ("raw_variance", "sampling_variance")
     )
     return SeedVariance(raw, sampling, min(degrees), sum(degrees))
-
-
-def _degrees(own: SeedVariance) -> float:
-    return own.degrees_of_freedom
 
 
 def _moderated(own: SeedVariance, variance: float, prior_degrees: float) -> SeedVariance:

@@ -50,9 +50,9 @@ class Search(TypedDict):
     model: str
     block: NotRequired[Any]
     control: NotRequired[Any]
-    searches: NotRequired[Annotated[list[winner.Search], Field(min_length=2)]]
+    searches: NotRequired[Annotated[dict[str, winner.Search], Field(min_length=2)]]
     sampling_variance: NotRequired[winner.Variance]
-    images: NotRequired[list[winner.Image]]
+    images: NotRequired[winner.Images]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ if its gain is shown.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -146,15 +146,10 @@ def _gains(others: Sequence[Finalist], fresh: FreshRuns, labels: np.ndarray, tri
 def _record(others: Sequence[Finalist], gained: Mapping[str, Gain], fresh: FreshRuns, best: Finalist) -> Confirmation:
     rows = {}
     for each in others:
-        gain, own = gained.get(each.checkpoint), fresh.blocks[each.own.checkpoint].roc_auc
-        numbers = {key: getattr(gain, key, None) for key in ("difference", "optimism", "low", "high", "p")}
-        roc_auc = fresh.blocks[each.checkpoint].roc_auc if gain else None
-        rows[each.name] = {"model": each.model, "trial": each.trial}
-        rows[each.name] |= {"roc_auc": _rounded(roc_auc), "control_roc_auc": _rounded(own)}
-        rows[each.name] |= {key: _rounded(value) for key, value in numbers.items()}
+        runs, gain = fresh.blocks.get(each.checkpoint), gained.get(each.checkpoint)
+        own = fresh.blocks[each.own.checkpoint].roc_auc
+        row = {"model": each.model, "trial": each.trial, "roc_auc": runs and runs.roc_auc, "control_roc_auc": own}
+        row |= asdict(gain) if gain else dict.fromkeys(Gain.__dataclass_fields__)
+        rows[each.name] = {key: round(x, DECIMALS) if isinstance(x, float) else x for key, x in row.items()}
     state = "confirmed" if best.trial is not None else "not shown"
     return {"state": state, "epochs": fresh.epochs, "finalists": rows}
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(float(np.float64(value)), DECIMALS)

@@ -52,9 +52,7 @@ def fresh(labels: np.ndarray, runs: Sequence[np.ndarray]) -> Fresh:
     return Fresh(np.array(areas), np.array([placements.shortfall(labels, each) for each in missed]))
 
 
-def gains(
-    labels: np.ndarray, blocks: Mapping[str, Fresh], pairs: Collection[tuple[str, str]], trials: int
-) -> list[Gain]:
+def gains(labels: np.ndarray, blocks: dict[str, Fresh], pairs: Collection[tuple[str, str]], trials: int) -> list[Gain]:
     """The gain of each pair, a finalist and its control by the names of their blocks, after so many `trials`.
 
     All blocks have equally many runs. What a run's area owes to its seed, alone or together with the images, is in the

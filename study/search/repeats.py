@@ -50,19 +50,19 @@ def record(searches: Sequence[Search]) -> Winner:
         return outcome
     labels = arrays.read_prepared().validation.labels
     shortfalls = np.array([each.choice.fresh.shortfalls.mean(axis=0) for each in searches])
-    rows = [
-        {
+    rows = {
+        f"search {number}": {
             "seed": each.seed,
             "model": each.choice.winner.model,
             "trial": each.choice.winner.trial,
             "roc_auc": round(each.choice.roc_auc - each.choice.optimism, DECIMALS),
             "values": each.choice.winner.values,
         }
-        for each in searches
-    ]
-    images = [
-        {"label": label, "shortfall": float(f"{shortfall:.6g}")}
-        for label, shortfall in zip(labels.tolist(), shortfalls.mean(axis=0), strict=True)
-    ]
+        for number, each in enumerate(searches, 1)
+    }
+    images = {
+        "labels": labels.tolist(),
+        "shortfalls": [float(f"{shortfall:.6g}") for shortfall in shortfalls.mean(axis=0)],
+    }
     variance = intervals.sampling_of_runs(shortfalls, labels)
     return outcome | {"searches": rows, "sampling_variance": variance, "images": images}

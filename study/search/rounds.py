@@ -33,10 +33,6 @@ class Contender:
     results: list[Result] = field(default_factory=list)
 
     @property
-    def number(self) -> int:
-        return self.trial.number
-
-    @property
     def score(self) -> float | None:
         """In the last rung; None if it diverged there."""
         return self.results[-1]["roc_auc"]
@@ -93,7 +89,7 @@ def search(
         study.sampler = sampler(seed_of(seed, number), tune)
         contenders = [ask(study, block, tune, values, settings) for _ in range(size)]
         for each in contenders:
-            print(f"round {number} of {model}, trial {each.number}: {each.trial.params}", flush=True)
+            print(f"round {number} of {model}, trial {each.trial.number}: {each.trial.params}", flush=True)
         halve(contenders, tune.reduction_factor, train_rung)
         for each in contenders:
             tell(study, each, number)
@@ -156,9 +152,9 @@ def rung_of(model: str, seed: int, workers: Workers | None, estimate: Estimate) 
     def train_rung(contenders: list[Contender]) -> None:
         runs = [
             Run(
-                name=f"tune/{model}-{each.number}",
-                title=f"trial {each.number} of {model}",
-                block_name=f"params.yaml: trial {each.number} of tune: models.{model}",
+                name=f"tune/{model}-{each.trial.number}",
+                title=f"trial {each.trial.number} of {model}",
+                block_name=f"params.yaml: trial {each.trial.number} of tune: models.{model}",
                 script=model,
                 block=each.block,
                 epochs=each.lengths[len(each.results)],
@@ -192,8 +188,8 @@ def promoted(contenders: list[Contender], reduction_factor: int) -> list[Contend
     Of equal scores, the trial of the lower number goes first. A contender that diverged never goes on.
     """
     scored = [each for each in contenders if each.score is not None]
-    ranked = sorted(scored, key=lambda each: (-each.score, each.number))
-    return sorted(ranked[: places(len(contenders), reduction_factor)], key=lambda each: each.number)
+    ranked = sorted(scored, key=lambda each: (-each.score, each.trial.number))
+    return sorted(ranked[: places(len(contenders), reduction_factor)], key=lambda each: each.trial.number)
 
 
 def places(trials: int, reduction_factor: int) -> int:

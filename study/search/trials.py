@@ -1,7 +1,9 @@
 """The outcome of a search: its winner, and a table of its trials."""
 
+import itertools
 from collections.abc import Mapping
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
@@ -46,6 +48,7 @@ def finalists(studies: Mapping[str, optuna.Study], models: Mapping[str, Block], 
 def outcome(studies: Mapping[str, optuna.Study], choice: Choice, seed: int) -> Winner:
     """The record of a search."""
     every = [trial for _, trial in trained(studies)]
+    complete = [trial.value if trial.state == TrialState.COMPLETE else -np.inf for trial in every]
     return {
         "model": choice.winner.model,
         "trials": len(every),
@@ -58,6 +61,11 @@ def outcome(studies: Mapping[str, optuna.Study], choice: Choice, seed: int) -> W
         "seed": seed,
         "block": choice.winner.block.model_dump(),
         "control": choice.winner.control.model_dump(),
+        "best_so_far": [
+            {"trial": number, "validation_roc_auc": round(float(score), DECIMALS)}
+            for number, score in enumerate(itertools.accumulate(complete, max))
+            if np.isfinite(score)
+        ],
     }
 
 

@@ -136,7 +136,8 @@ def test_the_plots_stand_in_the_order_of_a_reader_and_none_twice(page):
     groups = [name.removesuffix("_csv").removesuffix("_png").removesuffix("_json") for name in page["plots"]]
     groups = [re.sub("^(metrics_images|plots_predictions|plots_eda)_.*", r"\1", name) for name in groups]
     assert [name for name, _ in itertools.groupby(groups)] == [
-        *("plots_ranking", "plots_roc", "plots_learning_curves", "plots_calibration", "metrics_trials"),
+        *("plots_ranking", "plots_roc", "plots_learning_curves", "plots_calibration"),
+        *("metrics_trials", "metrics_tune"),
         *("metrics_images", "plots_predictions", "metrics_eda", "plots_eda"),
     ]
 

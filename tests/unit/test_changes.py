@@ -133,7 +133,7 @@ def test_a_search_on_other_validation_images_has_no_verdict(copy_of_history, com
     git(copy_of_history, "checkout", "--quiet", "searched_better", "--", ".")
     if commands == "labels":
         record = json.loads((copy_of_history / "metrics/tune.json").read_text())
-        record["images"].reverse()
+        record["images"]["labels"].reverse()
         (copy_of_history / "metrics/tune.json").write_text(json.dumps(record))
         lock({"cnn2": "1", "resnet50": "1", "best": "1"})
     else:

@@ -239,7 +239,7 @@ def test_of_several_searches_the_first_is_that_of_one(searches):
 
 
 def test_several_searches_differ_by_all_of_their_seeds(searches):
-    rows = searches.record(3)["searches"]
+    rows = searches.record(3)["searches"].values()
     seeds = {seed for _, _, seed in searches.confirmation.trained}
     assert len({row["seed"] for row in rows}) == len({row["values"]["dropout"] for row in rows}) == 3
     assert len(seeds) == 3 * (1 + REPEATS)  # one for the trials, the fresh ones
@@ -247,12 +247,13 @@ def test_several_searches_differ_by_all_of_their_seeds(searches):
 
 def test_a_search_counts_by_its_winners_fresh_runs_less_the_optimism_and_its_images(searches):
     record = searches.record(3)
-    first, (name, finalist) = record["searches"][0], next(iter(record["confirm"]["finalists"].items()))
+    first, (name, finalist) = record["searches"]["search 1"], next(iter(record["confirm"]["finalists"].items()))
     assert (first["trial"], name) == (record["trial"], f"trial {first['trial']} of cnn2_dropout")
     assert first["roc_auc"] == pytest.approx(finalist["roc_auc"] - finalist["optimism"], abs=2e-6)
-    labels, shortfalls = (np.array([image[key] for image in record["images"]]) for key in ("label", "shortfall"))
+    labels, shortfalls = map(np.array, record["images"].values())
     mean = 1 - sum(shortfalls[labels == label].mean() for label in range(4)) / 2
-    assert mean == pytest.approx(np.mean([row["roc_auc"] for row in record["searches"]]), abs=2 * finalist["optimism"])
+    areas = [row["roc_auc"] for row in record["searches"].values()]
+    assert mean == pytest.approx(np.mean(areas), abs=2 * finalist["optimism"])
     assert 0 < record["sampling_variance"] < intervals.sampling(shortfalls, labels).variance
 
 

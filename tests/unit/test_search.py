@@ -256,7 +256,7 @@ PROMOTED = {
 
 @pytest.mark.parametrize(("scores", "factor", "expected"), PROMOTED.values(), ids=PROMOTED)
 def test_the_best_share_of_a_rung_is_promoted_in_the_order_of_numbers(scores, factor, expected):
-    assert [each.number for each in rounds.promoted(contenders(*scores), factor)] == expected
+    assert [each.trial.number for each in rounds.promoted(contenders(*scores), factor)] == expected
 
 
 RUNGS = {
@@ -341,6 +341,7 @@ def test_only_a_trial_of_the_last_rung_wins(search, monkeypatch):
     winner = search.outcome({"cnn2_dropout": search.study()}, search.tune)
     complete = [float(row["validation_roc_auc"]) for row in rows if row["state"] == "complete"]
     assert winner["validation_roc_auc"] == max(complete)
+    assert winner["best_so_far"][-1]["validation_roc_auc"] == max(complete)
     assert winner["epochs"] == sum(int(row["epochs_run"]) for row in rows)
 
 

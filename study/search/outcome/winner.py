@@ -13,6 +13,13 @@ FILE = "metrics/tune.json"
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+class BestSoFar(TypedDict):
+    """The best validation ROC-AUC in the last rung up to a trial, of all trials in order."""
+
+    trial: int
+    validation_roc_auc: float
+
+
 class Finalist(TypedDict):
     """A finalist against its control, by the means of their fresh runs on validation; None if one of its runs diverged.
 
@@ -34,7 +41,7 @@ class Confirmation(TypedDict):
     """Whether a finalist is shown to be better than the own block of its model.
 
     Off, the best trial won by its score in the search. `finalists` has names such as `trial 3 of cnn2`, and none if the
-    best trials are the own block.
+    best trials are the own block. (A mapping, as `searches`: DVC's plots would merge a list with `best_so_far`.)
     """
 
     state: Literal["confirmed", "not shown", "off"]
@@ -55,11 +62,11 @@ class Search(TypedDict):
     values: dict[str, Any]
 
 
-class Image(TypedDict):
-    """How much a validation image lowers the ROC-AUC: the mean over the winners of all searches."""
+class Images(TypedDict):
+    """By how much each validation image lowers the ROC-AUC, in the mean over the winners of all searches."""
 
-    label: Annotated[int, Field(ge=0)]
-    shortfall: Annotated[float, Field(allow_inf_nan=False)]
+    labels: list[Annotated[int, Field(ge=0)]]
+    shortfalls: list[Annotated[float, Field(allow_inf_nan=False)]]
 
 
 class Winner(TypedDict):
@@ -69,9 +76,9 @@ class Winner(TypedDict):
     `epochs` counts the epochs of all trials, `kinds_of_arithmetic` the kinds that all runs had: with more than one,
     such as two kinds of processors, equal runs have scores that differ a little. `control` is the block of `model` as
     it was, but for as many epochs as the winner's: its score shows what more epochs gain by themselves. `seed` is the
-    first of the fresh seeds, from which `best` and `control` are trained. The last three are there if the search
-    was run several times; `sampling_variance` is what finitely many validation images add to the variance between
-    the `roc_auc` of the searches.
+    first of the fresh seeds, from which `best` and `control` are trained. DVC draws `best_so_far`. The last three
+    are there if the search was run several times; `sampling_variance` is what finitely many validation images add to
+    the variance between the `roc_auc` of the searches.
     """
 
     model: str
@@ -85,9 +92,10 @@ class Winner(TypedDict):
     seed: int
     block: Model
     control: Model
-    searches: NotRequired[list[Search]]
+    best_so_far: list[BestSoFar]
+    searches: NotRequired[dict[str, Search]]
     sampling_variance: NotRequired[Variance]
-    images: NotRequired[list[Image]]
+    images: NotRequired[Images]
 
 
 def read() -> Winner:
