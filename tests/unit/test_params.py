@@ -70,6 +70,12 @@ def test_sections_that_are_asked_for_can_be_used(folder, params):
     assert (loaded.seed, loaded.prepare, loaded.models) == (params.seed, params.prepare, params.models)
 
 
+def test_several_searches_need_finalists(raw_params):
+    load.parse(change(raw_params, "tune.searches", 2))
+    with pytest.raises(UserError, match=r"^params\.yaml: tune\.searches is 2; allowed: 1, or finalists"):
+        load.parse(change(change(raw_params, "tune.searches", 2), "tune.finalists", 0))
+
+
 @pytest.mark.parametrize("section", ["threads", "data", "models", "tune"])
 def test_a_section_that_is_not_asked_for_cannot_be_used(folder, section):
     with pytest.raises(AttributeError):
@@ -277,6 +283,7 @@ FAULTS = {
     "tuned model with a line break": ("tune.models", ["a\x85b"], r"tune.models names 'a\x85b'"),
     "tuned models as text": ("tune.models", "cnn2", "tune.models is 'cnn2'"),
     "tuned models as an empty list": ("tune.models", [], "tune.models is an empty list"),
+    "no search": ("tune.searches", 0, "tune.searches is 0"),
     "no trial": ("tune.trials", 0, "tune.trials is 0"),
     "trials of fewer than no epoch": ("tune.epochs", -1, "tune.epochs is -1"),
     "round of no trial": ("tune.round_size", 0, "tune.round_size is 0"),
