@@ -7,11 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
-import optuna
 import pace
 import pytest
-from histories import PARAMS, SKILLS, commit, git, lock, predictions, write
+from histories import PARAMS, commit, git, lock, predictions, write
 from networks import TINY
+from optuna.storages import InMemoryStorage
 from project import ROOT, environment
 from scipy.stats import ttest_ind
 
@@ -21,12 +21,16 @@ from study.compare import changes, revisions
 from study.compare.changes import ChangedModel, ChangedParam, Changes
 from study.data import arrays
 from study.data.arrays import Prepared, Split
+from study.evaluation import final_scores, image_scores
 from study.model_files import repeats_file
 from study.models.common import scripts
-from study.params.schema import Range, Spaces
+from study.params.schema import Range, Spaces, override
 from study.report import differences
+from study.scoring.predict import predict
 from study.scoring.scores import point
 from study.search import repeats
+from study.training import run as training
+from study.training import task
 
 
 def compare(base: str, head: str | None = None) -> Changes:
@@ -148,28 +152,56 @@ def test_the_verdict_on_a_search_is_welchs_t_test_of_its_repeats_if_images_add_n
     assert pair.retrained.p == pytest.approx(expected.pvalue)
 
 
+def nearly_noise(seed: int) -> Split:
+    labels = (np.arange(100) % 2).astype(np.uint8)
+    images = np.random.default_rng(seed).integers(0, 200, (100, 32, 32, 3)) + 4 * labels[:, None, None, None]
+    return Split(images.astype(np.uint8), labels)
+
+
 @pytest.mark.slow
-def test_two_real_searches_of_one_commit_chose_otherwise(
+def test_two_real_runs_whose_searches_differ_by_their_seeds_have_no_verdict_on_what_these_chose(
     copy_of_history, params, prepared_file, checkpoints, monkeypatch
 ):
-    """By their seeds alone, on images that are nearly noise. The scores of the models are made by hand."""
-    rng, labels = np.random.default_rng(0), (np.arange(100) % 2).astype(np.uint8)
-    images = rng.integers(0, 200, (100, 32, 32, 3)) + 4 * labels[:, None, None, None]
-    split = Split(images.astype(np.uint8), labels)
+    """Of networks so small that they take seconds, on images that are nearly noise."""
+    data, test, names = (
+        Prepared(nearly_noise(0), nearly_noise(1), ["dark", "light"]),
+        nearly_noise(2),
+        ["dark", "light"],
+    )
     monkeypatch.setattr(scripts, "architecture", lambda model: TINY)
-    monkeypatch.setattr(arrays, "read_prepared", lambda: Prepared(split, split, ["dark", "light"]))
-    changes = {"trials": 3, "round_size": 3, "epochs": 1, "finalists": 0, "models": ["cnn2"]}
-    changes["space"] = Spaces(cnn={"learning_rate": Range(low=0.0001, high=1.0, log=True)}, resnet={})
-    changes = {"tune": params.tune.model_copy(update=changes), "models": {"cnn2": params.models["cnn2"]}}
+    monkeypatch.setattr(arrays, "read_prepared", lambda: data)
+    own = override(params.models["cnn2"], {"epochs": 2, "repeats": 2}, "test")
+    space = Spaces(cnn={"learning_rate": Range(low=0.0001, high=1.0, log=True)}, resnet={})
+    changes = {
+        "trials": 3,
+        "round_size": 3,
+        "epochs": 1,
+        "finalists": 0,
+        "repeats": 2,
+        "models": ["cnn2"],
+        "space": space,
+    }
+    tuned = {"tune": params.tune.model_copy(update=changes), "models": {"cnn2": own}}
     blocks = []
     for seed in (1, 2):
-        searched = params.model_copy(update=changes | {"seed": seed})
-        record = repeats.record([repeats.search(searched, 0, optuna.storages.InMemoryStorage())])
-        blocks.append(record["block"])
-        write(copy_of_history, SKILLS | {"best": seed}, params=PARAMS | {"seed": seed}, search=record)
+        search = repeats.search(params.model_copy(update=tuned | {"seed": seed}), 0, InMemoryStorage())
+        record = repeats.record([search])
+        of_models = {"cnn2": own, "best": search.choice.winner.block, "control": search.choice.winner.control}
+        blocks.append(of_models["best"])
+        recorded = PARAMS | {"seed": seed, "models": {"cnn2": {"family": "cnn"}}}
+        write(copy_of_history, dict.fromkeys(of_models, 1.0), params=recorded, search=record)
+        for name, block in of_models.items():
+            runs = training.repeats(name, "cnn2", block, seed, "test")
+            probabilities = [predict(model, test.images) for _, model in task.outcomes(TINY, data, runs)]
+            scores = final_scores.final_scores(test.labels, probabilities, [run.seed for run in runs], names)
+            files.write_json(f"metrics/test/{name}.json", scores)
+            image_scores.write(name, image_scores.image_scores(test.images, test.labels, probabilities), names)
+        lock({name: f"{name} by {seed}" for name in of_models})
         commit(copy_of_history, f"seed_{seed}")
     assert blocks[0] != blocks[1]
-    assert verdicts_of("seed_1", "seed_2")["best"] == "the search chose otherwise"
+    compared = {model.name: model for model in compare("seed_1", "seed_2").models}
+    assert compared["best"].verdict == "the search chose otherwise"
+    assert compared["cnn2"].pair.retrained.value != 0
 
 
 def test_the_smallest_change_that_matters_is_that_of_the_later_revision(copy_of_history):
