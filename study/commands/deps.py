@@ -4,9 +4,9 @@ A stage lists its script and packages, which are folders of study. What it runs 
 grimp; no stage and no Keras is imported.
 """
 
-import json
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import grimp
@@ -14,7 +14,6 @@ import grimp
 from study.base.inputs import NO_DEPS
 from study.base.runtime import UserError
 from study.params import load
-from study.params.schema import Params
 
 COMMAND = re.compile(r"python -m (stages\.[\w.]+)")
 SCRIPTS = "study.models.common.scripts"  # imports the scripts of all models, by their names
@@ -22,15 +21,16 @@ SCRIPTS = "study.models.common.scripts"  # imports the scripts of all models, by
 
 def main() -> None:
     """Raise UserError for the first stage whose deps lack code or a model's file, or name code that it does not run."""
+    stages = pipeline()
     params = load.parse(load.read_yaml(load.FILE))
     load.check_models(params)
     graph = import_graph(params.models)
-    for name, stage in stages(params):
-        if not (command := COMMAND.search(str(stage.get("cmd")))):
+    for name, commands, paths in stages:
+        if not (modules := COMMAND.findall(commands)):
             print(f"{load.GRAPH}: the stage {name} runs no module of stages and is not checked")
             continue
-        deps = {dep for dep in stage.get("deps", []) if dep.startswith(("stages/", "study/"))}
-        needed = code(command[1], graph)
+        deps = {path for path in paths if path.startswith(("stages/", "study/"))}
+        needed = set().union(*(code(module, graph) for module in modules))
         lacking = {file for file in needed if not lies_in(file, deps)}
         unused = {dep for dep in deps if not any(lies_in(file, [dep]) for file in needed)}
         for paths, verb in ((lacking, "lack"), (unused, "name, but do not need,")):
@@ -60,15 +60,19 @@ def import_graph(models: Iterable[str], without: Iterable[str] = NO_DEPS) -> gri
     return graph
 
 
-def stages(params: Params) -> Iterator[tuple[str, dict]]:
-    """The stages by name; those of a `foreach` once per model."""
-    for name, stage in load.read_stages().items():
-        if "foreach" not in stage:
-            yield name, stage
-            continue
-        for model, block in params.models.items():
-            text = json.dumps(stage["do"]).replace("${key}", model).replace("${item.family}", block.family)
-            yield f"{name}@{model}", json.loads(text)
+def pipeline() -> list[tuple[str, str, list[str]]]:
+    """Name, commands and deps of all stages, as DVC reads them. Raises UserError in DVC's words if it cannot."""
+    from dvc.exceptions import DvcException  # takes half a second, which other commands do without
+    from dvc.repo import Repo
+
+    try:
+        with Repo(uninitialized=True) as repo:  # asks neither for git nor for a cache
+            return [
+                (stage.addressing, str(stage.cmd), [os.path.relpath(dep.fs_path) for dep in stage.deps])
+                for stage in repo.stage.load_all(load.GRAPH)
+            ]
+    except DvcException as error:
+        raise UserError(": ".join(filter(None, [str(error), str(error.__cause__ or "")]))) from None
 
 
 def code(module: str, graph: grimp.ImportGraph) -> set[str]:
