@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -20,6 +21,9 @@ from study.base.runtime import UserError, check_inputs, first_line, memory
 
 # The state of unfinished runs; ignored by git and DVC.
 CHECKPOINTS = Path("checkpoints")
+
+# Errors of the disk or the user's rights, not of what a file holds.
+OF_DISK = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EIO)
 
 # Remedies: small files are in git, the others in DVC's cache.
 RESTORE = "`git restore` it, or `dvc repro --force` its stage"
@@ -256,7 +260,7 @@ def read_npz(
     except MemoryError as error:
         raise UserError(f"{path}: {first_line(error)}; fewer or smaller images need less") from None
     except Exception as error:  # numpy, zipfile and the decompressors raise many types
-        if getattr(error, "errno", None):  # of the disk or the user's rights, not of the content
+        if getattr(error, "errno", None) in OF_DISK:
             raise OSError(error.errno, error.strerror, str(path)) from None
         reason = f"is not a readable .npz of plain arrays ({first_line(error)})"
     if remedy:
@@ -282,6 +286,6 @@ def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
                 raise ValueError("holds more than one array of numbers or text")
         return array
     except Exception as error:
-        if getattr(error, "errno", None) or isinstance(error, MemoryError):
+        if getattr(error, "errno", None) in OF_DISK or isinstance(error, MemoryError):
             raise
         raise ValueError(f"{name}: {first_line(error)}") from None

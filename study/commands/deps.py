@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grimp
 
-from study.base.inputs import NO_DEPS
+from study.base.inputs import NO_DEPS, PROJECT
 from study.base.runtime import UserError
 from study.params import load
 
@@ -29,7 +29,7 @@ def main() -> None:
         if not (modules := COMMAND.findall(commands)):
             print(f"{load.GRAPH}: the stage {name} runs no module of stages and is not checked")
             continue
-        deps = {path for path in paths if path.startswith(("stages/", "study/"))}
+        deps = {path for path in paths if lies_in(path, PROJECT)}
         needed = set().union(*(code(module, graph) for module in modules))
         lacking = {file for file in needed if not lies_in(file, deps)}
         unused = {dep for dep in deps if not any(lies_in(file, [dep]) for file in needed)}
@@ -45,11 +45,11 @@ def import_graph(models: Iterable[str], without: Iterable[str] = NO_DEPS) -> gri
 
     Raises UserError for a syntax error, and for a folder that is no package: grimp sees no module in it.
     """
-    for path in (path for folder in ("stages", "study") for path in Path(folder).rglob("*.py")):
+    for path in (path for folder in PROJECT for path in Path(folder).rglob("*.py")):
         if not path.with_name("__init__.py").is_file() and not path.parent.name.startswith("."):  # .ipynb_checkpoints
             raise UserError(f"{path.parent} has no __init__.py; add one, so that imports of {path.name} are seen")
     try:
-        graph = grimp.build_graph("stages", "study", exclude_type_checking_imports=True, cache_dir=None)
+        graph = grimp.build_graph(*PROJECT, exclude_type_checking_imports=True, cache_dir=None)
     except grimp.exceptions.SourceSyntaxError as error:
         raise UserError(str(error)) from None
     for model in models:

@@ -4,6 +4,7 @@ import random
 import resource
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -20,6 +21,7 @@ from study.model_files import card, keras_file
 from study.model_files.card import Card
 from study.scoring.predict import predict
 from study.serving import export, onnx_export, onnx_file
+from study.serving.keras_model import KerasModel
 from study.training.network import mirror_averaged
 
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx: make extras")
@@ -100,14 +102,15 @@ def test_the_order_and_the_names_of_nodes_do_not_depend_on_those_of_tf2onnx(expo
     assert onnx_export._canonical(other) == graph
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path):
+REMEDIES = {"beside its model": "; `python -m study export .*/own.keras` makes it again", "alone": ""}
+
+
+@pytest.mark.parametrize(("place", "remedy"), REMEDIES.items(), ids=REMEDIES)
+def test_a_file_that_is_no_model_is_refused_and_made_again_only_of_its_model(tmp_path, place, remedy):
     (tmp_path / "own.onnx").write_bytes(b"hello")
-    with pytest.raises(UserError, match=r"own\.onnx: cannot be loaded \(.*; `python -m study export` makes it again"):
-        onnx_file.read(tmp_path / "own.onnx")
-
-
-def test_a_missing_file_names_what_makes_it(tmp_path):
-    with pytest.raises(UserError, match=r"own\.onnx: is missing; `python -m study export` makes it"):
+    if place != "alone":
+        (tmp_path / "own.keras").touch()
+    with pytest.raises(UserError, match=rf"own\.onnx: cannot be loaded \(.*\){remedy}$"):
         onnx_file.read(tmp_path / "own.onnx")
 
 
@@ -171,8 +174,9 @@ def own(exported, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_an_export_says_how_far_it_is_from_the_model(own, capsys):
-    export.main(["own"])
+@pytest.mark.parametrize("name", ["own", "models/own", "own.keras", "models/own.onnx"])
+def test_an_export_says_how_far_it_is_from_the_model(own, capsys, name):
+    export.main([name])
     printed = capsys.readouterr().out
     assert printed.startswith("models/own.onnx: 40 validation images, largest difference of a probability ")
     assert printed.endswith(", another class for 0\n")
@@ -180,10 +184,15 @@ def test_an_export_says_how_far_it_is_from_the_model(own, capsys):
 
 
 def test_an_export_whose_probabilities_differ_is_refused_and_leaves_no_file(own, monkeypatch):
-    monkeypatch.setattr(export, "predict", lambda model, images: np.eye(3, dtype=np.float32)[np.zeros(40, int)])
+    monkeypatch.setattr(KerasModel, "predict", lambda model, images: np.eye(3, dtype=np.float32)[np.zeros(40, int)])
     with pytest.raises(UserError, match=r"models/own\.onnx: gives other probabilities than models/own\.keras: they "):
-        export.export("own", IMAGES)
+        export.export(Path("models/own.keras"), IMAGES)
     assert [path.name for path in (own / "models").iterdir()] == ["own.keras"]
+
+
+def test_an_export_that_cannot_be_checked_on_these_images_is_refused(own):
+    with pytest.raises(UserError, match=r"takes images of \(32, 32\), and data/prepared\.npz, .* \(8, 8\); "):
+        export.export(Path("models/own.keras"), IMAGES[:, :8, :8])
 
 
 # Whether an image with this margin changes its class, and whether the export is refused.
@@ -195,7 +204,7 @@ def test_an_export_that_gives_another_class_is_refused_beyond_a_tie_only(own, mo
     monkeypatch.setitem(export.TOLERANCES, "float32", 0.1)
     monkeypatch.setattr(export, "compare", lambda *_: (0.01, np.array([margin])))
     with pytest.raises(UserError, match=f"margin of {margin} changes its class") if refused else nullcontext():
-        assert export.export("own", IMAGES) == (0.01, 1)
+        assert export.export(Path("models/own.keras"), IMAGES) == (0.01, 1)
 
 
 COMPARED = {"the same class": ([0.45, 0.55], 0.05, []), "another class": ([0.55, 0.45], 0.15, [0.2])}
@@ -243,17 +252,23 @@ def test_a_new_process_answers_within_two_seconds_and_loads_no_heavy_package(exp
 def test_a_keras_file_gives_its_card_back_and_is_loaded_by_keras(exported, tmp_path, checkpoints):
     model, probabilities, _ = exported["cnn"]
     keras_file.write(tmp_path / "own.keras", model, CARD)
-    assert keras_file.read_card(tmp_path / "own.keras", keras_file.read(tmp_path / "own.keras")) == CARD
+    assert card.read(tmp_path / "own.keras") == ((32, 32), CARD)
     plain = keras.models.load_model(tmp_path / "own.keras")
     np.testing.assert_array_equal(predict(plain, IMAGES), probabilities)
 
 
-def test_a_keras_file_without_a_card_is_refused_where_one_is_needed(exported, tmp_path):
-    keras_file.write(tmp_path / "own.keras", exported["cnn"][0])
-    reason = r"own\.keras: it lacks class_names, temperature, fit; .*; `dvc repro` makes a file that does"
+CARDS = {
+    "none": (None, r"own\.keras: it lacks class_names, temperature, fit; training writes them into a model file$"),
+    "of another number of classes": (Card(["a"], 1.0, "pad"), "it names 1 classes and gives 3 probabilities$"),
+}
+
+
+@pytest.mark.parametrize(("own_card", "reason"), CARDS.values(), ids=CARDS)
+def test_a_keras_file_whose_card_does_not_fit_is_refused_where_one_is_needed(exported, tmp_path, own_card, reason):
+    keras_file.write(tmp_path / "own.keras", exported["cnn"][0], own_card)
     with pytest.raises(UserError, match=reason):
-        keras_file.read_card(tmp_path / "own.keras", exported["cnn"][0])
+        KerasModel.read(tmp_path / "own.keras").predict(IMAGES)
 
 
 def test_a_card_is_what_it_was():
-    assert card.checked(CARD.to_dict(), 3) == CARD
+    assert card.checked(CARD.to_dict()) == CARD
