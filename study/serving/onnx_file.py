@@ -44,11 +44,8 @@ def missing(error: ImportError) -> UserError:
     return UserError(f"ONNX files need the packages of the extra onnx, and {error.name} is missing; run `make extras`")
 
 
-def read(path: str | Path, name: str | Path | None = None) -> OnnxModel:
-    """Load what `onnx_export.write` wrote; messages call it `name`, if given.
-
-    Raises UserError if it is damaged or another kind of model.
-    """
+def read(path: str | Path) -> OnnxModel:
+    """Load what `onnx_export.write` wrote. Raises UserError if it is damaged or another kind of model."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -70,7 +67,7 @@ def read(path: str | Path, name: str | Path | None = None) -> OnnxModel:
         own_card.check_outputs(probabilities.shape[1])
         return OnnxModel(session, (height, width), own_card, content.get(SOURCE, ""))
     except Exception as error:  # ONNX Runtime raises many types
-        trained = Path(name or path).with_suffix(".keras")
+        trained = Path(path).with_suffix(".keras")
         remedy = f"; `python -m study export {trained}` makes it again" if trained.is_file() else ""
         reason = f"cannot be loaded ({lack_of_memory(error) or first_line(error)}){remedy}"
-        raise files.unreadable(name or path, reason) from None
+        raise files.unreadable(path, reason) from None

@@ -13,9 +13,11 @@ from study.base.runtime import UserError, one_line
 from study.scoring.probabilities import calibrated
 from study.serving import models, sources
 from study.serving.forms import FORMS, Prediction, shown
-from study.serving.models import Predictor
+from study.serving.keras_model import KerasModel
+from study.serving.onnx_file import OnnxModel
 from study.sources import decoding
 
+Model = OnnxModel | KerasModel
 BATCH = 32  # images that are read before they are scored and printed
 
 
@@ -36,26 +38,26 @@ def main(arguments: list[str], model: str, top: int, form: str) -> None:
         sys.exit(1)
 
 
-def predictions(predictor: Predictor, arguments: list[str], top: int, refuse: sources.Refuse) -> Iterator[Prediction]:
+def predictions(model: Model, arguments: list[str], top: int, refuse: sources.Refuse) -> Iterator[Prediction]:
     """The predictions of all images that can be read, in order; the others are refused."""
     names: list[str] = []
     read: list[np.ndarray] = []
     for name, source in sources.expand(arguments, refuse):
         try:
-            read.append(decoding.read(source, predictor.size, predictor.card.fit))
+            read.append(decoding.read(source, model.size, model.card.fit))
         except decoding.ImageError as error:
             refuse(name, str(error))
             continue
         names.append(name)
         if len(names) == BATCH:
-            yield from _scored(predictor, names, read, top)
+            yield from _scored(model, names, read, top)
             names, read = [], []
     if names:
-        yield from _scored(predictor, names, read, top)
+        yield from _scored(model, names, read, top)
 
 
-def _scored(predictor: Predictor, names: list[str], read: list[np.ndarray], top: int) -> Iterator[Prediction]:
-    probabilities = calibrated(predictor.predict(np.stack(read)), predictor.card.temperature)
+def _scored(model: Model, names: list[str], read: list[np.ndarray], top: int) -> Iterator[Prediction]:
+    probabilities = calibrated(model.predict(np.stack(read)), model.card.temperature)
     for name, row in zip(names, probabilities, strict=True):
         order = np.argsort(-row, kind="stable")[:top]
-        yield Prediction(name, [(predictor.card.class_names[label], float(row[label])) for label in order])
+        yield Prediction(name, [(model.card.class_names[label], float(row[label])) for label in order])

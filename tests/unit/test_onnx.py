@@ -1,9 +1,7 @@
 """A model is the same model as ONNX, has the same bytes each time, and says in its file what predictions need."""
 
-import random
 import resource
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 
 import keras
@@ -78,30 +76,6 @@ def test_the_file_holds_class_names_temperature_fit_size_and_source(exported):
     assert (model.card, model.size, model.source) == (CARD, (32, 32), "0" * 64)
 
 
-def test_a_second_export_in_one_process_has_the_same_bytes(exported, tmp_path):
-    model, _, path = exported["cnn"]
-    onnx_export.write(tmp_path / "again.onnx", model, CARD, "0" * 64)
-    assert (tmp_path / "again.onnx").read_bytes() == path.read_bytes()
-
-
-def test_the_order_and_the_names_of_nodes_do_not_depend_on_those_of_tf2onnx(exported):
-    graph = onnx.load(exported["resnet"][2]).graph
-    other = onnx.GraphProto()
-    other.CopyFrom(graph)
-    names = {name: f"x{number}" for number, name in enumerate({n for node in graph.node for n in node.output})}
-    names |= {constant.name: f"y{number}" for number, constant in enumerate(reversed(graph.initializer))}
-    for node in other.node:
-        node.input[:] = [names.get(name, name) for name in node.input]
-        node.output[:] = [names.get(name, name) for name in node.output]
-    for value in [*other.output, *other.initializer]:
-        value.name = names[value.name]
-    for part in (other.node, other.initializer):
-        shuffled = random.Random(0).sample(list(part), len(part))
-        del part[:]
-        part.extend(shuffled)
-    assert onnx_export._canonical(other) == graph
-
-
 REMEDIES = {"beside its model": "; `python -m study export .*/own.keras` makes it again", "alone": ""}
 
 
@@ -174,7 +148,7 @@ def own(exported, tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["own", "models/own", "own.keras", "models/own.onnx"])
+@pytest.mark.parametrize("name", ["own", "models/own", "own.keras"])
 def test_an_export_says_how_far_it_is_from_the_model(own, capsys, name):
     export.main([name])
     printed = capsys.readouterr().out
@@ -190,32 +164,16 @@ def test_an_export_whose_probabilities_differ_is_refused_and_leaves_no_file(own,
     assert [path.name for path in (own / "models").iterdir()] == ["own.keras"]
 
 
+def test_an_export_counts_the_images_that_change_their_class(own, monkeypatch):
+    monkeypatch.setitem(export.TOLERANCES, "float32", 1.0)
+    monkeypatch.setattr(KerasModel, "predict", lambda model, images: np.eye(3, dtype=np.float32)[np.zeros(40, int)])
+    changed = export.export(Path("models/own.keras"), IMAGES)[1]
+    assert changed == (onnx_file.read("models/own.onnx").predict(IMAGES).argmax(axis=1) != 0).sum()
+
+
 def test_an_export_that_cannot_be_checked_on_these_images_is_refused(own):
     with pytest.raises(UserError, match=r"takes images of \(32, 32\), and data/prepared\.npz, .* \(8, 8\); "):
         export.export(Path("models/own.keras"), IMAGES[:, :8, :8])
-
-
-# Whether an image with this margin changes its class, and whether the export is refused.
-CHANGED = {"in a tie": (0.05, False), "beyond a tie": (0.2, True)}
-
-
-@pytest.mark.parametrize(("margin", "refused"), CHANGED.values(), ids=CHANGED)
-def test_an_export_that_gives_another_class_is_refused_beyond_a_tie_only(own, monkeypatch, margin, refused):
-    monkeypatch.setitem(export.TOLERANCES, "float32", 0.1)
-    monkeypatch.setattr(export, "compare", lambda *_: (0.01, np.array([margin])))
-    with pytest.raises(UserError, match=f"margin of {margin} changes its class") if refused else nullcontext():
-        assert export.export(Path("models/own.keras"), IMAGES) == (0.01, 1)
-
-
-COMPARED = {"the same class": ([0.45, 0.55], 0.05, []), "another class": ([0.55, 0.45], 0.15, [0.2])}
-
-
-@pytest.mark.parametrize(("found", "difference", "margins"), COMPARED.values(), ids=COMPARED)
-def test_the_comparison_has_the_margin_of_each_image_of_another_class(found, difference, margins):
-    expected = np.array([[0.4, 0.6], [0.9, 0.1]])
-    compared = export.compare(np.array([found, [0.9, 0.1]]), expected)
-    assert compared[0] == pytest.approx(difference)
-    assert compared[1].tolist() == pytest.approx(margins)
 
 
 # Packages whose imports take long, and which a prediction by ONNX Runtime does not need.

@@ -44,6 +44,8 @@ def folder(tmp_path, monkeypatch) -> Path:
     Path("notes.txt").write_text("no image")
     Path("empty").mkdir()
     Path("loop").symlink_to("loop")
+    Path("moved.png").symlink_to("/old/files/md5/ab/cd")
+    Path("lfs.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     Image.effect_noise((64, 64), 50).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:-500])
     return tmp_path
@@ -113,7 +115,12 @@ REFUSED = {
     "a pattern that is too long": (300 * "a" + "*", f"{300 * 'a'}*: matches no file"),
     "a pattern of too many folders": (3000 * "*/", 3000 * "*/" + ": maximum recursion depth exceeded"),
     "a name with a zero byte": ("a\0.png", "a\\x00.png: is missing"),
-    "a link to itself": ("loop", "loop: is missing"),
+    "a link to itself": ("loop", "loop: is a link to loop, where nothing is; mend the link"),
+    "a link to a cache that was moved": (
+        "moved.png",
+        "moved.png: is a link to /old/files/md5/ab/cd, where nothing is; ",
+    ),
+    "a pointer of Git LFS": ("lfs.png", "lfs.png: is a pointer of Git LFS; `git lfs pull` gets the file; "),
     "a path through a file": ("a.png/b.png", "a.png/b.png: is missing"),
     "a name that a terminal would run": ("\x1b2J.png", "\\x1b2J.png: is missing"),
 }
@@ -262,7 +269,7 @@ NO_MODEL = {
         "models/notes.txt",
         "models/notes.txt: is no .keras or .onnx file; models/ has best, cnn2",
     ),
-    "nothing": ("", "'': is no model; models/ has best, cnn2"),
+    "nothing": ("", ".: is a folder; models/ has best, cnn2"),
 }
 
 
