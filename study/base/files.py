@@ -113,8 +113,8 @@ def broken_link(path: str | Path) -> str:
         if place.is_symlink() and not place.exists():
             target = place.readlink()
             is_cached = target.parts[-4:-2] == ("files", "md5")
-            remedy = f"`dvc checkout {place}` links it to the cache of today" if is_cached else "mend the link"
-            return f"{'' if place == Path(path) else f'{place} '}is a link to {target}, where nothing is; {remedy}"
+            remedy = f"`dvc checkout {place}` links it anew" if is_cached else "mend the link"
+            return f"{'' if place == Path(path) else f'{place} '}is a link to {target} that leads to no file; {remedy}"
     return ""
 
 
@@ -136,9 +136,10 @@ def left_by_git(content: bytes) -> str | None:
 
 def is_output(path: str | Path) -> bool:
     """Whether dvc.lock names the file among what stages made."""
-    name, lock = re.escape(os.path.relpath(path)), Path("dvc.lock")
-    outs = rf"^    outs:\n(?:    [- ].*\n)*?    - path: {name}$"
-    return lock.is_file() and re.search(outs, lock.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    lock = Path("dvc.lock")
+    text = lock.read_text(encoding="utf-8", errors="replace") if lock.is_file() else ""
+    outs = rf"^    outs:\n(?:    [- ].*\n)*?    - path: {re.escape(os.path.relpath(path))}$"
+    return re.search(outs, text, re.MULTILINE) is not None
 
 
 def sha256(path: str | Path) -> str:

@@ -62,6 +62,7 @@ def import_graph(models: Iterable[str], without: Iterable[str] = NO_DEPS) -> gri
 
 def pipeline() -> list[tuple[str, str, list[str]]]:
     """Name, commands and deps of all stages, as DVC reads them. Raises UserError in DVC's words if it cannot."""
+    load.read_stages()  # which names the line of a fault of YAML, a conflict or a pointer
     from dvc.exceptions import DvcException  # takes half a second, which other commands do without
     from dvc.repo import Repo
 

@@ -295,7 +295,7 @@ LINKS = {
     "in the place of its folder": (
         "in/a.npz",
         "/old/files",
-        "in is a link to /old/files, where nothing is; mend the link",
+        "in is a link to /old/files that leads to no file; mend the link",
     ),
 }
 
@@ -305,7 +305,7 @@ LINKS = {
 def test_a_link_to_nothing_is_no_missing_file(tmp_path, monkeypatch, read, path, target, message):
     monkeypatch.chdir(tmp_path)
     Path(Path(path).parts[0]).symlink_to(target)
-    with pytest.raises(UserError, match=f"^{path}: .*is a link to {target}, where nothing is; ") as error:
+    with pytest.raises(UserError, match=f"^{path}: .*is a link to {target} that leads to no file; ") as error:
         read(path)
     assert re.search(message, str(error.value))
 
@@ -313,7 +313,7 @@ def test_a_link_to_nothing_is_no_missing_file(tmp_path, monkeypatch, read, path,
 def test_a_place_that_was_searched_names_the_link_that_leads_nowhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("own.npz").symlink_to("/old/mine.npz")
-    assert files.searched("own.npz") == ", and is a link to /old/mine.npz, where nothing is; mend the link"
+    assert files.searched("own.npz") == ", and is a link to /old/mine.npz that leads to no file; mend the link"
 
 
 # What a file is, and whether it may be deleted.

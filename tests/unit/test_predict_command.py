@@ -115,10 +115,10 @@ REFUSED = {
     "a pattern that is too long": (300 * "a" + "*", f"{300 * 'a'}*: matches no file"),
     "a pattern of too many folders": (3000 * "*/", 3000 * "*/" + ": maximum recursion depth exceeded"),
     "a name with a zero byte": ("a\0.png", "a\\x00.png: is missing"),
-    "a link to itself": ("loop", "loop: is a link to loop, where nothing is; mend the link"),
+    "a link to itself": ("loop", "loop: is a link to loop that leads to no file; mend the link"),
     "a link to a cache that was moved": (
         "moved.png",
-        "moved.png: is a link to /old/files/md5/ab/cd, where nothing is; ",
+        "moved.png: is a link to /old/files/md5/ab/cd that leads to no file; ",
     ),
     "a pointer of Git LFS": ("lfs.png", "lfs.png: is a pointer of Git LFS; `git lfs pull` gets the file; "),
     "a path through a file": ("a.png/b.png", "a.png/b.png: is missing"),
