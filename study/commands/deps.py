@@ -25,11 +25,11 @@ def main() -> None:
     params = load.parse(load.read_yaml(load.FILE))
     load.check_models(params)
     graph = import_graph(params.models)
-    for name, commands, paths in stages:
+    for name, commands, listed in stages:
         if not (modules := COMMAND.findall(commands)):
             print(f"{load.GRAPH}: the stage {name} runs no module of stages and is not checked")
             continue
-        deps = {path for path in paths if lies_in(path, PROJECT)}
+        deps = {path for path in listed if lies_in(path, PROJECT)}
         needed = set().union(*(code(module, graph) for module in modules))
         lacking = {file for file in needed if not lies_in(file, deps)}
         unused = {dep for dep in deps if not any(lies_in(file, [dep]) for file in needed)}
