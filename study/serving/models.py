@@ -18,7 +18,7 @@ def load(name: str) -> OnnxModel | KerasModel:
     `.keras` file that is there, or if there is no other."""
     file = find(name)
     trained = file.with_suffix(TRAINED)
-    if file.suffix == EXPORTED != Path(name).suffix and trained.is_file():
+    if file.suffix == EXPORTED and not name.endswith(EXPORTED) and trained.is_file():
         if onnx_file.is_installed():
             model = onnx_file.read(file)
             if model.source == files.sha256(trained):

@@ -185,6 +185,16 @@ def test_json_without_an_image_is_an_empty_list(folder, capsys):
     assert json.loads(capsys.readouterr().out) == []
 
 
+def test_json_is_not_begun_before_the_model_is_loaded(folder, capsys, monkeypatch):
+    def fail(model, images):
+        raise UserError("own.keras: cannot be loaded")
+
+    monkeypatch.setattr(Brightness, "predict", fail)
+    with pytest.raises(UserError):
+        run("a.png", form="json")
+    assert capsys.readouterr().out == ""
+
+
 def test_csv_has_a_line_per_image_and_class(folder, capsys):
     assert run("a.png", top=2, form="csv") == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["image,rank,class,probability", "a.png,1,dark,0.625000"]
