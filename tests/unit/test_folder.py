@@ -142,7 +142,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     "another ending": (lambda own: (own / "train/a/x.gif").touch(), "x.gif has another ending than .png, .jpg"),
     "no ending": (lambda own: (own / "train/a/x").touch(), "a/x has another ending"),
     "an animation": (lambda own: animate(own / "train/a/x.webp"), r"x.webp is animated \(3 frames\)"),
-    "a link to nothing": (lambda own: (own / "train/a/x.png").symlink_to("none"), "x.png is missing"),
+    "a link to nothing": (lambda own: (own / "train/a/x.png").symlink_to("none"), "x.png is a link to none that leads to no file"),
     "a link to a folder": (
         lambda own: (own / "train/a/x").symlink_to("../b"),
         "a/x: is a link to a folder, whose files DVC",
