@@ -1,4 +1,7 @@
-"""The arrays that stages pass on: images (N, H, W, 3) uint8, labels (N,) uint8, class names (C,) str."""
+"""The arrays that stages pass on: images (N, H, W, 3) uint8, labels (N,) uint8, class names (C,) str.
+
+Labels of more than 256 classes are uint16.
+"""
 
 import re
 import unicodedata
@@ -16,6 +19,11 @@ RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
 FEW = 10  # test images of a class; see docs/methods.md
+# More make figures of classes too large for matplotlib.
+MOST_CLASSES = 2000
+# The brightest value of 255 is at least this. If it is not, the values fill only a few of their bits: those of a camera
+# with 12 bits, of a mask, or of images that were divided by 255.
+LEAST_BRIGHTEST = 64
 
 # A name of a class. It stands as it is in Markdown, HTML, spreadsheets, figures and terminals, since these characters
 # mean nothing else there. A spreadsheet runs what begins with another one; a mark would join what is before it.
@@ -29,7 +37,7 @@ NAMES = "1 to 64 letters, digits, spaces and - _ . , ' / ( ) + & # %, a letter o
 
 @dataclass(frozen=True)
 class Split:
-    """Images (N, H, W, 3) uint8 and their labels (N,) uint8."""
+    """Images (N, H, W, 3) uint8 and their labels (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -55,11 +63,13 @@ class Prepared:
         return self.train.images.shape[1:]
 
 
-def read_raw() -> tuple[Split, Split, list[str], str]:
-    """Training split, test split, class names and fit as downloaded."""
-    raw = files.read_npz(RAW, "x_train", "y_train", "x_test", "y_test", "class_names", optional=["fit"])
+def read_raw() -> tuple[Split, Split, list[str], str, np.ndarray | None]:
+    """Training split, test split, class names and fit as downloaded; which training images are for validation, (N,)
+    bool, if the data have such images."""
+    keys = ("x_train", "y_train", "x_test", "y_test", "class_names")
+    raw = files.read_npz(RAW, *keys, optional=["fit", "is_validation"])
     train, test = Split(raw["x_train"], raw["y_train"]), Split(raw["x_test"], raw["y_test"])
-    return train, test, raw["class_names"].tolist(), str(raw.get("fit", Prepared.fit))
+    return train, test, raw["class_names"].tolist(), str(raw.get("fit", Prepared.fit)), raw.get("is_validation")
 
 
 def prepared_digest() -> str:
@@ -84,7 +94,7 @@ def read_prepared(source: str | Path | BinaryIO = PREPARED) -> Prepared:
 
 
 def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
-    """The arrays with labels as (N,) uint8 and class names filled in. Raises UserError that names `source`.
+    """The arrays with labels as (N,) of one type and class names filled in. Raises UserError that names `source`.
 
     Images must be (N, H, W, 3) uint8, of one size in both splits; labels integers 0 .. C-1, shape (N,) or (N, 1). Every
     class needs two test images, without which nothing says how much its score varies, and three training images: one to
@@ -103,8 +113,9 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     names = _checked_names(arrays.get("class_names"), int(checked["y_train"].max()) + 1, refuse)
     for split, least in (("train", 3), ("test", 2)):
         _check_classes(checked[f"y_{split}"], names, least, f"y_{split}", refuse)
-        checked[f"y_{split}"] = checked[f"y_{split}"].astype(np.uint8)
-    return checked | {"class_names": names}
+        checked[f"y_{split}"] = checked[f"y_{split}"].astype(np.min_scalar_type(len(names) - 1))
+    further = {key: arrays[key] for key in ("is_validation",) if key in arrays}
+    return checked | {"class_names": names} | further
 
 
 def checked_names(names: Sequence[str], source: str) -> list[str]:
@@ -135,10 +146,13 @@ class Refusal:
 
 
 def _check_images(images: np.ndarray, key: str, refuse: Refusal) -> None:
+    values = f"values {images.min()} to {images.max()}" if images.size and images.dtype.kind in "biuf" else "no numbers"
     if images.dtype != np.uint8:
-        refuse(key, f"of dtype {images.dtype}", "uint8, pixel values 0 to 255")
+        refuse(key, f"of dtype {images.dtype} and {values}", "uint8, pixel values 0 to 255")
     if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
         refuse(key, f"of shape {images.shape}", "(images, height, width, 3 colours), none of them 0")
+    if images.max() < LEAST_BRIGHTEST:
+        refuse(key, f"of {values}", "pixel values that use the range 0 to 255")
 
 
 def _checked_labels(labels: np.ndarray, images: int, key: str, refuse: Refusal) -> np.ndarray:
@@ -157,14 +171,17 @@ def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> 
     if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
         refuse("class_names", f"of shape {names.shape} and dtype {names.dtype}", "one string per class, (classes,)")
     count = labelled if names is None else len(names)
-    if not 2 <= count <= 256:
-        refuse("the number of classes", str(count), "2 to 256")
+    if not 2 <= count <= MOST_CLASSES:
+        refuse("the number of classes", str(count), f"2 to {MOST_CLASSES}")
     checked = [str(name) for name in (range(count) if names is None else names)]
     for name in checked:
         if not is_name(name):
             refuse("class_names", f"of {name[:80]!r}", NAMES)
-    if len({_look(name) for name in checked}) < count:
-        refuse("class_names", "not distinct", "one name per class")
+    looks = list(map(_look, checked))
+    for name, look in zip(checked, looks, strict=True):
+        if looks.count(look) > 1:
+            twin = checked[len(looks) - 1 - looks[::-1].index(look)]
+            refuse("class_names", f"of {name!a} and {twin!a}, which look the same", "one name per class")
     return np.array(checked)
 
 

@@ -137,6 +137,48 @@ def test_an_archive_without_an_array_is_refused(tmp_path):
         images_of.npz(str(tmp_path / "a.npz"), files.sha256(tmp_path / "a.npz"))
 
 
+def own_validation(images: tuple[int, ...], labels: np.ndarray, dtype: type = np.uint8) -> dict[str, np.ndarray]:
+    return {"x_val": np.full(images, 200, dtype), "y_val": labels}
+
+
+def with_validation(archive: tuple[Path, str], **arrays: np.ndarray) -> dict[str, np.ndarray]:
+    """What is read of the archive with further arrays."""
+    files.write_npz(archive[0], **np.load(archive[0]), **arrays)
+    return images_of.npz(str(archive[0]), files.sha256(archive[0]))
+
+
+def test_images_for_validation_stand_behind_those_for_training(archive):
+    found = with_validation(archive, **own_validation((3, 8, 8, 3), np.array([1, 0, 1])))
+    assert found["is_validation"].tolist() == [False] * 6 + [True] * 3
+    assert found["y_train"].tolist() == [0, 1, 0, 1, 0, 1, 1, 0, 1]
+    assert (found["x_train"][6:] == 200).all()
+
+
+UNFIT_VALIDATION = {
+    "no labels": (
+        {"x_val": np.zeros((3, 8, 8, 3), np.uint8)},
+        "holds images or labels for validation, but lacks y_val",
+    ),
+    "another size": (
+        own_validation((3, 9, 9, 3), np.arange(3) % 2),
+        r"x_val is of shape \(3, 9, 9, 3\) and dtype uint8",
+    ),
+    "another type": (
+        own_validation((3, 8, 8, 3), np.arange(3) % 2, float),
+        "dtype float64; allowed: images as in x_tr",
+    ),
+    "no array": (own_validation((), np.array(1)), r"x_val is of shape \(\) and"),
+    "too few labels": (own_validation((3, 8, 8, 3), np.array([0, 1])), r"y_val is of shape \(2,\); allowed: one label"),
+    "labels in a column": (own_validation((3, 8, 8, 3), np.zeros((3, 1), int)), r"y_val is of shape \(3, 1\)"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), UNFIT_VALIDATION.values(), ids=UNFIT_VALIDATION)
+def test_unfit_arrays_for_validation_are_refused_by_name(archive, changes, message):
+    with pytest.raises(UserError, match=rf"own\.npz: .*{message}"):
+        with_validation(archive, **changes)
+
+
 def test_an_archive_is_read_as_it_was_hashed_though_another_takes_its_name(archive, monkeypatch):
     path, sha256 = archive
     files.write_npz(path.with_name("other.npz"), **dict.fromkeys(("x_train", "y_train", "x_test", "y_test"), 0))
@@ -236,7 +278,7 @@ def test_a_password_is_sent_to_its_own_server_over_https_only(url, sent):
 def cifar10(monkeypatch) -> np.ndarray:
     """Forty images in place of what Keras reads; their labels (40, 1)."""
     labels = np.arange(40, dtype=np.uint8)[:, None] % 10
-    split = (np.zeros((40, 32, 32, 3), np.uint8), labels)
+    split = (np.full((40, 32, 32, 3), 255, np.uint8), labels)
     monkeypatch.setattr(download, "fetch", lambda *_: None)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: (split, split))
     return labels
