@@ -113,6 +113,28 @@ def split(
     return train[rows[~is_validation]], train[rows[is_validation]]
 
 
+def given_split(
+    train: Split, rows: np.ndarray, groups: np.ndarray, class_names: list[str], is_validation: np.ndarray
+) -> tuple[Split, Split]:
+    """The images of these rows to learn from, and the data's own for validation, but none in a group of the former.
+
+    `is_validation` (N,) bool says which training images these are. Raises UserError as `split` does.
+    """
+    is_validation = is_validation[rows]
+    is_near = is_validation & np.isin(groups, groups[~is_validation])
+    print(f"validation split of the data: dropped {is_near.sum()} near copies of images to learn from")
+    parts = train[rows[~is_validation]], train[rows[is_validation & ~is_near]]
+    for part, least, purpose in zip(parts, (1, 2), ("to learn from", "for validation"), strict=True):
+        left = np.bincount(part.labels, minlength=len(class_names))
+        if left.min() < least:
+            raise UserError(
+                f"{arrays.RAW}: cleaning leaves {left.min()} images of class {class_names[left.argmin()]} {purpose}; "
+                f"each class needs {least} or more: add other images of it to the data, or take the validation split "
+                "out, so that prepare draws one"
+            )
+    return parts
+
+
 def _for_validation(labels: np.ndarray, groups: np.ndarray, classes: int, fraction: float, seed: int) -> np.ndarray:
     """Which images are drawn for validation, (N,) bool: groups that fit, until each class has its fraction."""
     _, first, members = np.unique(groups, return_index=True, return_inverse=True)

@@ -178,6 +178,36 @@ def test_near_copies_under_another_label_count_for_their_own_class():
         assert (np.bincount(validation.labels) <= 10).all()
 
 
+# Ten images, the last six for validation. Their groups, and how many images of each class are left in each part.
+LABELS, OWN = np.array([0, 0, 1, 1] * 2 + [0, 1]), np.arange(10) >= 4
+GIVEN = {
+    "no copies": (np.arange(10), [2, 2], [3, 3]),
+    "a copy of an image to learn from": (np.r_[np.arange(9), 2], [2, 2], [3, 2]),
+    "copies of each other": (np.r_[np.arange(8), 4, 6], [2, 2], [3, 3]),
+    "copies of a copy": (np.r_[np.arange(8), 0, 2], [2, 2], [2, 2]),
+}
+
+
+@pytest.mark.parametrize(("groups", "learning", "validation"), GIVEN.values(), ids=GIVEN)
+def test_the_validation_split_of_the_data_loses_copies_of_images_to_learn_from(groups, learning, validation, capsys):
+    images = Split(different_images(5, 5).images, LABELS)
+    parts = clean.given_split(images, np.arange(10), groups, names(images), OWN)
+    assert [np.bincount(part.labels).tolist() for part in parts] == [learning, validation]
+    dropped = 6 - sum(validation)
+    assert (
+        capsys.readouterr().out
+        == f"validation split of the data: dropped {dropped} near copies of images to learn from\n"
+    )
+
+
+def test_a_class_of_which_too_few_images_for_validation_are_left_is_named():
+    images = Split(different_images(5, 5).images, LABELS)
+    with pytest.raises(
+        UserError, match=r"raw\.npz: cleaning leaves 1 images of class class1 for validation; each class"
+    ):
+        clean.given_split(images, np.arange(10), np.r_[np.arange(6), 2, 2, 8, 9], names(images), OWN)
+
+
 GROUPS_OF_4, ALL = np.arange(80) // 4, np.r_[np.zeros(40, int), np.arange(40, 80)]
 
 
