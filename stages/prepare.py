@@ -20,7 +20,7 @@ def main() -> None:
     groups = clean.groups_of(train, rows) if near == "group" else np.arange(len(rows))
     if is_validation is None:
         fraction, seed = params.prepare.validation_fraction, params.prepare.seed
-        learning, validation = clean.split(train, rows, groups, class_names, fraction, seed)
+        learning, validation = clean.drawn_split(train, rows, groups, class_names, fraction, seed)
     else:
         learning, validation = clean.given_split(train, rows, groups, class_names, is_validation)
     files.write_npz(

@@ -18,6 +18,7 @@ from study.base.runtime import UserError
 RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
+LEAST_IMAGES = {"train": 3, "val": 2, "test": 2}  # of each class
 FEW = 10  # test images of a class; see docs/methods.md
 # More make figures of classes too large for matplotlib.
 MOST_CLASSES = 2000
@@ -64,12 +65,16 @@ class Prepared:
 
 
 def read_raw() -> tuple[Split, Split, list[str], str, np.ndarray | None]:
-    """Training split, test split, class names and fit as downloaded; which training images are for validation, (N,)
-    bool, if the data have such images."""
+    """Training split, test split, class names and fit as downloaded; and, if the data have images for validation, which
+    of the training images these are, (N,) bool, else None."""
     keys = ("x_train", "y_train", "x_test", "y_test", "class_names")
-    raw = files.read_npz(RAW, *keys, optional=["fit", "is_validation"])
-    train, test = Split(raw["x_train"], raw["y_train"]), Split(raw["x_test"], raw["y_test"])
-    return train, test, raw["class_names"].tolist(), str(raw.get("fit", Prepared.fit)), raw.get("is_validation")
+    raw = files.read_npz(RAW, *keys, optional=["fit", "x_val", "y_val"])
+    train, test, is_validation = Split(raw["x_train"], raw["y_train"]), Split(raw["x_test"], raw["y_test"]), None
+    if "x_val" in raw:
+        is_validation = np.arange(len(train) + len(raw["y_val"])) >= len(train)
+        joined = (np.concatenate([raw[f"{key}_train"], raw[f"{key}_val"]]) for key in "xy")
+        train = Split(*joined)
+    return train, test, raw["class_names"].tolist(), str(raw.get("fit", Prepared.fit)), is_validation
 
 
 def prepared_digest() -> str:
@@ -96,26 +101,28 @@ def read_prepared(source: str | Path | BinaryIO = PREPARED) -> Prepared:
 def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     """The arrays with labels as (N,) of one type and class names filled in. Raises UserError that names `source`.
 
-    Images must be (N, H, W, 3) uint8, of one size in both splits; labels integers 0 .. C-1, shape (N,) or (N, 1). Every
+    Images must be (N, H, W, 3) uint8, of one size in all splits; labels integers 0 .. C-1, shape (N,) or (N, 1). Every
     class needs two test images, without which nothing says how much its score varies, and three training images: one to
-    learn from, two to validate with.
+    learn from, two to validate with. A split `val` may hold the latter.
     """
     refuse = Refusal(source)
     checked = {}
-    for split in ("train", "test"):
+    splits = [split for split in LEAST_IMAGES if {f"x_{split}", f"y_{split}"} & {*arrays}]
+    for split in splits:
+        for key in (f"x_{split}", f"y_{split}"):
+            if key not in arrays:
+                refuse(key, "missing", "images and labels of each split")
         images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
         _check_images(images, f"x_{split}", refuse)
         checked[f"x_{split}"] = images
         checked[f"y_{split}"] = _checked_labels(labels, len(images), f"y_{split}", refuse)
-    size, test_size = checked["x_train"].shape[1:], checked["x_test"].shape[1:]
-    if size != test_size:
-        refuse("x_test", f"of image shape {test_size}", f"{size} as in x_train")
+        if (size := images.shape[1:]) != (needed := checked["x_train"].shape[1:]):
+            refuse(f"x_{split}", f"of image shape {size}", f"{needed} as in x_train")
     names = _checked_names(arrays.get("class_names"), int(checked["y_train"].max()) + 1, refuse)
-    for split, least in (("train", 3), ("test", 2)):
-        _check_classes(checked[f"y_{split}"], names, least, f"y_{split}", refuse)
+    for split in splits:
+        _check_classes(checked[f"y_{split}"], names, LEAST_IMAGES[split], f"y_{split}", refuse)
         checked[f"y_{split}"] = checked[f"y_{split}"].astype(np.min_scalar_type(len(names) - 1))
-    further = {key: arrays[key] for key in ("is_validation",) if key in arrays}
-    return checked | {"class_names": names} | further
+    return checked | {"class_names": names}
 
 
 def checked_names(names: Sequence[str], source: str) -> list[str]:

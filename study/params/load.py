@@ -68,14 +68,11 @@ def parse(raw: Any) -> Params:
 
 def _without_none_texts(value: Any) -> Any:
     """The content of a YAML file, with None for each text in NONE, as people write it and `-S key=` gives it."""
-    match value:
-        case dict():
-            return {key: _without_none_texts(each) for key, each in value.items()}
-        case list():
-            return list(map(_without_none_texts, value))
-        case str() if value.strip().lower() in NONE:
-            return None
-    return value
+    if isinstance(value, dict):
+        return {key: _without_none_texts(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return list(map(_without_none_texts, value))
+    return None if isinstance(value, str) and value.strip().lower() in NONE else value
 
 
 def check_models(params: Params) -> None:

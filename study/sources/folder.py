@@ -6,7 +6,6 @@ Images are in the order of their paths and classes in the order of their names, 
 """
 
 import fnmatch
-import itertools
 import os
 import unicodedata
 from pathlib import Path
@@ -32,9 +31,9 @@ IGNORED = ".dvcignore"
 
 
 def read(folder: Path, side: int, resizing: Resizing) -> dict[str, np.ndarray]:
-    """x_train, x_test (N, side, side, 3) uint8, y_train, y_test (N,) int, class_names (C,) str.
+    """x_train, x_test (N, side, side, 3) uint8, y_train, y_test (N,) int, class_names (C,) str; x_val, y_val, if there
+    are images for validation.
 
-    Images for validation stand behind the training images; is_validation (N,) bool says which they are.
     Raises UserError if the folder is not as described, and for files that are no images, which it prints.
     """
     listing = _remembered(folder)
@@ -47,8 +46,7 @@ def read(folder: Path, side: int, resizing: Resizing) -> dict[str, np.ndarray]:
             f"{needed / 1e9:.1f} GB; this machine has {there / 1e9:.1f} GB of memory"
         )
     found, broken = {"class_names": np.array(class_names)}, []
-    train, *validation, test = listing.values()
-    for split, paths in (("train", [*train, *itertools.chain(*validation)]), ("test", test)):
+    for split, paths in listing.items():
         pixels = np.zeros((len(paths), side, side, 3), np.uint8)
         for row, path in enumerate(paths):
             files.remember(path)
@@ -57,9 +55,8 @@ def read(folder: Path, side: int, resizing: Resizing) -> dict[str, np.ndarray]:
             except decoding.ImageError as error:
                 broken.append(f"{path} {error}")
         labels = [class_names.index(_class_name(folder, path)) for path in paths]
-        found |= {f"x_{split}": pixels, f"y_{split}": np.array(labels)}
-    if validation:
-        found["is_validation"] = np.arange(len(found["x_train"])) >= len(train)
+        key = "val" if split in VALIDATION else split
+        found |= {f"x_{key}": pixels, f"y_{key}": np.array(labels)}
     if broken:
         _refuse(folder, broken, count)
     return found
@@ -75,8 +72,7 @@ def _refuse(folder: Path, broken: list[str], count: int) -> None:
 
 
 def _remembered(folder: Path) -> dict[str, list[Path]]:
-    """The files of each split: train, val if there is one, and test. A stage refuses to write outputs once there are
-    others."""
+    """The files of each split, by the name of its folder. A stage refuses to write outputs once there are others."""
     splits = _splits(folder)
     _check_watched(folder, splits)
     _check_names(folder)

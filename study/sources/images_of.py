@@ -17,15 +17,13 @@ CIFAR10 = (
     "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
     "cifar-10-batches-py-target_archive",
 )
-VALIDATION = ("x_val", "y_val")  # what an archive may hold besides its splits
 CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
 def get(data: Data) -> dict[str, np.ndarray]:
     """The checked arrays of `data.source`: x_train, y_train, x_test, y_test, class_names (see `arrays.check`).
 
-    Of a folder, `fit` too: how the images got their size. If the data have images for validation, `is_validation`
-    too: these stand among the training images.
+    Of a folder, `fit` too: how the images got their size. If the data have images for validation, x_val and y_val too.
     """
     match data.source:
         case "synthetic":
@@ -79,32 +77,12 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
         found = hashlib.file_digest(archive, "sha256").hexdigest()
         if found != sha256:
             raise UserError(f"params.yaml: data.path {path} has SHA-256 {found}; data.sha256 allows {sha256} only")
-        found = files.read_npz(
+        return files.read_npz(
             archive,
             *("x_train", "y_train", "x_test", "y_test"),
-            optional=["class_names", *VALIDATION],
+            optional=["class_names", "x_val", "y_val"],
             remedy="give a whole .npz of plain arrays in data.path, with its data.sha256",
         )
-    return _with_validation(found, path) if {*VALIDATION} & {*found} else found
-
-
-def _with_validation(arrays: dict[str, np.ndarray], path: str) -> dict[str, np.ndarray]:
-    """The arrays with the images for validation behind the training images."""
-    if lacking := [key for key in VALIDATION if key not in arrays]:
-        raise UserError(f"{path}: holds images or labels for validation, but lacks {lacking[0]}")
-    images, labels, x_train, y_train = (arrays.pop(key) for key in (*VALIDATION, "x_train", "y_train"))
-    if images.dtype != x_train.dtype or images.ndim != 4 or images.shape[1:] != x_train.shape[1:]:
-        raise UserError(
-            f"{path}: x_val is of shape {images.shape} and dtype {images.dtype}; allowed: images as in x_train, which "
-            f"is of shape {x_train.shape} and dtype {x_train.dtype}"
-        )
-    if labels.ndim != y_train.ndim or labels.shape != (len(images), *y_train.shape[1:]):
-        raise UserError(f"{path}: y_val is of shape {labels.shape}; allowed: one label per image of x_val, as y_train")
-    return arrays | {
-        "x_train": np.concatenate([x_train, images]),
-        "y_train": np.concatenate([y_train, labels]),
-        "is_validation": np.arange(len(x_train) + len(images)) >= len(x_train),
-    }
 
 
 def _file(path: str, sha256: str) -> Path:

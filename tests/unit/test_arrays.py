@@ -82,6 +82,18 @@ UNFIT = {
         {"y_test": np.array([0, 0, 0, 1])},
         "y_test is 1 images of class 1; allowed: at least 2",
     ),
+    "a validation split of another size": (
+        {"x_val": np.full((4, 9, 9, 3), 255, np.uint8), "y_val": np.array([0, 1, 0, 1])},
+        r"x_val is of image shape \(9, 9, 3\); allowed: \(8, 8, 3\) as in x_train",
+    ),
+    "a validation split without labels": (
+        {"x_val": np.full((4, 8, 8, 3), 255, np.uint8)},
+        "y_val is missing; allowed: images and labels of each split",
+    ),
+    "a class with one validation image": (
+        {"x_val": np.full((3, 8, 8, 3), 255, np.uint8), "y_val": np.array([0, 0, 1])},
+        "y_val is 1 images of class 1; allowed: at least 2",
+    ),
     "one class": ({"y_train": np.zeros(6, int), "y_test": np.zeros(4, int)}, "the number of classes is 1"),
     "2001 classes": (fewest_images(2001), "the number of classes is 2001; allowed: 2 to 2000"),
     "a name given twice": ({"class_names": np.array(["a", "a"])}, "class_names is of 'a' and 'a', which look the same"),

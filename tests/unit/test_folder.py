@@ -296,11 +296,11 @@ def test_images_for_validation_stand_behind_those_for_training(own, name):
     for number in range(4):
         write(own / name / "ab"[number % 2] / f"{number}.png", "blue")
     found = read(own)
-    assert found["is_validation"].tolist() == [False] * 6 + [True] * 4
-    assert found["y_train"].tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
-    assert (found["x_train"][found["is_validation"]] == COLOURS["blue"]).all()
     files.write_npz(arrays.RAW, **found)
-    assert arrays.read_raw()[4].sum() == 4
+    train, _, _, _, is_validation = arrays.read_raw()
+    assert is_validation.tolist() == [False] * 6 + [True] * 4
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
+    assert (train.images[is_validation] == COLOURS["blue"]).all()
 
 
 @pytest.fixture
