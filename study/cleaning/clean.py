@@ -114,7 +114,8 @@ def _parts(
             label = int(np.where(left < least, sum(counts), len(train) + 1).argmin())
             raise UserError(
                 f"{arrays.RAW}: of the {sum(counts)[label]} cleaned images of class {class_names[label]}, "
-                f"{left[label]} are left {purpose}; each class needs {least} or more: add other images of it to the data, {remedy}"
+                f"{left[label]} are left {purpose}; each class needs {least} or more: add other images of it to the "
+                f"data, {remedy}"
             )
     return parts
 
