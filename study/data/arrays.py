@@ -5,8 +5,9 @@ Labels of more than 256 classes are uint16.
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 
@@ -34,6 +35,8 @@ INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
 NAMES = "1 to 64 letters, digits, spaces and - _ . , ' / ( ) + & # %, a letter or digit first, no space last"
+
+Refuse = Callable[[str, str, str], NoReturn]  # of a key, what it is, and what is allowed
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     class needs two test images, without which nothing says how much its score varies, and three training images: one to
     learn from, two to validate with. A split `val` may hold the latter.
     """
-    refuse = Refusal(source)
+    refuse = partial(_refuse, source)
     checked = {}
     splits = [split for split in LEAST_IMAGES if {f"x_{split}", f"y_{split}"} & {*arrays}]
     for split in splits:
@@ -127,7 +130,7 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
 
 def checked_names(names: Sequence[str], source: str) -> list[str]:
     """The names of classes. Raises UserError that names `source`, if `check` would."""
-    return _checked_names(np.array(names), len(names), Refusal(source)).tolist()
+    return _checked_names(np.array(names), len(names), partial(_refuse, source)).tolist()
 
 
 def note_of_few(labels: np.ndarray, class_names: Sequence[str]) -> str | None:
@@ -142,17 +145,11 @@ def note_of_few(labels: np.ndarray, class_names: Sequence[str]) -> str | None:
     )
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """Raises the UserError of an array that does not fit."""
-
-    source: str
-
-    def __call__(self, key: str, found: str, allowed: str) -> NoReturn:
-        raise UserError(f"{self.source}: {key} is {found}; allowed: {allowed}")
+def _refuse(source: str, key: str, found: str, allowed: str) -> NoReturn:
+    raise UserError(f"{source}: {key} is {found}; allowed: {allowed}")
 
 
-def _check_images(images: np.ndarray, key: str, refuse: Refusal) -> None:
+def _check_images(images: np.ndarray, key: str, refuse: Refuse) -> None:
     values = f"values {images.min()} to {images.max()}" if images.size and images.dtype.kind in "biuf" else "no numbers"
     if images.dtype != np.uint8:
         refuse(key, f"of dtype {images.dtype} and {values}", "uint8, pixel values 0 to 255")
@@ -162,7 +159,7 @@ def _check_images(images: np.ndarray, key: str, refuse: Refusal) -> None:
         refuse(key, f"of {values}", "pixel values that use the range 0 to 255")
 
 
-def _checked_labels(labels: np.ndarray, images: int, key: str, refuse: Refusal) -> np.ndarray:
+def _checked_labels(labels: np.ndarray, images: int, key: str, refuse: Refuse) -> np.ndarray:
     """One integer per image."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -173,7 +170,7 @@ def _checked_labels(labels: np.ndarray, images: int, key: str, refuse: Refusal) 
     return labels
 
 
-def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> np.ndarray:
+def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refuse) -> np.ndarray:
     """The class names; numbers, if there are none for the `labelled` classes."""
     if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
         refuse("class_names", f"of shape {names.shape} and dtype {names.dtype}", "one string per class, (classes,)")
@@ -203,7 +200,7 @@ def is_name(name: str) -> bool:
     return shown and all(NAME.fullmatch(form) for form in (name, _look(name)))
 
 
-def _check_classes(labels: np.ndarray, names: np.ndarray, least: int, key: str, refuse: Refusal) -> None:
+def _check_classes(labels: np.ndarray, names: np.ndarray, least: int, key: str, refuse: Refuse) -> None:
     """Labels from 0, one per name, each at least `least` times."""
     if labels.min() < 0 or labels.max() >= len(names):
         refuse(key, f"{labels.min()} to {labels.max()}", f"0 to {len(names) - 1}")

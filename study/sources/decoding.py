@@ -30,28 +30,19 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-BYTES_PER_PIXEL = 32  # of memory; the steps of `decode` take half of it
+MAX_PIXELS = memory() // 32  # the steps of `decode` take 16 bytes per pixel
+MAX_BYTES = 4 * MAX_PIXELS  # of a file
 
 
 class ImageError(Exception):
     """What is wrong with an image file, in words that follow its name."""
 
 
-def most_pixels() -> int:
-    """The pixels of the largest image that this machine's memory allows."""
-    return memory() // BYTES_PER_PIXEL
-
-
-def most_bytes() -> int:
-    """The size of the largest file that is read."""
-    return 4 * most_pixels()
-
-
 def read(source: Path | BinaryIO, size: tuple[int, int], resizing: Resizing) -> np.ndarray:
     """The image in a file, or in what is left of an open one, as `decode` gives it."""
     try:
         if not isinstance(source, Path):
-            return decode(source.read(most_bytes() + 1), size, resizing)
+            return decode(source.read(MAX_BYTES + 1), size, resizing)
         if not source.is_file():  # a device or a pipe may never end
             raise ImageError("is no file" if source.exists() else "is missing")
         with source.open("rb") as file:
@@ -68,8 +59,8 @@ def decode(content: bytes, size: tuple[int, int], resizing: Resizing) -> np.ndar
     """
     if not content:
         raise ImageError("is empty")
-    if len(content) > most_bytes():
-        raise ImageError(f"is larger than {most_bytes() / 1e6:.0f} MB")
+    if len(content) > MAX_BYTES:
+        raise ImageError(f"is larger than {MAX_BYTES / 1e6:.0f} MB")
     Image.MAX_IMAGE_PIXELS = None  # `_check` has a limit of its own
     try:
         with Image.open(io.BytesIO(_without_extras(content)), formats=FORMATS) as image:
@@ -105,10 +96,8 @@ def _without_extras(content: bytes) -> bytes:
 
 def _check(image: Image.Image) -> None:
     width, height = image.size
-    if width * height > most_pixels():
-        raise ImageError(
-            f"has {width} x {height} pixels; this machine's memory allows {most_pixels() / 1e6:.0f} million"
-        )
+    if width * height > MAX_PIXELS:
+        raise ImageError(f"has {width} x {height} pixels; this machine's memory allows {MAX_PIXELS / 1e6:.0f} million")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a JPEG of a camera, with previews behind it
         raise ImageError(f"is animated ({image.n_frames} frames); give one of its frames as a file")
 

@@ -73,11 +73,16 @@ def _refuse(folder: Path, broken: list[str], count: int) -> None:
 
 def _remembered(folder: Path) -> dict[str, list[Path]]:
     """The files of each split, by the name of its folder. A stage refuses to write outputs once there are others."""
-    splits = _splits(folder)
-    _check_watched(folder, splits)
-    _check_names(folder)
-    walks = (os.walk(folder / split, onerror=_raise) for split in splits)
-    stamps = {root: inputs.stamp(root) for root in (str(folder), *(root for walk in walks for root, _, _ in walk))}
+    if not folder.is_dir():
+        raise UserError(
+            f"params.yaml: data.folder {folder} is no folder{files.searched(str(folder))}; allowed: a folder of "
+            "train/<class>/… and test/<class>/…"
+        )
+    _check_watched(folder)
+    stamps = {}
+    for root, folders, names in os.walk(folder, onerror=_raise):
+        stamps[root] = inputs.stamp(root)
+        _check_names(root, folders + names)
     listing = _listing(folder)
     for path, stamp in stamps.items():
         inputs.remember(path, stamp, lambda: _listing(folder) == listing)
@@ -86,11 +91,6 @@ def _remembered(folder: Path) -> dict[str, list[Path]]:
 
 def _splits(folder: Path) -> list[str]:
     """The names of the folders of the splits."""
-    if not folder.is_dir():
-        raise UserError(
-            f"params.yaml: data.folder {folder} is no folder{files.searched(str(folder))}; allowed: a folder of "
-            "train/<class>/… and test/<class>/…"
-        )
     lacking = [split for split in ("train", "test") if not (folder / split).is_dir()]
     if lacking:
         deeper = sorted(path.parent for path in folder.glob("*/train") if (path.parent / "test").is_dir())
@@ -105,10 +105,8 @@ def _splits(folder: Path) -> list[str]:
     return ["train", *validation, "test"]
 
 
-def _check_watched(folder: Path, splits: list[str]) -> None:
+def _check_watched(folder: Path) -> None:
     """Raise UserError if DVC would not watch all of what is read. It refuses a .dvcignore in the folder itself."""
-    for split in splits:
-        _refuse_link(folder / split)
     root = Path.cwd()
     for above in (root / folder).parents:
         if root in above.parents and (above / IGNORED).is_file():
@@ -118,17 +116,16 @@ def _check_watched(folder: Path, splits: list[str]) -> None:
             )
 
 
-def _check_names(folder: Path) -> None:
-    """Raise UserError if DVC, which writes all names in the folder as UTF-8, could not."""
-    for root, folders, names in os.walk(folder, onerror=_raise):
-        for path in (os.fsencode(Path(root, name)) for name in (*folders, *names)):
-            try:
-                path.decode()
-            except UnicodeDecodeError:
-                raise UserError(
-                    f"{runtime.one_line(path.decode(errors='backslashreplace'))}: has a name that is not UTF-8, which "
-                    "DVC cannot record; rename it, and all others like it"
-                ) from None
+def _check_names(folder: str, names: list[str]) -> None:
+    """Raise UserError if DVC, which writes names as UTF-8, could not."""
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            shown = runtime.one_line(os.fsencode(Path(folder, name)).decode(errors="backslashreplace"))
+            raise UserError(
+                f"{shown}: has a name that is not UTF-8, which DVC cannot record; rename it, and all others like it"
+            ) from None
 
 
 def _refuse_link(path: Path) -> None:
@@ -142,6 +139,7 @@ def _listing(folder: Path) -> dict[str, list[Path]]:
 
 def _listed(split: Path) -> list[Path]:
     """The files of a split but LEFT_BEHIND, by their paths in code points."""
+    _refuse_link(split)
     found = []
     for root, folders, names in os.walk(split, onerror=_raise):
         folders[:] = [name for name in folders if not is_left_behind(name)]
