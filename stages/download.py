@@ -12,8 +12,6 @@ def main() -> None:
     files.write_npz(arrays.RAW, **images)
     counts = [f"{len(images[f'y_{split}'])} {split}" for split in ("train", "val", "test") if f"y_{split}" in images]
     print(f"{params.data.source}: {', '.join(counts)} images")
-    if note := arrays.note_of_few(images["y_test"], images["class_names"]):
-        print(note)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
 LEAST_IMAGES = {"train": 3, "val": 2, "test": 2}  # of each class
-FEW = 10  # test images of a class; see docs/methods.md
+FEW = 10  # images of a class; the report warns of fewer: see docs/methods.md
 # More make figures of classes too large for matplotlib.
 MOST_CLASSES = 2000
 # The brightest value of 255 is at least this. If it is not, the values fill only a few of their bits: those of a camera
@@ -131,18 +131,6 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
 def checked_names(names: Sequence[str], source: str) -> list[str]:
     """The names of classes. Raises UserError that names `source`, if `check` would."""
     return _checked_names(np.array(names), len(names), partial(_refuse, source)).tolist()
-
-
-def note_of_few(labels: np.ndarray, class_names: Sequence[str]) -> str | None:
-    """A line on the class with the fewest test images, if they are too few for an interval to be trusted."""
-    images_per_class = np.bincount(labels, minlength=len(class_names))
-    rare = int(images_per_class.argmin())
-    if images_per_class[rare] >= FEW:
-        return None
-    return (
-        f"note: {images_per_class[rare]} test images of class {class_names[rare]}; with fewer than {FEW} the intervals "
-        "of scores are wide or missing"
-    )
 
 
 def _refuse(source: str, key: str, found: str, allowed: str) -> NoReturn:

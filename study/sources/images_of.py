@@ -1,6 +1,7 @@
 """Where the images come from: drawn by code, CIFAR-10 by Keras, an archive, or a folder of image files."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +98,9 @@ def _file(path: str, sha256: str) -> Path:
                 f"params.yaml: data.path {path} cannot be downloaded ({error}); mend the network, the address or "
                 "data.sha256, or give a local file"
             ) from None
-    if not Path(path).is_file():
+    local = os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises for a user that is not there)
+    if not Path(local).is_file():
         raise UserError(
-            f"params.yaml: data.path {path} is no file{files.searched(path)}; allowed: an .npz file or an http(s) URL"
+            f"params.yaml: data.path {path} is no file{files.searched(local)}; allowed: an .npz file or an http(s) URL"
         )
-    return Path(path)
+    return Path(local)

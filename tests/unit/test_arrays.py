@@ -175,12 +175,3 @@ def test_a_real_name_is_kept(name):
 
 def test_names_may_differ_in_case():
     assert arrays.check(few_images(class_names=np.array(["a", "A"])), "x")["class_names"].tolist() == ["a", "A"]
-
-
-def test_the_class_with_the_fewest_test_images_is_noted_if_it_has_fewer_than_ten():
-    labels = np.repeat([0, 1, 2], [12, 9, 10])
-    assert arrays.note_of_few(labels, ["a", "b", "c"]).startswith("note: 9 test images of class b;")
-
-
-def test_ten_test_images_per_class_need_no_note():
-    assert arrays.note_of_few(np.repeat([0, 1], [10, 30]), ["a", "b"]) is None

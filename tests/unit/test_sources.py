@@ -112,6 +112,11 @@ def test_a_local_archive_is_read(archive):
     assert images_of.npz(str(path), sha256)["x_train"].shape == (6, 8, 8, 3)
 
 
+def test_an_archive_may_lie_in_the_home_folder(archive, monkeypatch):
+    monkeypatch.setenv("HOME", str(archive[0].parent))
+    assert images_of.npz("~/own.npz", archive[1])["x_train"].shape == (6, 8, 8, 3)
+
+
 def test_an_archive_of_another_hash_is_refused(archive):
     with pytest.raises(UserError, match="has SHA-256 .* allows 000"):
         images_of.npz(str(archive[0]), "0" * 64)
