@@ -72,11 +72,11 @@ def read_raw() -> tuple[Split, Split, list[str], str, np.ndarray | None]:
     of the training images these are, (N,) bool, else None."""
     keys = ("x_train", "y_train", "x_test", "y_test", "class_names")
     raw = files.read_npz(RAW, *keys, optional=["fit", "x_val", "y_val"])
-    train, test, is_validation = Split(raw["x_train"], raw["y_train"]), Split(raw["x_test"], raw["y_test"]), None
+    train, test = Split(raw["x_train"], raw["y_train"]), Split(raw["x_test"], raw["y_test"])
+    is_validation = None
     if "x_val" in raw:
-        is_validation = np.arange(len(train) + len(raw["y_val"])) >= len(train)
-        joined = (np.concatenate([raw[f"{key}_train"], raw[f"{key}_val"]]) for key in "xy")
-        train = Split(*joined)
+        is_validation = np.repeat([False, True], [len(train), len(raw["y_val"])])
+        train = Split(np.concatenate([train.images, raw["x_val"]]), np.concatenate([train.labels, raw["y_val"]]))
     return train, test, raw["class_names"].tolist(), str(raw.get("fit", Prepared.fit)), is_validation
 
 
@@ -106,7 +106,7 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
 
     Images must be (N, H, W, 3) uint8, of one size in all splits; labels integers 0 .. C-1, shape (N,) or (N, 1). Every
     class needs two test images, without which nothing says how much its score varies, and three training images: one to
-    learn from, two to validate with. A split `val` may hold the latter.
+    learn from, two to validate with. If there are x_val and y_val, it needs two of these too.
     """
     refuse = partial(_refuse, source)
     checked = {}
