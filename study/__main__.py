@@ -1,4 +1,4 @@
-"""Commands: compare and review results, ask a model what images show, draw plots, share runs, and check dvc.yaml."""
+"""Commands: choose a study, compare and review results, ask a model what images show, draw plots, share runs."""
 
 from study.base import runtime
 
@@ -11,6 +11,10 @@ import sys  # noqa: E402
 def main(*arguments: str) -> None:
     options = parser().parse_args(arguments)
     match options.command:
+        case "use":
+            from study.commands import use
+
+            use.main(options.study, options.data, options.bfloat16)
         case "compare":
             from study.compare import verdicts
 
@@ -46,6 +50,10 @@ def main(*arguments: str) -> None:
 def parser() -> argparse.ArgumentParser:
     commands = argparse.ArgumentParser(prog="python -m study", description=__doc__)
     command = commands.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    use = command.add_parser("use", help="write the params of a study that studies.yaml names into params.yaml")
+    use.add_argument("study", metavar="STUDY", nargs="?", help="its name; without it, say which params.yaml has")
+    use.add_argument("--data", metavar="FILE", help="an .npz of images in place of the study's own")
+    use.add_argument("--bfloat16", action="store_true", help="train in mixed_bfloat16")
     compare = command.add_parser(
         "compare", help="say which models are better or worse than in a commit, from git alone"
     )
