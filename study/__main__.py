@@ -37,6 +37,10 @@ def main(*arguments: str) -> None:
             from study.commands import plots
 
             plots.main(options.base)
+        case "record":
+            from study.commands import record
+
+            record.main(options.folder)
         case "share":
             from study.commands import share
 
@@ -84,6 +88,8 @@ def parser() -> argparse.ArgumentParser:
     review.add_argument("--plots", metavar="PLACE", help="plots: an address to link, or a folder of PNG files to show")
     plots = command.add_parser("plots", help="write DVC's plots as a page that works offline, and as PNG files")
     plots.add_argument("base", metavar="BASE", nargs="?", help="a commit whose plots are shown beside the workspace's")
+    record = command.add_parser("record", help="write what a finished run found, and how, as pages without images")
+    record.add_argument("folder", metavar="FOLDER", help="a new folder, or one that this command wrote")
     share = command.add_parser("share", help="send data, models and all finished runs to a remote of DVC")
     share.add_argument("remote", metavar="REMOTE", nargs="?", help="its name; without it, the default remote")
     command.add_parser("deps", help="check that dvc.yaml lists the code that each stage runs")
