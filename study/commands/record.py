@@ -26,7 +26,7 @@ MARK = "<!-- python -m study record"  # how a page begins that was written here
 COPIED = ("params.yaml", "metrics/*.json", "metrics/trials.csv", "metrics/test/*.json", "metrics/validation/*.json")
 COPIED += ("reports/*.md", "reports/classification/*.md", "plots/*.png", "plots/tune/*.png")
 FIGURES = ("ranking", "roc", "learning_curves", "calibration", "tune/history", "tune/importance")
-PIXELS = re.compile(r"^!\[[^]]*\]\(\.\./plots/(?:predictions|eda)/.*\n\n?", re.MULTILINE)  # a picture of images
+PIXELS = re.compile(r"(?:, )?!?\[[^]]*\]\(\.\./plots/(?:predictions|eda)/[^)]*\)")  # a link to pictures of images
 PACKAGES = ("dvc", "keras", "tensorflow", "numpy", "scikit-learn")
 
 
