@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.base import files, runtime
+from study.base import files, machine
 from study.base.runtime import UserError, first_line, lack_of_memory
 from study.model_files import card
 from study.model_files.card import Card
@@ -53,7 +53,7 @@ def read(path: str | Path) -> OnnxModel:
     onnxruntime.set_default_logger_severity(ERRORS)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS
-    options.intra_op_num_threads = runtime.cores()
+    options.intra_op_num_threads = machine.cores()
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         (images,), (probabilities,) = session.get_inputs(), session.get_outputs()
