@@ -111,10 +111,9 @@ def broken_link(path: str | Path) -> str:
     """
     for place in (Path(path), *Path(path).parents):
         if place.is_symlink() and not place.exists():
-            target = place.readlink()
-            is_cached = target.parts[-4:-2] == ("files", "md5")
-            remedy = f"`dvc checkout {place}` links it anew" if is_cached else "mend the link"
-            return f"{'' if place == Path(path) else f'{place} '}is a link to {target} that leads to no file; {remedy}"
+            name = "" if place == Path(path) else f"{place} "
+            remedy = f"run `dvc checkout {place}` if DVC made it, else mend it"
+            return f"{name}is a link to {place.readlink()} that leads to no file; {remedy}"
     return ""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.base import files, runtime
+from study.base import runtime
 from study.base.runtime import UserError, first_line
 from study.model_files import card
 from study.model_files.card import Card
@@ -25,8 +25,6 @@ class KerasModel:
     @classmethod
     def read(cls, path: Path) -> "KerasModel":
         """Raises UserError if the file cannot be loaded, lacks a card or is another kind of model."""
-        if not path.is_file():
-            raise files.missing(path)
         try:
             return cls(path, *card.read(path))
         except Exception as error:  # zipfile and json raise many types

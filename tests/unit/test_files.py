@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 import sys
 import warnings
 import zipfile
@@ -290,12 +289,15 @@ def test_what_a_merge_left_is_named_with_its_remedy(tmp_path, read):
 
 
 LINKS = {
-    "into a cache that was moved": ("a.npz", "/old/.dvc/cache/files/md5/ab/cdef", "`dvc checkout a.npz` links it"),
-    "of the user": ("a.npz", "/old/mine.npz", "mend the link$"),
+    "into a cache that was moved": (
+        "a.npz",
+        "/old/.dvc/cache/files/md5/ab/cdef",
+        "a.npz: is a link to /old/.dvc/cache/files/md5/ab/cdef that leads to no file; run `dvc checkout a.npz` if DVC ",
+    ),
     "in the place of its folder": (
         "in/a.npz",
-        "/old/files",
-        "in is a link to /old/files that leads to no file; mend the link",
+        "/old",
+        "in/a.npz: in is a link to /old that leads to no file; run `dvc ",
     ),
 }
 
@@ -305,15 +307,15 @@ LINKS = {
 def test_a_link_to_nothing_is_no_missing_file(tmp_path, monkeypatch, read, path, target, message):
     monkeypatch.chdir(tmp_path)
     Path(Path(path).parts[0]).symlink_to(target)
-    with pytest.raises(UserError, match=f"^{path}: .*is a link to {target} that leads to no file; ") as error:
+    with pytest.raises(UserError) as error:
         read(path)
-    assert re.search(message, str(error.value))
+    assert str(error.value).startswith(message)
 
 
 def test_a_place_that_was_searched_names_the_link_that_leads_nowhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("own.npz").symlink_to("/old/mine.npz")
-    assert files.searched("own.npz") == ", and is a link to /old/mine.npz that leads to no file; mend the link"
+    assert files.searched("own.npz").startswith(", and is a link to /old/mine.npz that leads to no file; run ")
 
 
 # What a file is, and whether it may be deleted.

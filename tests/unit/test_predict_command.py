@@ -146,7 +146,7 @@ REFUSED = {
     "a pattern that is too long": (300 * "a" + "*", f"{300 * 'a'}*: matches no file"),
     "a pattern of too many folders": (3000 * "*/", 3000 * "*/" + ": maximum recursion depth exceeded"),
     "a name with a zero byte": ("a\0.png", "a\\x00.png: is missing"),
-    "a link to itself": ("loop", "loop: is a link to loop that leads to no file; mend the link"),
+    "a link to itself": ("loop", "loop: is a link to loop that leads to no file; run `dvc checkout loop` if "),
     "a link to a cache that was moved": (
         "moved.png",
         "moved.png: is a link to /old/files/md5/ab/cd that leads to no file; ",
