@@ -40,27 +40,9 @@ repro: $(READY)  ## Run the pipeline (dvc repro) and show the ranking
 plots: $(EXTRAS)  ## Draw all plots as a page that works offline, dvc_plots/index.html; with BASE=REF: with those of REF
 	python -m study plots $(if $(BASE),"$(BASE)")
 
-cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads both)
-	dvc exp run -S data.source=cifar10 \
-	  -S prepare.validation_fraction=0.1 -S tune.repeats=1 \
-	  -S models.cnn2.repeats=1 -S models.cnn2_dropout.repeats=1 \
-	  -S models.cnn3_dropout.repeats=1 -S models.cnn3_plateau.repeats=1 \
-	  -S models.cnn2.batch_size=128 -S models.cnn2_dropout.batch_size=64 \
-	  -S models.cnn3_dropout.batch_size=64 -S models.cnn3_plateau.batch_size=64 \
-	  -S models.cnn2.learning_rate=0.008 -S models.cnn2_dropout.learning_rate=0.008 \
-	  -S models.cnn3_dropout.learning_rate=0.008 -S models.cnn3_plateau.learning_rate=0.002 \
-	  -S models.cnn2.epochs=20 -S models.cnn2_dropout.epochs=20 \
-	  -S models.cnn3_dropout.epochs=20 -S models.cnn3_plateau.epochs=20 \
-	  -S models.resnet50.mirror_average=true -S models.resnet101.mirror_average=true \
-	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=16 \
-	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \
-	  -S models.resnet101.weights=imagenet -S models.resnet101.image_size=160 -S models.resnet101.batch_size=4 \
-	  -S models.resnet101.epochs=3 -S models.resnet101.learning_rate=0.0001 \
-	  -S tune.trials=8 -S tune.epochs=6 -S tune.rungs=2 -S tune.reduction_factor=3 -S tune.repeats=2 \
-	  -S 'tune.space.cnn.epochs=[24]' -S 'tune.space.cnn.further_blocks=[0,1,2]' \
-	  -S tune.space.cnn.learning_rate.low=0.002 -S tune.space.cnn.learning_rate.high=0.016 \
-	  -S tune.space.cnn.dropout.high=0.2 \
-	  -S '+tune.space.cnn.convolutions_per_block=[1,2]' -S '+tune.space.cnn.width_multiplier=[1,2]'
+cifar10: $(READY)  ## Run the real study on CIFAR-10, as an experiment; DATA=own.npz: on those images
+	python -m study use cifar10 $(if $(DATA),--data "$(DATA)")
+	dvc exp run
 
 test: $(EXTRAS)  ## Run all tests but the long ones
 	$(PYTEST) -m 'not long'

@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--target", type=float, default=0.975, help="validation ROC-AUC to reach (default %(default)s)")
     parser.add_argument("--bfloat16", action="store_true", help="train with precision mixed_bfloat16, too")
     options = parser.parse_args()
-    with results.page(options) as page, workspace.workspace() as folder:
+    with results.page(options) as page, workspace.workspace(workspace.params_for(options.data)) as folder:
         workspace.use_images(folder, options.data, slice(options.images))
         workspace.change_block(folder, MODEL, repeats=1, **({"epochs": options.epochs} if options.epochs else {}))
         ways = list(trained(folder, options))

@@ -15,7 +15,7 @@ from study.base.runtime import KEEP_MEMORY, UserError
 
 STEPS = {"cnn2": 200, "resnet50": 30, "resnet101": 30}  # of each epoch, at most
 EPOCHS = 2
-RESNETS = {"resnet50": {"batch_size": 16}, "resnet101": {"batch_size": 4}}  # as `make cifar10` has them
+RESNETS = {"resnet50": {"batch_size": 16}, "resnet101": {"batch_size": 4}}  # as the study imagenet has them
 MOST = 500  # images to validate and to test on: predicting more of them takes no more memory
 STAGES = {stage: [f"stages.{stage}"] for stage in ("download", "eda", "prepare")}
 for model, steps in STEPS.items():

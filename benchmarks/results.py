@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import datetime
-import platform
 import re
 import subprocess
 import sys
@@ -11,14 +10,13 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from study.base import files, runtime
+from study.base import files, machine
 from study.base.runtime import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs/results"
 MEASURED = ("benchmarks", "stages", "study", "params.yaml")  # what a result depends on in a commit
 NOTES = "\n## Notes\n"  # what somebody wrote about a page, which a new run keeps
-INSTRUCTION_SETS = {"amx_tile": "AMX", "avx512f": "AVX-512", "avx2": "AVX2"}  # flags of Linux, the highest first
 
 
 def parser(name: str, documentation: str, data: bool = False) -> argparse.ArgumentParser:
@@ -81,7 +79,7 @@ def page(options: argparse.Namespace) -> Iterator[Page]:
     page = Page()
     page.text(f"# {options.question.rstrip('.')}")
     page.text(f"    {command(options.name)}")
-    page.text(f"{machine()}; {commit()}; {datetime.date.today()}.")
+    page.text(f"{machine.description()}; {commit()}; {datetime.date.today()}.")
     yield page
     if options.write:
         path = FOLDER / f"{options.name}.md"
@@ -95,16 +93,6 @@ def command(name: str) -> str:
     """The command that runs, without the folders of files."""
     arguments = [re.sub(r"[^=]*/", "", argument) for argument in sys.argv[1:]]
     return " ".join(["python -m", f"benchmarks.{name}", *arguments])
-
-
-def machine(info: Path = Path("/proc/cpuinfo")) -> str:
-    """The processor's name, its highest instruction set for matrices, and the cores that this process may use."""
-    text = info.read_text(encoding="utf-8") if info.is_file() else ""
-    fields = dict(re.findall(r"^(model name|flags)\s*: (.*)$", text, re.MULTILINE))
-    flags = fields.get("flags", "").split()
-    highest = next((name for flag, name in INSTRUCTION_SETS.items() if flag in flags), None)
-    processor = fields.get("model name", platform.machine()) + (f" with {highest}" if highest else "")
-    return f"{processor}, {runtime.cores()} cores"
 
 
 def commit() -> str:

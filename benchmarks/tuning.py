@@ -49,7 +49,7 @@ def main() -> None:
     results.add_number(parser, "--seeds", 3, "searches of each kind")
     parser.add_argument("--bfloat16", action="store_true", help="train in mixed_bfloat16")
     options = parser.parse_args()
-    with results.page(options) as page, workspace.workspace() as folder:
+    with results.page(options) as page, workspace.workspace(workspace.params_for(options.data)) as folder:
         workspace.use_images(folder, options.data, slice(options.images))
         if options.bfloat16:
             workspace.change_block(folder, MODEL, precision="mixed_bfloat16")

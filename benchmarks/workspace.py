@@ -19,6 +19,7 @@ from ruamel.yaml import YAML
 from benchmarks.results import ROOT
 from study.base import files, runtime
 from study.base.runtime import UserError
+from study.commands import use
 from study.data.arrays import check
 from study.params.load import load
 from study.sources import images_of, synthetic
@@ -48,6 +49,12 @@ def workspace(change: Callable[[dict], object] = lambda content: None) -> Iterat
         (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
         change_params(folder, change)
         yield folder
+
+
+def params_for(data: Path | None) -> Callable[[dict], object]:
+    """What gives params.yaml the values of the study of real images, or of the drawn ones if there are no others."""
+    values = use.read_studies()["cifar10" if data else "synthetic"]
+    return lambda content: use.changed(content, values)
 
 
 def change_params(folder: Path, change: Callable[[dict], object]) -> None:

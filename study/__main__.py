@@ -1,4 +1,4 @@
-"""Commands: compare and review results, ask a model what images show, draw plots, share runs, and check dvc.yaml."""
+"""Commands: choose a study, compare and review results, ask a model what images show, draw plots, share runs."""
 
 from study.base import runtime
 
@@ -11,6 +11,10 @@ import sys  # noqa: E402
 def main(*arguments: str) -> None:
     options = parser().parse_args(arguments)
     match options.command:
+        case "use":
+            from study.commands import use
+
+            use.main(options.study, options.data, options.bfloat16)
         case "compare":
             from study.compare import verdicts
 
@@ -33,6 +37,10 @@ def main(*arguments: str) -> None:
             from study.commands import plots
 
             plots.main(options.base)
+        case "record":
+            from study.commands import record
+
+            record.main(options.folder)
         case "share":
             from study.commands import share
 
@@ -46,6 +54,10 @@ def main(*arguments: str) -> None:
 def parser() -> argparse.ArgumentParser:
     commands = argparse.ArgumentParser(prog="python -m study", description=__doc__)
     command = commands.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    use = command.add_parser("use", help="write the params of a study that studies.yaml names into params.yaml")
+    use.add_argument("study", metavar="STUDY", nargs="?", help="its name; without it, say which params.yaml has")
+    use.add_argument("--data", metavar="FILE", help="an .npz of images in place of the study's own")
+    use.add_argument("--bfloat16", action="store_true", help="train in mixed_bfloat16")
     compare = command.add_parser(
         "compare", help="say which models are better or worse than in a commit, from git alone"
     )
@@ -73,6 +85,8 @@ def parser() -> argparse.ArgumentParser:
     review.add_argument("--plots", metavar="URL", help="the address of plots, to link")
     plots = command.add_parser("plots", help="write DVC's plots as a page that works offline")
     plots.add_argument("base", metavar="BASE", nargs="?", help="a commit whose plots are shown beside the workspace's")
+    record = command.add_parser("record", help="write what a finished run found, and how, as pages without images")
+    record.add_argument("folder", metavar="FOLDER", help="a new folder, or one that this command wrote")
     share = command.add_parser("share", help="send data, models and all finished runs to a remote of DVC")
     share.add_argument("remote", metavar="REMOTE", nargs="?", help="its name; without it, the default remote")
     command.add_parser("deps", help="check that dvc.yaml lists the code that each stage runs")

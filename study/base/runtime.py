@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from study.base import inputs
+from study.base import inputs, machine, times
 
 NETWORK_TIMEOUT_SECONDS = 30
 WATCH_SECONDS = 1
@@ -138,13 +138,8 @@ def use_threads(threads: int | None) -> None:
     The number decides how sums are split, and so the bytes of a result. Operations run one at a time: each takes all
     threads anyway, and two at once would hold the memory of both.
     """
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or cores())
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or machine.cores())
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
-
-
-def cores() -> int:
-    """The cores that this process may use, if the system tells; else all."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run(main: Callable[..., None], *args: str) -> None:
@@ -154,6 +149,8 @@ def run(main: Callable[..., None], *args: str) -> None:
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of networks that are traced and used a few times
     sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that lack a character of a table
     inputs.begin()
+    if stage := os.environ.get("DVC_STAGE"):
+        times.begin(stage)
     try:
         main(*args)
         check_inputs()
@@ -267,7 +264,7 @@ def _end_in_one_line(kind, value, trace) -> None:
     modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(trace)]
     if modules[-1:] == [KERAS_CONFIGURATION]:
         folder = os.environ.get("KERAS_HOME", "~/.keras")
-        print(f"error: {folder}/keras.json or a variable KERAS_…: {first_line(value)}; remove it", file=sys.stderr)
+        print(f"error: {folder}/keras.json or a variable KERAS_…: {first_line(value)}; correct it", file=sys.stderr)
     else:
         sys.__excepthook__(kind, value, trace)
 

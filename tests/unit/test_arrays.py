@@ -10,9 +10,9 @@ from study.data import arrays
 def few_images(**changes) -> dict[str, np.ndarray]:
     """Six training and four test images of two classes, the fewest allowed, with some of the arrays changed."""
     base = {
-        "x_train": np.zeros((6, 8, 8, 3), np.uint8),
+        "x_train": np.full((6, 8, 8, 3), 255, np.uint8),
         "y_train": np.array([0, 1, 0, 1, 0, 1]),
-        "x_test": np.zeros((4, 8, 8, 3), np.uint8),
+        "x_test": np.full((4, 8, 8, 3), 255, np.uint8),
         "y_test": np.array([0, 1, 0, 1]),
     }
     return base | changes
@@ -21,9 +21,9 @@ def few_images(**changes) -> dict[str, np.ndarray]:
 def fewest_images(classes: int) -> dict[str, np.ndarray]:
     """Three training and two test images of each class."""
     return {
-        "x_train": np.zeros((3 * classes, 2, 2, 3), np.uint8),
+        "x_train": np.full((3 * classes, 2, 2, 3), 255, np.uint8),
         "y_train": np.arange(3 * classes) % classes,
-        "x_test": np.zeros((2 * classes, 2, 2, 3), np.uint8),
+        "x_test": np.full((2 * classes, 2, 2, 3), 255, np.uint8),
         "y_test": np.arange(2 * classes) % classes,
     }
 
@@ -37,19 +37,34 @@ def test_classes_without_names_are_named_by_their_numbers():
     assert arrays.check(few_images(), "x")["class_names"].tolist() == ["0", "1"]
 
 
-def test_the_highest_label_of_256_classes_survives():
-    assert arrays.check(fewest_images(256), "x")["y_test"].max() == 255
+@pytest.mark.parametrize(("classes", "dtype"), [(256, np.uint8), (257, np.uint16), (2000, np.uint16)])
+def test_the_highest_label_survives(classes, dtype):
+    labels = arrays.check(fewest_images(classes), "x")["y_test"]
+    assert (labels.max(), labels.dtype) == (classes - 1, dtype)
 
 
 UNFIT = {
     "fractions as pixels": (
         {"x_train": np.zeros((6, 8, 8, 3), np.float32)},
-        "x_train is of dtype float32; allowed: uint8",
+        "x_train is of dtype float32 and values 0.0 to 0.0; allowed: uint8",
+    ),
+    "12 bits in 16": (
+        {"x_train": np.full((6, 8, 8, 3), 4095, np.uint16)},
+        "x_train is of dtype uint16 and values 4095 to 4095; allowed: uint8",
+    ),
+    "text as pixels": ({"x_train": np.full((6, 8, 8, 3), "a")}, "x_train is of dtype <U1 and no numbers; allowed"),
+    "fractions as bytes": (
+        {"x_train": np.ones((6, 8, 8, 3), np.uint8)},
+        "x_train is of values 1 to 1; allowed: pixel values that use the range 0 to 255",
+    ),
+    "a test split of another range": (
+        {"x_test": np.full((4, 8, 8, 3), 15, np.uint8)},
+        "x_test is of values 15 to 15; allowed: pixel values that use the range",
     ),
     "no colours": ({"x_train": np.zeros((6, 8, 8), np.uint8)}, r"x_train is of shape \(6, 8, 8\)"),
     "one colour": ({"x_train": np.zeros((6, 8, 8, 1), np.uint8)}, "3 colours"),
     "no test image": ({"x_test": np.zeros((0, 8, 8, 3), np.uint8), "y_test": np.zeros(0, int)}, "x_test is of shape"),
-    "two image sizes": ({"x_test": np.zeros((4, 9, 9, 3), np.uint8)}, "as in x_train"),
+    "two image sizes": ({"x_test": np.full((4, 9, 9, 3), 255, np.uint8)}, "as in x_train"),
     "too few labels": ({"y_train": np.array([0, 1, 0])}, "one label per image"),
     "labels with a gap": (
         {"y_train": np.array([0.0, 1.0, 0.0, 1.0, 0.0, np.nan])},
@@ -67,17 +82,32 @@ UNFIT = {
         {"y_test": np.array([0, 0, 0, 1])},
         "y_test is 1 images of class 1; allowed: at least 2",
     ),
+    "a validation split of another size": (
+        {"x_val": np.full((4, 9, 9, 3), 255, np.uint8), "y_val": np.array([0, 1, 0, 1])},
+        r"x_val is of image shape \(9, 9, 3\); allowed: \(8, 8, 3\) as in x_train",
+    ),
+    "a validation split without labels": (
+        {"x_val": np.full((4, 8, 8, 3), 255, np.uint8)},
+        "y_val is missing; allowed: images and labels of each split",
+    ),
+    "a class with one validation image": (
+        {"x_val": np.full((3, 8, 8, 3), 255, np.uint8), "y_val": np.array([0, 0, 1])},
+        "y_val is 1 images of class 1; allowed: at least 2",
+    ),
     "one class": ({"y_train": np.zeros(6, int), "y_test": np.zeros(4, int)}, "the number of classes is 1"),
-    "257 classes": (fewest_images(257), "the number of classes is 257; allowed: 2 to 256"),
-    "a name given twice": ({"class_names": np.array(["a", "a"])}, "class_names is not distinct"),
-    "names that differ in their spaces": ({"class_names": np.array(["a b", "a  b"])}, "class_names is not distinct"),
+    "2001 classes": (fewest_images(2001), "the number of classes is 2001; allowed: 2 to 2000"),
+    "a name given twice": ({"class_names": np.array(["a", "a"])}, "class_names is of 'a' and 'a', which look the same"),
+    "names that differ in their spaces": (
+        {"class_names": np.array(["a b", "a  b"])},
+        "class_names is of 'a b' and 'a b', which look the same",
+    ),
     "names that differ in the form of an accent": (
         {"class_names": np.array(["na\u00efve", "nai\u0308ve"])},
-        "class_names is not distinct",
+        r"class_names is of 'na\\xefve' and 'nai\\u0308ve', which look the same",
     ),
     "names that differ in the width of characters": (
         {"class_names": np.array(["a", "\uff41"])},
-        "class_names is not distinct",
+        r"class_names is of 'a' and '\\uff41', which look the same",
     ),
     "names in two dimensions": ({"class_names": np.array([["a", "b"]])}, r"class_names is of shape \(1, 2\)"),
     "names as bytes": ({"class_names": np.array([b"a", b"b"])}, "allowed: one string per class"),
@@ -145,12 +175,3 @@ def test_a_real_name_is_kept(name):
 
 def test_names_may_differ_in_case():
     assert arrays.check(few_images(class_names=np.array(["a", "A"])), "x")["class_names"].tolist() == ["a", "A"]
-
-
-def test_the_class_with_the_fewest_test_images_is_noted_if_it_has_fewer_than_ten():
-    labels = np.repeat([0, 1, 2], [12, 9, 10])
-    assert arrays.note_of_few(labels, ["a", "b", "c"]).startswith("note: 9 test images of class b;")
-
-
-def test_ten_test_images_per_class_need_no_note():
-    assert arrays.note_of_few(np.repeat([0, 1], [10, 30]), ["a", "b"]) is None

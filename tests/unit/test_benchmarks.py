@@ -10,7 +10,9 @@ from project import ROOT
 
 from benchmarks import aa, bench, cost, coverage, near_duplicates, results, scaling, verdicts
 from benchmarks.workspace import Usage
+from study.base import machine
 from study.base.runtime import UserError
+from study.commands import use
 
 MODULES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "benchmarks").glob("*.py")}
 NAMES = sorted(name for name, code in MODULES.items() if "results.parser(" in code)
@@ -42,7 +44,7 @@ def test_a_page_holds_question_command_machine_commit_date_and_tables_and_keeps_
 ):
     monkeypatch.setattr(sys, "argv", ["coverage", "--data=/home/me/own.npz", "--write"])
     monkeypatch.setattr(results, "FOLDER", tmp_path)
-    monkeypatch.setattr(results, "machine", lambda: "a processor, 2 cores")
+    monkeypatch.setattr(machine, "description", lambda: "a processor, 2 cores")
     (tmp_path / "coverage.md").write_text("# an earlier run\n\n## Notes\n\n- The share is small.\n")
     options = results.parser("coverage", "coverage: how often?\n\nMore.", data=True).parse_args()
     with results.page(options) as page:
@@ -65,7 +67,7 @@ def test_a_page_holds_question_command_machine_commit_date_and_tables_and_keeps_
 def test_a_machine_is_named_by_its_highest_instruction_set(flags, shown, tmp_path):
     info = tmp_path / "cpuinfo"
     info.write_text(f"model name\t: Some CPU\nflags\t\t: fpu {flags}\n\n" * 2)
-    assert re.fullmatch(rf"Some CPU{shown}, \d+ cores", results.machine(info))
+    assert re.fullmatch(rf"Some CPU{shown}, \d+ cores", machine.description(info))
 
 
 @pytest.mark.parametrize(
@@ -145,6 +147,5 @@ def test_bench_takes_the_median_epoch_after_the_first_and_the_time_to_the_target
 
 
 def test_cost_measures_the_resnets_in_the_batches_of_the_real_study():
-    recipe = (ROOT / "Makefile").read_text(encoding="utf-8")
-    sizes = dict(re.findall(r"-S models\.(resnet\w+)\.batch_size=(\d+)", recipe))
-    assert {name: str(values["batch_size"]) for name, values in cost.RESNETS.items()} == sizes
+    params = use.read_studies()["imagenet"]
+    assert {name: {"batch_size": params[f"models.{name}.batch_size"]} for name in cost.RESNETS} == cost.RESNETS
