@@ -28,6 +28,7 @@ def page(base: Revision, head: Revision, folder: Path, plots: str | None) -> str
         fault, comparison = str(error), changes.unscored(base, head)
     repository, commit = revisions.github(), head.commit or revisions.find("HEAD")[0].commit
     changed = [model for model in comparison.models if model.verdict not in verdicts.QUIET]
+    of_files = [model for model in comparison.models if model.name != changes.THE_SEARCH]
     return words.render(
         "review",
         "md",
@@ -36,7 +37,7 @@ def page(base: Revision, head: Revision, folder: Path, plots: str | None) -> str
         conclusion=verdicts.conclusion(comparison, words.markdown),
         fault=fault,
         changed=verdicts.table(changed, words.markdown),
-        full=verdicts.full_table(comparison.models, words.markdown),
+        full=verdicts.full_table(of_files, words.markdown),
         plots=plots and quote(plots, ":/"),
         report=quote(f"{repository}/blob/{commit}/{REPORT}" if repository else os.path.relpath(REPORT, folder), ":/"),
     )

@@ -116,8 +116,8 @@ def _context(model: ChangedModel) -> list[str]:
 
 
 def _from_to(model: ChangedModel, score: str) -> str:
-    scores = [scored.test.get(score) if scored else None for scored in (model.before, model.after)]
-    return " → ".join(NOTHING if value is None else f"{value:.4f}" for value in scores)
+    old, new = (f"{scored.test[score]:.4f}" if scored else NOTHING for scored in (model.before, model.after))
+    return f"{old} → {new}"
 
 
 def _answer(answer: Answer | None) -> str:

@@ -72,6 +72,14 @@ def test_values_and_names_from_outside_refer_to_nobody_and_nothing(here):
     assert rendered.REFERENCES.findall(text) == []
 
 
+def test_the_search_has_a_row_above_the_fold_and_no_files_below_it(here):
+    git(here, "checkout", "--quiet", "searched_better", "--", ".")
+    above, below = list(folded(written("searched")).values())[:2]
+    assert above.startswith("# the search is better by 0.0100")
+    assert re.search(r"^\| the search \| better \|", above, re.MULTILINE)
+    assert "the search" not in below
+
+
 def test_the_page_holds_no_markup_from_outside(here):
     git(here, "checkout", "--quiet", "hostile", "--", ".")
     text = written()
