@@ -60,9 +60,7 @@ def record(searches: Sequence[Search]) -> Winner:
         }
         for number, each in enumerate(searches, 1)
     }
-    images = {
-        "labels": labels.tolist(),
-        "shortfalls": [float(f"{shortfall:.6g}") for shortfall in shortfalls.mean(axis=0)],
-    }
+    means = [float(f"{mean:.6g}") for mean in shortfalls.mean(axis=0)]
+    images = {"labels": labels.tolist(), "shortfalls": means}
     variance = intervals.sampling_of_runs(shortfalls, labels)
     return outcome | {"searches": rows, "sampling_variance": variance, "images": images}
