@@ -96,9 +96,7 @@ def connect() -> None:
 
 
 def lost_scheduler() -> None:
-    here = object.__new__(client.Cluster)
-    here.name = ADDRESS
-    raise here._lost()
+    raise client.Workers(ADDRESS, None)._lost()
 
 
 FAULTS = {
@@ -115,11 +113,6 @@ def test_the_page_shows_the_line_of_a_fault(cause, variables, monkeypatch):
     with pytest.raises(UserError) as fault:
         cause()
     assert f"error: {fault.value} |" in PAGE
-
-
-def test_the_page_shows_the_line_of_a_worker_without_the_preload():
-    reason = object.__new__(client.Cluster)._reason("tls://127.0.0.1:44631", {"resources": {}})
-    assert f"is not used: {reason} |" in PAGE
 
 
 def test_a_job_of_slurm_starts_a_worker_of_this_project_that_finds_the_certificates(configured, tmp_path, monkeypatch):
