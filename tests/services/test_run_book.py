@@ -52,7 +52,7 @@ def contains(words: list[str], part: list[str]) -> bool:
 def certificates(tmp_path_factory) -> Path:
     """The folder that the commands of the page make in a home."""
     home = tmp_path_factory.mktemp("home")
-    script = "set -e\n" + block("sh", "openssl x509") + block("sh", "cat > dask.yaml")
+    script = "set -e\n" + block("sh", "openssl x509")
     subprocess.run(["bash", "-c", script], env=project.environment(HOME=str(home)), check=True, capture_output=True)
     return home / "study-tls"
 
