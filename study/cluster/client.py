@@ -15,6 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent import futures
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ def connected(runs: int = MOST_WORKERS) -> Iterator["Workers | None"]:
                 yield workers
             finally:
                 executor.shutdown(wait=False, cancel_futures=True)
-                while not all(future.done() for future in workers.pending):  # a process may just begin
-                    for process in multiprocessing.active_children():
+                while (processes := multiprocessing.active_children()) or not all(map(Future.done, workers.pending)):
+                    for process in processes:
                         process.kill()
                     time.sleep(0.01)
     else:
@@ -99,7 +100,7 @@ class Workers:
 
     def __init__(self, name: str, executor: futures.Executor, client: Any = None):
         self.name, self._executor, self._client = name, executor, client
-        self.pending: dict[futures.Future, tuple[Task, Checkpoint]] = {}
+        self.pending: dict[Future, tuple[Task, Checkpoint]] = {}
         self._faults: Counter[str] = Counter()  # by the key of a checkpoint
         self._shown, self._absent_since = "", None  # what was printed of the workers; since when there is none
         _allow_open_files()

@@ -424,6 +424,15 @@ REAL = [(2, "tune"), *(pytest.param(*each, marks=pytest.mark.long) for each in i
 @pytest.mark.parametrize(("workers", "stage"), REAL)
 def test_real_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers, stage):
     """A model with its repeats, and a search."""
+    assert_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers, stage)
+
+
+@pytest.mark.long
+def test_real_runs_of_a_busy_machine_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, busy):
+    assert_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, 2, "tune")
+
+
+def assert_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers, stage) -> None:
     clone = Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
     validation = "metrics/validation"
     if stage == "tune":  # which reads how the model scores
