@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pace
 import pytest
 from project import ROOT
 
@@ -138,7 +139,7 @@ def test_a_fault_of_the_code_ends_the_command_with_one_line(tree, statement, mes
     """In a process of its own: grimp looks for packages at the place from which they are imported already."""
     replace("study/cleaning/duplicates.py", "\nimport ", f"\n{statement}\nimport ")
     command = [sys.executable, "-B", "-m", "study", "deps"]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=pace.seconds(100), check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {message}")
     assert done.stderr.count("\n") == 1
@@ -172,5 +173,5 @@ def test_a_training_stage_depends_on_its_own_script_and_on_its_own_family(params
 
 def test_the_committed_imports_keep_their_contracts():
     command = [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=pace.seconds(100), check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from textwrap import dedent, indent
 from types import SimpleNamespace
 
+import pace
 import project
 import pytest
 from project import ROOT
@@ -319,7 +320,7 @@ def run_by_dvc() -> Iterator[Callable[..., tuple[subprocess.Popen, int]]]:
 def test_a_stage_ends_with_one_line_once_dvc_is_gone(run_by_dvc, command):
     dvc, _ = run_by_dvc(command, DVC_STAGE="none of dvc.yaml")
     dvc.kill()
-    _, errors = dvc.communicate(timeout=20)  # until the last of them has closed the streams
+    _, errors = dvc.communicate(timeout=pace.seconds(20))  # until the last of them has closed the streams
     assert errors == "error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n"
 
 
@@ -327,7 +328,7 @@ def test_a_program_that_dvc_does_not_run_outlives_its_parent(run_by_dvc):
     parent, program = run_by_dvc(COMMANDS["the shell has become the stage"])
     parent.kill()
     with pytest.raises(subprocess.TimeoutExpired):
-        parent.communicate(timeout=1)
+        parent.communicate(timeout=pace.seconds(1))
     os.kill(program, 0)
 
 
