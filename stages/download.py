@@ -11,8 +11,6 @@ def main() -> None:
     images = images_of.get(params.data)
     files.write_npz(arrays.RAW, **images)
     print(f"{params.data.source}: {len(images['x_train'])} training and {len(images['x_test'])} test images")
-    if note := arrays.note_of_few(images["y_test"], images["class_names"]):
-        print(note)
 
 
 if __name__ == "__main__":

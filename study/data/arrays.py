@@ -15,7 +15,7 @@ from study.base.runtime import UserError
 RAW = "data/raw.npz"
 PREPARED = "data/prepared.npz"
 TEST = "data/test.npz"
-FEW = 10  # test images of a class; see docs/methods.md
+FEW = 10  # images of a class; see docs/methods.md
 
 # A name of a class. It stands as it is in Markdown, HTML, spreadsheets, figures and terminals, since these characters
 # mean nothing else there. A spreadsheet runs what begins with another one; a mark would join what is before it.
@@ -90,87 +90,25 @@ def check(arrays: dict[str, np.ndarray], source: str) -> dict[str, np.ndarray]:
     class needs two test images, without which nothing says how much its score varies, and three training images: one to
     learn from, two to validate with.
     """
-    refuse = Refusal(source)
     checked = {}
     for split in ("train", "test"):
         images, labels = arrays[f"x_{split}"], arrays[f"y_{split}"]
-        _check_images(images, f"x_{split}", refuse)
+        _check_images(images, f"{source}: x_{split}")
         checked[f"x_{split}"] = images
-        checked[f"y_{split}"] = _checked_labels(labels, len(images), f"y_{split}", refuse)
+        checked[f"y_{split}"] = _checked_labels(labels, len(images), f"{source}: y_{split}")
     size, test_size = checked["x_train"].shape[1:], checked["x_test"].shape[1:]
     if size != test_size:
-        refuse("x_test", f"of image shape {test_size}", f"{size} as in x_train")
-    names = _checked_names(arrays.get("class_names"), int(checked["y_train"].max()) + 1, refuse)
+        _refuse(f"{source}: x_test", f"of image shape {test_size}", f"{size} as in x_train")
+    names = _checked_names(arrays.get("class_names"), int(checked["y_train"].max()) + 1, source)
     for split, least in (("train", 3), ("test", 2)):
-        _check_classes(checked[f"y_{split}"], names, least, f"y_{split}", refuse)
+        _check_classes(checked[f"y_{split}"], names, least, f"{source}: y_{split}")
         checked[f"y_{split}"] = checked[f"y_{split}"].astype(np.uint8)
     return checked | {"class_names": names}
 
 
 def checked_names(names: Sequence[str], source: str) -> list[str]:
     """The names of classes. Raises UserError that names `source`, if `check` would."""
-    return _checked_names(np.array(names), len(names), Refusal(source)).tolist()
-
-
-def note_of_few(labels: np.ndarray, class_names: Sequence[str]) -> str | None:
-    """A line on the class with the fewest test images, if they are too few for an interval to be trusted."""
-    images_per_class = np.bincount(labels, minlength=len(class_names))
-    rare = int(images_per_class.argmin())
-    if images_per_class[rare] >= FEW:
-        return None
-    return (
-        f"note: {images_per_class[rare]} test images of class {class_names[rare]}; with fewer than {FEW} the intervals "
-        "of scores are wide or missing"
-    )
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Raises the UserError of an array that does not fit."""
-
-    source: str
-
-    def __call__(self, key: str, found: str, allowed: str) -> NoReturn:
-        raise UserError(f"{self.source}: {key} is {found}; allowed: {allowed}")
-
-
-def _check_images(images: np.ndarray, key: str, refuse: Refusal) -> None:
-    if images.dtype != np.uint8:
-        refuse(key, f"of dtype {images.dtype}", "uint8, pixel values 0 to 255")
-    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
-        refuse(key, f"of shape {images.shape}", "(images, height, width, 3 colours), none of them 0")
-
-
-def _checked_labels(labels: np.ndarray, images: int, key: str, refuse: Refusal) -> np.ndarray:
-    """One integer per image."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (images,):
-        refuse(key, f"of shape {labels.shape}", f"one label per image, ({images},)")
-    if labels.dtype.kind not in "iu":
-        refuse(key, f"of dtype {labels.dtype}", "integers from 0")
-    return labels
-
-
-def _checked_names(names: np.ndarray | None, labelled: int, refuse: Refusal) -> np.ndarray:
-    """The class names; numbers, if there are none for the `labelled` classes."""
-    if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
-        refuse("class_names", f"of shape {names.shape} and dtype {names.dtype}", "one string per class, (classes,)")
-    count = labelled if names is None else len(names)
-    if not 2 <= count <= 256:
-        refuse("the number of classes", str(count), "2 to 256")
-    checked = [str(name) for name in (range(count) if names is None else names)]
-    for name in checked:
-        if not is_name(name):
-            refuse("class_names", f"of {name[:80]!r}", NAMES)
-    if len({_look(name) for name in checked}) < count:
-        refuse("class_names", "not distinct", "one name per class")
-    return np.array(checked)
-
-
-def _look(name: str) -> str:
-    """The same for names that look the same: one width of each character, one way to write an accent, single spaces."""
-    return " ".join(unicodedata.normalize("NFKC", name).split())
+    return _checked_names(np.array(names), len(names), source).tolist()
 
 
 def is_name(name: str) -> bool:
@@ -179,11 +117,55 @@ def is_name(name: str) -> bool:
     return shown and all(NAME.fullmatch(form) for form in (name, _look(name)))
 
 
-def _check_classes(labels: np.ndarray, names: np.ndarray, least: int, key: str, refuse: Refusal) -> None:
+def _look(name: str) -> str:
+    """The same for names that look the same: one width of each character, one way to write an accent, single spaces."""
+    return " ".join(unicodedata.normalize("NFKC", name).split())
+
+
+def _check_images(images: np.ndarray, name: str) -> None:
+    if images.dtype != np.uint8:
+        _refuse(name, f"of dtype {images.dtype}", "uint8, pixel values 0 to 255")
+    if images.ndim != 4 or images.shape[-1] != 3 or 0 in images.shape:
+        _refuse(name, f"of shape {images.shape}", "(images, height, width, 3 colours), none of them 0")
+
+
+def _checked_labels(labels: np.ndarray, images: int, name: str) -> np.ndarray:
+    """One integer per image."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.shape != (images,):
+        _refuse(name, f"of shape {labels.shape}", f"one label per image, ({images},)")
+    if labels.dtype.kind not in "iu":
+        _refuse(name, f"of dtype {labels.dtype}", "integers from 0")
+    return labels
+
+
+def _checked_names(names: np.ndarray | None, labelled: int, source: str) -> np.ndarray:
+    """The class names; numbers, if there are none for the `labelled` classes."""
+    place = f"{source}: class_names"
+    if names is not None and (names.ndim != 1 or names.dtype.kind != "U"):
+        _refuse(place, f"of shape {names.shape} and dtype {names.dtype}", "one string per class, (classes,)")
+    count = labelled if names is None else len(names)
+    if not 2 <= count <= 256:
+        _refuse(f"{source}: the number of classes", str(count), "2 to 256")
+    checked = [str(name) for name in (range(count) if names is None else names)]
+    for name in checked:
+        if not is_name(name):
+            _refuse(place, f"of {name[:80]!r}", NAMES)
+    if len({_look(name) for name in checked}) < count:
+        _refuse(place, "not distinct", "one name per class")
+    return np.array(checked)
+
+
+def _check_classes(labels: np.ndarray, names: np.ndarray, least: int, place: str) -> None:
     """Labels from 0, one per name, each at least `least` times."""
     if labels.min() < 0 or labels.max() >= len(names):
-        refuse(key, f"{labels.min()} to {labels.max()}", f"0 to {len(names) - 1}")
+        _refuse(place, f"{labels.min()} to {labels.max()}", f"0 to {len(names) - 1}")
     images_per_class = np.bincount(labels, minlength=len(names))
     if images_per_class.min() < least:
         rare = int(images_per_class.argmin())
-        refuse(key, f"{images_per_class[rare]} images of class {names[rare]}", f"at least {least} of every class")
+        _refuse(place, f"{images_per_class[rare]} images of class {names[rare]}", f"at least {least} of every class")
+
+
+def _refuse(place: str, found: str, allowed: str) -> NoReturn:
+    raise UserError(f"{place} is {found}; allowed: {allowed}")

@@ -15,7 +15,7 @@ def few_images(**changes) -> dict[str, np.ndarray]:
         "x_test": np.zeros((4, 8, 8, 3), np.uint8),
         "y_test": np.array([0, 1, 0, 1]),
     }
-    return base | changes
+    return base | {key: np.array(value) for key, value in changes.items()}
 
 
 def fewest_images(classes: int) -> dict[str, np.ndarray]:
@@ -41,46 +41,28 @@ def test_the_highest_label_of_256_classes_survives():
     assert arrays.check(fewest_images(256), "x")["y_test"].max() == 255
 
 
+BLACK = np.zeros((6, 8, 8, 3), np.uint8)
 UNFIT = {
-    "fractions as pixels": (
-        {"x_train": np.zeros((6, 8, 8, 3), np.float32)},
-        "x_train is of dtype float32; allowed: uint8",
-    ),
-    "no colours": ({"x_train": np.zeros((6, 8, 8), np.uint8)}, r"x_train is of shape \(6, 8, 8\)"),
-    "one colour": ({"x_train": np.zeros((6, 8, 8, 1), np.uint8)}, "3 colours"),
-    "no test image": ({"x_test": np.zeros((0, 8, 8, 3), np.uint8), "y_test": np.zeros(0, int)}, "x_test is of shape"),
-    "two image sizes": ({"x_test": np.zeros((4, 9, 9, 3), np.uint8)}, "as in x_train"),
-    "too few labels": ({"y_train": np.array([0, 1, 0])}, "one label per image"),
-    "labels with a gap": (
-        {"y_train": np.array([0.0, 1.0, 0.0, 1.0, 0.0, np.nan])},
-        "y_train is of dtype float64; allowed: integers",
-    ),
-    "a label below 0": ({"y_train": np.array([0, 1, 0, 1, 0, -1])}, "y_train is -1 to 1; allowed: 0 to 1"),
-    "a label beyond training's": ({"y_test": np.array([0, 2, 0, 2])}, "y_test is 0 to 2; allowed: 0 to 1"),
-    "a class without training images": ({"y_train": np.array([0, 2, 0, 2, 0, 2])}, "0 images of class 1"),
-    "a class with two training images": (
-        {"y_train": np.array([0, 0, 0, 0, 1, 1])},
-        "y_train is 2 images of class 1; allowed: at least 3",
-    ),
-    "a class without test images": ({"y_test": np.zeros(4, int)}, "0 images of class 1; allowed: at least 2"),
-    "a class with one test image": (
-        {"y_test": np.array([0, 0, 0, 1])},
-        "y_test is 1 images of class 1; allowed: at least 2",
-    ),
-    "one class": ({"y_train": np.zeros(6, int), "y_test": np.zeros(4, int)}, "the number of classes is 1"),
+    "fractions as pixels": ({"x_train": np.float32(BLACK)}, "x_train is of dtype float32; allowed: uint8"),
+    "no colours": ({"x_train": BLACK[..., 0]}, r"x_train is of shape \(6, 8, 8\)"),
+    "one colour": ({"x_train": BLACK[..., :1]}, "3 colours"),
+    "no test image": ({"x_test": BLACK[:0], "y_test": np.zeros(0, int)}, "x_test is of shape"),
+    "two image sizes": ({"x_test": BLACK[:4, 1:]}, "as in x_train"),
+    "too few labels": ({"y_train": [0, 1, 0]}, "one label per image"),
+    "labels with a gap": ({"y_train": [0, 1, 0, 1, 0, np.nan]}, "y_train is of dtype float64; allowed: integers"),
+    "a label below 0": ({"y_train": [0, 1, 0, 1, 0, -1]}, "y_train is -1 to 1; allowed: 0 to 1"),
+    "a label beyond training's": ({"y_test": [0, 2, 0, 2]}, "y_test is 0 to 2; allowed: 0 to 1"),
+    "a class without training images": ({"y_train": [0, 2, 0, 2, 0, 2]}, "0 images of class 1"),
+    "two training images": ({"y_train": [0, 0, 0, 0, 1, 1]}, "y_train is 2 images of class 1; allowed: at least 3"),
+    "one test image": ({"y_test": [0, 0, 0, 1]}, "y_test is 1 images of class 1; allowed: at least 2"),
+    "one class": ({"y_train": [0] * 6, "y_test": [0] * 4}, "the number of classes is 1"),
     "257 classes": (fewest_images(257), "the number of classes is 257; allowed: 2 to 256"),
-    "a name given twice": ({"class_names": np.array(["a", "a"])}, "class_names is not distinct"),
-    "names that differ in their spaces": ({"class_names": np.array(["a b", "a  b"])}, "class_names is not distinct"),
-    "names that differ in the form of an accent": (
-        {"class_names": np.array(["na\u00efve", "nai\u0308ve"])},
-        "class_names is not distinct",
-    ),
-    "names that differ in the width of characters": (
-        {"class_names": np.array(["a", "\uff41"])},
-        "class_names is not distinct",
-    ),
-    "names in two dimensions": ({"class_names": np.array([["a", "b"]])}, r"class_names is of shape \(1, 2\)"),
-    "names as bytes": ({"class_names": np.array([b"a", b"b"])}, "allowed: one string per class"),
+    "a name given twice": ({"class_names": ["a", "a"]}, "class_names is not distinct"),
+    "names that differ in their spaces": ({"class_names": ["a b", "a  b"]}, "class_names is not distinct"),
+    "two forms of an accent": ({"class_names": ["na\u00efve", "nai\u0308ve"]}, "class_names is not distinct"),
+    "two widths of a character": ({"class_names": ["a", "\uff41"]}, "class_names is not distinct"),
+    "names in two dimensions": ({"class_names": [["a", "b"]]}, r"class_names is of shape \(1, 2\)"),
+    "names as bytes": ({"class_names": [b"a", b"b"]}, "allowed: one string per class"),
 }
 
 
@@ -111,46 +93,12 @@ def test_a_name_that_is_more_than_text_where_it_is_shown_is_refused(name):
 
 
 REAL = [
-    *(
-        "T-shirt/top",
-        "St. Bernard",
-        "C++",
-        "C#",
-        "naïve",
-        "猫",
-        "10",
-        "dog (small)",
-        "O'Brien",
-        "O’Brien",
-        "R&D",
-        "50%",
-    ),
-    *(
-        "école",
-        "जंगल",
-        "кошка",
-        "aquarium_fish",
-        "tench, Tinca tinca",
-        "Pepper,_bell___healthy",
-        "nai\u0308ve",
-        "a" * 64,
-    ),
+    *("A", "T-shirt/top", "St. Bernard", "C++", "C#", "naïve", "猫", "10", "dog (small)", "O'Brien", "O’Brien", "R&D"),
+    *("50%", "école", "जंगल", "кошка", "aquarium_fish", "tench, Tinca tinca", "Pepper,_bell___healthy", "nai\u0308ve"),
+    "a" * 64,
 ]
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_name_is_kept(name):
     assert arrays.check(few_images(class_names=np.array(["a", name])), "x")["class_names"].tolist() == ["a", name]
-
-
-def test_names_may_differ_in_case():
-    assert arrays.check(few_images(class_names=np.array(["a", "A"])), "x")["class_names"].tolist() == ["a", "A"]
-
-
-def test_the_class_with_the_fewest_test_images_is_noted_if_it_has_fewer_than_ten():
-    labels = np.repeat([0, 1, 2], [12, 9, 10])
-    assert arrays.note_of_few(labels, ["a", "b", "c"]).startswith("note: 9 test images of class b;")
-
-
-def test_ten_test_images_per_class_need_no_note():
-    assert arrays.note_of_few(np.repeat([0, 1], [10, 30]), ["a", "b"]) is None
