@@ -2,14 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from samples import sample, varied
+from samples import bootstrap, varied
 from scipy.special import logit, softmax
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
 
-from benchmarks import bootstrap
 from study.scoring import intervals, placements
 from study.scoring.probabilities import normalised
 from study.scoring.scores import class_roc_auc, point
@@ -36,39 +32,10 @@ def of_roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, fl
     return intervals.of_roc_auc(value, shortfall(labels, probabilities), labels)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10**6),
-    classes=st.integers(2, 5),
-    levels=st.sampled_from([None, 1, 3]),
-    at_once=st.sampled_from([1, 120, 10_000]),
-)
-def test_a_bootstrap_replicate_is_scikit_learns_score_of_the_drawn_images(seed, classes, levels, at_once):
-    """The oracle is one."""
-    labels, probabilities = sample(seed, 60, classes, levels)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "AT_ONCE", at_once)
-        found = bootstrap.bootstrap(labels, normalised(probabilities), replicates=3, seed=seed)
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(labels == label) for label in range(classes)]
-    rows = min(3, max(1, at_once // 60))
-    expected = []
-    for start in range(0, 3, rows):
-        size = min(rows, 3 - start)
-        times = [rng.multinomial(len(images), np.full(len(images), 1 / len(images)), size) for images in members]
-        for row in range(size):
-            drawn = np.concatenate(
-                [np.repeat(images, count[row]) for images, count in zip(members, times, strict=True)]
-            )
-            one_hot = labels[drawn][:, None] == np.arange(classes)
-            expected.append(roc_auc_score(one_hot, normalised(probabilities)[drawn], average="macro"))
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
 @each_data
 def test_the_standard_deviation_of_a_roc_auc_is_the_bootstraps(data):
     labels, probabilities = data
-    replicates = bootstrap.bootstrap(labels, normalised(probabilities), 1000, seed=0)
+    replicates = bootstrap(labels, normalised(probabilities))
     found = np.sqrt(intervals.sampling(shortfall(*data), labels).variance)
     assert found == pytest.approx(replicates.std(), rel=0.08)
 
@@ -78,7 +45,7 @@ def test_the_standard_deviation_of_a_paired_difference_is_the_bootstraps(data):
     labels, probabilities = data
     noise = np.exp(np.random.default_rng(9).normal(scale=0.5, size=probabilities.shape))
     models = (normalised(probabilities), normalised(probabilities * noise))
-    replicates = np.subtract(*(bootstrap.bootstrap(labels, model, 1000, seed=0) for model in models))
+    replicates = np.subtract(*(bootstrap(labels, model) for model in models))
     less = shortfall(labels, models[1]) - shortfall(labels, models[0])
     found = np.sqrt(intervals.sampling(less, labels).variance)
     assert found == pytest.approx(replicates.std(), rel=0.08)
@@ -87,7 +54,7 @@ def test_the_standard_deviation_of_a_paired_difference_is_the_bootstraps(data):
 @pytest.mark.parametrize("name", ["equal classes", "ties"])
 def test_the_interval_of_a_roc_auc_far_from_1_is_that_of_the_bootstrap(name):
     labels, probabilities = DATA[name]
-    expected = bootstrap.interval(bootstrap.bootstrap(labels, normalised(probabilities), 1000, seed=0))
+    expected = np.quantile(bootstrap(labels, normalised(probabilities)), [0.025, 0.975])
     np.testing.assert_allclose(of_roc_auc(labels, probabilities), expected, atol=0.004)
 
 
