@@ -10,7 +10,6 @@ from study.scoring import intervals, placements
 from study.scoring.probabilities import normalised
 from study.scoring.scores import class_roc_auc, point
 
-TRUE_ROC_AUC = 0.760250  # Φ(1/√2)
 CLASSES = 4
 DATA = varied(CLASSES)
 each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA)
@@ -80,34 +79,17 @@ def test_the_standard_deviation_of_the_roc_auc_of_a_class_is_the_bootstraps(data
     assert np.sqrt(intervals.sampling(column, labels).variance) == pytest.approx(np.std(areas), rel=0.12)
 
 
-def test_the_variance_is_the_sum_over_the_classes_of_each_variance_over_its_images():
-    """Hand calculation: variances 0.5 and 1 of two and of three images."""
+def test_the_variance_is_the_sum_over_the_classes_with_satterthwaites_degrees_of_freedom():
+    """Hand calculation: variances 0.5 and 1 of two and of three images, with 1 and 2 degrees of freedom."""
     drawn = intervals.sampling(np.array([0.0, 1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1, 1]))
     assert drawn.variance == pytest.approx(0.5 / 2 + 1.0 / 3)
-
-
-def test_degrees_of_freedom_are_satterthwaites():
-    """Hand calculation, as above: parts 1/4 and 1/3 with 1 and 2 degrees of freedom."""
-    drawn = intervals.sampling(np.array([0.0, 1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1, 1]))
     assert drawn.degrees_of_freedom == pytest.approx((1 / 4 + 1 / 3) ** 2 / ((1 / 4) ** 2 / 1 + (1 / 3) ** 2 / 2))
-
-
-def test_classes_that_vary_alike_have_the_degrees_of_freedom_of_all_their_images():
-    labels = np.repeat([0, 1, 2], 5)
-    drawn = intervals.sampling(np.tile(np.arange(5.0), 3), labels)
-    assert drawn.degrees_of_freedom == pytest.approx(12)
 
 
 def test_contributions_of_values_to_their_mean_sum_to_it():
     labels, values = np.array([0, 0, 1, 1, 1]), np.array([1.0, 0.0, 1.0, 1.0, 0.0])
     parts = intervals.of_mean(values, labels)
     assert sum(parts[labels == label].mean() for label in (0, 1)) == pytest.approx(0.6)
-
-
-def test_the_interval_of_a_roc_auc_holds_the_true_value_about_95_times_in_100():
-    rng = np.random.default_rng(1)
-    bounds = np.array([of_roc_auc(*two_normal_classes(rng)) for _ in range(400)])
-    assert 364 <= ((bounds[:, 0] <= TRUE_ROC_AUC) & (bounds[:, 1] >= TRUE_ROC_AUC)).sum() <= 394
 
 
 def test_the_interval_of_a_roc_auc_is_that_of_the_logit_less_its_bias():
@@ -127,15 +109,6 @@ def test_the_interval_of_a_roc_auc_lies_between_0_and_1(area):
     fault = 2 * min(area, 1 - area)
     low, high = intervals.of_roc_auc(area, np.tile([0.0, fault], 6), np.repeat([0, 1], 6))
     assert 0 < low < area < high < 1
-
-
-def test_one_fault_among_few_images_leaves_the_value_in_its_interval():
-    labels = np.repeat(np.arange(10), 5)
-    probabilities = np.eye(10)[labels] + 0.01
-    probabilities[0, 0] = 0.0
-    value = point(labels, probabilities)["roc_auc"]
-    low, high = of_roc_auc(labels, probabilities)
-    assert low < value < high < 1
 
 
 FEW = {
@@ -241,9 +214,3 @@ def test_an_interval_of_a_mean_that_counts_images_and_seeds_holds_the_true_value
         low, high = intervals.of_mean_roc_auc(value, lost, labels, seeds.var(ddof=1) / 4, 3.0)
         held += low <= true <= high
     assert binomtest(held, draws, 0.95).pvalue > 0.001 or 0.94 < held / draws < 0.97
-
-
-def test_a_mean_of_1_has_a_lower_bound():
-    labels = np.arange(40) % 2
-    low, high = intervals.of_mean_roc_auc(1.0, np.zeros(40), labels, 0.0, 3.0)
-    assert low < high == 1
