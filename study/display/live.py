@@ -23,25 +23,31 @@ DVC_YAML = "metrics:\n- metrics.json\nplots:\n- plots/metrics:\n    x: step\n"
 
 @contextmanager
 def metrics(model: str) -> Iterator[Callable[[Row], None]]:
-    """Yield a function that shows a row of history as metrics MODEL.… of the workspace; removed at the end."""
+    """Yield a function that shows a row of history as metrics MODEL.… of the workspace; removed at the end.
+
+    Raises UserError if another process trains the model in this workspace.
+    """
     folder = FOLDER / model
-    _remove(folder, model)  # a killed run's
-    try:
-        with Live(str(folder), resume=True, dvcyaml=None, report=None, save_dvc_exp=False) as live:
+    with checkpoints.hold(folder, f"trains {model} in this folder"):
+        _remove(folder, model)  # a killed run's
+        try:
+            with Live(str(folder), resume=True, dvcyaml=None, report=None, save_dvc_exp=False) as live:
 
-            def log(row: Row) -> None:
-                for key, value in row.items():
-                    if key != "epoch":
-                        live.log_metric(f"{model}/{key}", value)
-                live.next_step()
-                if not (folder / "dvc.yaml").exists():  # it names files that must be there
-                    files.write_text(folder / "dvc.yaml", DVC_YAML)
+                def log(row: Row) -> None:
+                    for key, value in row.items():
+                        if key != "epoch":
+                            live.log_metric(f"{model}/{key}", value)
+                    live.next_step()
+                    if not (folder / "dvc.yaml").exists():  # it names files that must be there
+                        files.write_text(folder / "dvc.yaml", DVC_YAML)
 
-            yield log
-    except SCMError as error:
-        raise UserError(f"git: {error}; DVC experiments need a first commit") from None
-    finally:
-        _remove(folder, model)
+                yield log
+        except SCMError as error:
+            raise UserError(f"git: {error}; DVC experiments need a first commit") from None
+        finally:
+            _remove(folder, model)
+            (folder / checkpoints.LOCK).unlink(missing_ok=True)
+            checkpoints.remove_empty(folder, FOLDER)
 
 
 def _remove(folder: Path, model: str) -> None:
@@ -49,7 +55,7 @@ def _remove(folder: Path, model: str) -> None:
     curves = folder / "plots/metrics" / model
     for path in (folder / "dvc.yaml", folder / "dvc.yaml.partial", folder / "metrics.json", *curves.glob("*.tsv")):
         path.unlink(missing_ok=True)
-    checkpoints.remove_empty(curves, folder / "plots/metrics", folder / "plots", folder, FOLDER)
+    checkpoints.remove_empty(curves, folder / "plots/metrics", folder / "plots")
 
 
 class Progress(keras.callbacks.Callback):

@@ -357,7 +357,9 @@ def test_a_second_training_beside_dvc_repro_is_refused_in_one_line(prepared, ser
 
     status, _, errors = run_and(train, prepared, "dvc", "repro", STAGE, at="epoch 1/", **server.environment)
     assert (status, errors) == (0, "")
-    assert_one_line(beside[0], f"checkpoints/{MODEL}: process ", f" trains {MODEL} in this folder; wait for it, or end")
+    assert_one_line(
+        beside[0], f"live_metrics/{MODEL}: process ", f" trains {MODEL} in this folder; wait for it, or end"
+    )
 
 
 def test_code_that_is_edited_during_a_training_is_not_recorded_as_what_made_the_model(prepared, server, assert_goes_on):

@@ -88,12 +88,16 @@ def test_nothing_of_the_metrics_is_left_after_a_training_that_failed(folder):
 
 
 def test_the_next_run_of_a_model_takes_the_place_of_a_killed_one(folder):
-    killed = live.metrics("cnn2")
-    killed.__enter__()(ROW)
+    shown = folder / "live_metrics/cnn2"
     with live.metrics("cnn2") as log:
-        assert [path for path in folder.rglob("*") if path.is_file()] == []
         log(ROW)
-        assert len((folder / "live_metrics/cnn2/plots/metrics/cnn2/loss.tsv").read_text().splitlines()) == 2
+        left = shutil.copytree(shown, folder / "left")
+    (folder / "live_metrics").mkdir()
+    left.rename(shown)
+    with live.metrics("cnn2") as log:
+        assert [path.name for path in shown.rglob("*")] == ["lock"]
+        log(ROW)
+        assert len((shown / "plots/metrics/cnn2/loss.tsv").read_text().splitlines()) == 2
     assert list(folder.iterdir()) == []
 
 
