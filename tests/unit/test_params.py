@@ -443,22 +443,12 @@ def test_a_changed_block_is_checked(params):
 
 
 NO_MAPPINGS = {
-    "an open bracket": "seed: [",
-    "two colons": "a: b: c",
     "a list": "- 1",
-    "nothing": "",
-    "a tab": "\t",
     "a key given twice": "seed: 1\nseed: 2",
     "an alias": "seed: *other",
     "a tag": "seed: !!python/object:os.system {}",
-    "an open quote": "seed: 'x",
-    "a directive": "%YAML",
-    "a NUL": "seed: \x00",
     "a list as a key": "? [a]\n: 1",
     "a number as a key": "{1: 2}",
-    "null": "null",
-    "a number": "42",
-    "a date": "seed: 2001-01-01",
     "a date that is none": "seed: 2001-99-99",
     "a list as a key in braces": "{[1]: 2}",
     "a merge": "<<: 1",
@@ -482,13 +472,6 @@ def test_a_fault_in_the_text_is_named_with_its_line(folder):
 def test_a_file_that_is_no_text_is_refused(folder):
     (folder / "params.yaml").write_bytes(b"seed: \xff\xfe")
     with pytest.raises(UserError, match=r"^params\.yaml: is not UTF-8 text"):
-        load.load("seed")
-
-
-def test_a_folder_in_place_of_the_file_is_named(folder):
-    (folder / "params.yaml").unlink()
-    (folder / "params.yaml").mkdir()
-    with pytest.raises(OSError, match=r"params\.yaml"):
         load.load("seed")
 
 
