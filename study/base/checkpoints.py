@@ -22,6 +22,7 @@ from study.base.runtime import UserError
 
 LOCK = "lock"  # holds the number of the process
 KEY_LENGTH = 16
+KEY = re.compile(f"[0-9a-f]{{{KEY_LENGTH}}}")  # how the folder of a run is called
 STATES = ("head.npz", "model.npz")  # of a run that goes on
 FILES = (*STATES, "weights.npz", "result.json")  # in the folder of a run
 JOURNAL = "optuna.journal"
@@ -111,7 +112,7 @@ def _clear(folder: Path) -> bool:
     with contextlib.suppress(OSError):
         if _is_lock(path):
             with _lock(path):
-                if re.fullmatch(f"[0-9a-f]{{{KEY_LENGTH}}}", folder.name):
+                if KEY.fullmatch(folder.name):
                     for name in FILES:
                         (folder / name).unlink(missing_ok=True)
                         (folder / f"{name}.partial").unlink(missing_ok=True)
