@@ -10,7 +10,8 @@ def main() -> None:
     params = load("data")
     images = images_of.get(params.data)
     files.write_npz(arrays.RAW, **images)
-    print(f"{params.data.source}: {len(images['x_train'])} training and {len(images['x_test'])} test images")
+    counts = [f"{len(images[f'y_{split}'])} {split}" for split in ("train", "val", "test") if f"y_{split}" in images]
+    print(f"{params.data.source}: {', '.join(counts)} images")
 
 
 if __name__ == "__main__":

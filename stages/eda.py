@@ -14,7 +14,7 @@ from study.params.load import load
 
 def main() -> None:
     params = load("data")
-    train, test, class_names, _ = arrays.read_raw()
+    train, test, class_names, *_ = arrays.read_raw()
     splits = {"train": train, "test": test}
     shares = {name: summary.pixel_shares(split) for name, split in splits.items()}
     near = near_duplicates.pairs(train, test)

@@ -1,8 +1,6 @@
 """Which training images a model may learn from, and which it is chosen by."""
 
-import itertools
 import math
-from operator import itemgetter
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -12,8 +10,6 @@ from study.cleaning import duplicates, near_duplicates
 from study.data import arrays
 from study.data.arrays import Split
 
-# Fractions that are tried if the given one does not work.
-FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, *(step / 20 for step in range(1, 20)), 0.98, 0.99)
 ROUNDING = 1e-6  # of the share of a class, in images
 LEAST = 4  # different images of a class: two to validate with, one to learn from, one for the rounding of a fraction
 
@@ -80,7 +76,7 @@ def _counted(dropped: dict[str, np.ndarray]) -> str:
     return ", ".join(f"{rows.sum()} {reason}" for reason, rows in dropped.items())
 
 
-def split(
+def drawn_split(
     train: Split, rows: np.ndarray, groups: np.ndarray, class_names: list[str], fraction: float, seed: int
 ) -> tuple[Split, Split]:
     """The images of these rows to learn from, and the `fraction` of them for validation, class by class.
@@ -89,28 +85,39 @@ def split(
     up; it has less if its groups do not fit. A group larger than that is learned from. Raises UserError if a
     class would have no image to learn from, or fewer than two for validation.
     """
-    labels, classes = train.labels[rows], len(class_names)
-    is_validation = _for_validation(labels, groups, classes, fraction, seed)
-    lacks_learning, lacks_validation = _lacking(labels, is_validation, classes)
-    if (lacks_learning | lacks_validation).any():
-        images = np.bincount(labels, minlength=classes)
-        label = int(np.where(lacks_learning | lacks_validation, images, len(rows) + 1).argmin())
-        count = len(np.unique(groups[labels == label]))
-        described = f"{images[label]} cleaned training images of class {class_names[label]}"
-        in_groups = "" if count == images[label] else f", in {count} group{'s' * (count > 1)} of near copies"
-        works = [_works(labels, groups, classes, each, seed) for each in FRACTIONS]
-        if not any(works):
+    drawn = _for_validation(train.labels[rows], groups, len(class_names), fraction, seed)
+    remedy = f"change prepare.validation_fraction, {fraction}, or set prepare.near_duplicates to ignore"
+    return _parts(train, rows[~drawn], rows[drawn], class_names, remedy)
+
+
+def given_split(
+    train: Split, rows: np.ndarray, groups: np.ndarray, class_names: list[str], is_validation: np.ndarray
+) -> tuple[Split, Split]:
+    """The images of these rows to learn from, and the data's own for validation, but none in a group of the former.
+
+    `is_validation` (N,) bool says which training images these are. Raises UserError as `drawn_split` does.
+    """
+    given = is_validation[rows]
+    is_near = given & np.isin(groups, groups[~given])
+    print(f"validation split of the data: dropped {is_near.sum()} near copies of images to learn from")
+    return _parts(train, rows[~given], rows[given & ~is_near], class_names, "or take the validation split out")
+
+
+def _parts(
+    train: Split, learning: np.ndarray, validation: np.ndarray, class_names: list[str], remedy: str
+) -> tuple[Split, Split]:
+    """The images of the rows to learn from and of those for validation."""
+    parts = train[learning], train[validation]
+    counts = [np.bincount(part.labels, minlength=len(class_names)) for part in parts]
+    for left, least, purpose in zip(counts, (1, 2), ("to learn from", "for validation"), strict=True):
+        if left.min() < least:
+            label = int(np.where(left < least, sum(counts), len(train) + 1).argmin())
             raise UserError(
-                f"{arrays.RAW}: the {described}{in_groups}, cannot be split by any prepare.validation_fraction; add "
-                "other images of it to the data, or set prepare.near_duplicates to ignore in params.yaml"
+                f"{arrays.RAW}: of the {sum(counts)[label]} cleaned images of class {class_names[label]}, "
+                f"{left[label]} are left {purpose}; each class needs {least} or more: add other images of it to the "
+                f"data, {remedy}"
             )
-        lowest, highest = _longest_run(works)
-        raise UserError(
-            f"params.yaml: prepare.validation_fraction is {fraction}, which leaves a class "
-            f"{'no image to learn from' if lacks_learning.any() else 'fewer than two images for validation'}; allowed "
-            f"with the {described}{in_groups}: {lowest:g} to {highest:g}"
-        )
-    return train[rows[~is_validation]], train[rows[is_validation]]
+    return parts
 
 
 def _for_validation(labels: np.ndarray, groups: np.ndarray, classes: int, fraction: float, seed: int) -> np.ndarray:
@@ -138,24 +145,3 @@ def _for_validation(labels: np.ndarray, groups: np.ndarray, classes: int, fracti
                 taken += content[group]
                 is_taken[group] = True
     return is_taken[members]
-
-
-def _lacking(labels: np.ndarray, is_validation: np.ndarray, classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The classes without an image to learn from, and those with fewer than two for validation: two (C,) bool."""
-    learning, validation = (np.bincount(labels[part], minlength=classes) for part in (~is_validation, is_validation))
-    return learning < 1, validation < 2
-
-
-def _works(labels: np.ndarray, groups: np.ndarray, classes: int, fraction: float, seed: int) -> bool:
-    return not np.any(_lacking(labels, _for_validation(labels, groups, classes, fraction, seed), classes))
-
-
-def _longest_run(works: list[bool]) -> tuple[float, float]:
-    """The lowest and the highest of the most FRACTIONS in a row that work."""
-    runs = [
-        list(run)
-        for is_working, run in itertools.groupby(zip(works, FRACTIONS, strict=True), itemgetter(0))
-        if is_working
-    ]
-    longest = max(runs, key=len)
-    return longest[0][1], longest[-1][1]

@@ -11,6 +11,7 @@ from study.params import messages, reader
 from study.params.schema import Params
 
 FILE = "params.yaml"
+NONE = ("", "none", "null")  # texts that mean no value, in any case
 GRAPH = "dvc.yaml"
 # A stage of a `foreach` over the models names them by itself; these two list the files of each model.
 READ_OF_EACH_MODEL = {
@@ -56,12 +57,22 @@ def _are_on_disk(values: list, sections: tuple[str, ...]) -> bool:
 
 def parse(raw: Any) -> Params:
     """Check the content of params.yaml. Raises UserError for the first fault."""
+    raw = _without_none_texts(raw)
     if not isinstance(raw, dict):
         raise UserError(f"{FILE}: holds no mapping of sections; allowed: {', '.join(Params.model_fields)}")
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
         raise UserError(f"{FILE}: {messages.fault(error, raw)}") from None
+
+
+def _without_none_texts(value: Any) -> Any:
+    """The content of a YAML file, with None for each text in NONE, as people write it and `-S key=` gives it."""
+    if isinstance(value, dict):
+        return {key: _without_none_texts(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return list(map(_without_none_texts, value))
+    return None if isinstance(value, str) and value.strip().lower() in NONE else value
 
 
 def check_models(params: Params) -> None:

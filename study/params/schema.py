@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError, field_validator, model_validator
 
 from study.models.cnn.schema import Cnn
 from study.models.common.schema import Block, Count, CountOrZero, Section
@@ -61,7 +61,7 @@ class Data(Section):
     source: Literal["synthetic", "cifar10", "npz", "folder"]
     path: str | None
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
-    folder: Annotated[str, Field(min_length=1)]
+    folder: str
     image_size: Annotated[int, Field(ge=22, le=1024)]
     fit: Resizing
     synthetic: Synthetic
@@ -118,6 +118,7 @@ class Tune(Section):
     models: Annotated[
         Annotated[Count, Tag("count")] | Annotated[list[str], Tag("names")],
         Discriminator(lambda chosen: "names" if isinstance(chosen, list) else "count"),
+        BeforeValidator(lambda chosen: [chosen] if isinstance(chosen, str) else chosen),
     ]
     sampler: Literal["tpe", "grid"]
     trials: Count

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from study.base.runtime import first_line
-from study.sources.decoding import SUFFIXES
+from study.sources.folder import is_left_behind
 
 STDIN = "-"
 Refuse = Callable[[str, str], None]  # of a name, and what is wrong with it
@@ -16,8 +16,8 @@ Refuse = Callable[[str, str], None]  # of a name, and what is wrong with it
 def expand(arguments: list[str], refuse: Refuse) -> Iterator[tuple[str, Path | BinaryIO]]:
     """The name and the source of each image, in the order of the arguments.
 
-    A folder gives its images and those in its folders, by name; hidden files and folders are left out. A pattern, if
-    no file has its name, gives what matches it, by name. What gives no image is refused.
+    A folder gives its files and those in its folders, by name, but what `data.folder` ignores too. A pattern, if no
+    file has its name, gives what matches it, by name. What gives no file is refused.
     """
     for argument in arguments:
         try:
@@ -33,7 +33,13 @@ def _sources(argument: str, refuse: Refuse) -> Iterator[tuple[str, Path | Binary
         refuse("''", "is no name of a file")
     elif os.path.isdir(argument):  # noqa: PTH112 (False where Path.is_dir raises: no permission, too long a name)
         yield from _in_folder(argument, refuse)
-    elif not os.path.lexists(argument) and glob.has_magic(argument):
+    elif os.path.lexists(argument):
+        yield argument, Path(argument)
+    elif argument.startswith("~") and (expanded := os.path.expanduser(argument)) != argument:  # noqa: PTH111
+        yield from _sources(expanded, refuse)
+    elif "://" in argument:
+        refuse(argument, "is an address; download the file and give its path")
+    elif glob.has_magic(argument):
         yield from _matching(argument, refuse)
     else:
         yield argument, Path(argument)
@@ -43,13 +49,15 @@ def _in_folder(folder: str, refuse: Refuse) -> Iterator[tuple[str, Path]]:
     is_empty = True
     unreadable = lambda error: refuse(error.filename, error.strerror)  # noqa: E731 (os.walk calls it)
     for place, folders, names in os.walk(folder, onerror=unreadable):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if not is_left_behind(name))
+        for path in (Path(place, name) for name in folders if (Path(place) / name).is_symlink()):
+            refuse(str(path), "is a link to a folder, which is not followed; give the folder itself")
         for name in sorted(names):
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
+            if not is_left_behind(name):
                 is_empty = False
                 yield str(Path(place, name)), Path(place, name)
     if is_empty:
-        refuse(folder, f"holds no file {', '.join(f'*{suffix}' for suffix in SUFFIXES)}")
+        refuse(folder, "holds no file")
 
 
 def _matching(pattern: str, refuse: Refuse) -> Iterator[tuple[str, Path]]:

@@ -1,8 +1,8 @@
 """Image files as arrays: what models learn from and what they predict are read by the same function.
 
-An image is turned upright as its EXIF orientation says. Transparent parts show white. Of 16 bits per value the upper 8
-are kept. Colour profiles are ignored. Pillow's bilinear filter resizes; if it makes an image smaller, it averages
-over all pixels. An image of the right size keeps its pixels.
+The content of a file counts, not its ending. An image is turned upright as its EXIF orientation says. Transparent parts
+show white. Of 16 bits per value the upper 8 are kept. Texts and colour profiles are ignored. Pillow's bilinear filter
+resizes; if it makes an image smaller, it averages over all pixels. An image of the right size keeps its pixels.
 """
 
 import io
@@ -12,11 +12,14 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 (Pillow loads others)
 
-from study.base.runtime import first_line, lack_of_memory
+from study.base.runtime import first_line, lack_of_memory, memory
+from study.data.arrays import LEAST_BRIGHTEST
 from study.params.resizing import Resizing
 
 FORMATS = ("PNG", "JPEG", "WEBP")
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")  # of their files, in lower case
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+# Chunks of a PNG file that are no part of the picture itself, and that change how it looks or say that it is animated.
+PNG_CHUNKS = (b"tRNS", b"eXIf", b"acTL", b"fcTL", b"fdAT")
 # What makes an image of each EXIF orientation upright; 1 is upright.
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -27,7 +30,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-MAX_PIXELS = 89_478_485  # Pillow's own limit: 268 MB in RGB
+MAX_PIXELS = memory() // 32  # the steps of `decode` take 16 bytes per pixel
 MAX_BYTES = 4 * MAX_PIXELS  # of a file
 
 
@@ -51,34 +54,62 @@ def read(source: Path | BinaryIO, size: tuple[int, int], resizing: Resizing) -> 
 def decode(content: bytes, size: tuple[int, int], resizing: Resizing) -> np.ndarray:
     """(height, width, 3) uint8 of the bytes of a PNG, JPEG or WebP file; `size` is (height, width).
 
-    Raises ImageError for other, broken, animated and huge images. The size is checked before pixels take memory.
+    Raises ImageError for other, broken, animated and huge images, and for those that leave most of 16 bits unused. The
+    size is checked before pixels take memory.
     """
     if not content:
         raise ImageError("is empty")
     if len(content) > MAX_BYTES:
         raise ImageError(f"is larger than {MAX_BYTES / 1e6:.0f} MB")
+    Image.MAX_IMAGE_PIXELS = None  # `_check` has a limit of its own
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(_without_extras(content)), formats=FORMATS) as image:
             _check(image)
             _fit_transparent_colour(image)
+            has_16_bits = any(str(tile.args).endswith(";16B") for tile in image.tile)
             image.load()
-            return np.array(_resized(_rgb(_upright(image)), size, resizing))
+            rgb = _rgb(_upright(image))
+            if has_16_bits:
+                _check_range(rgb)
+            return np.array(_resized(rgb, size, resizing))
     except Image.UnidentifiedImageError:
         raise ImageError("is no PNG, JPEG or WebP image, or a broken one") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"has too many pixels; allowed: {MAX_PIXELS / 1e6:.0f} million") from None
     except ImageError:
         raise
     except Exception as error:  # Pillow raises many types
-        raise ImageError(lack_of_memory(error) or f"is broken ({first_line(error)})") from None
+        raise ImageError(lack_of_memory(error) or f"cannot be decoded ({first_line(error)})") from None
+
+
+def _without_extras(content: bytes) -> bytes:
+    """A PNG file without texts, colour profiles and the like, which Pillow refuses if they are large or damaged."""
+    if not content.startswith(PNG_SIGNATURE):
+        return content
+    kept, start = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while start < len(content):
+        name = content[start + 4 : start + 8]
+        end = start + 12 + int.from_bytes(content[start : start + 4])
+        if name in PNG_CHUNKS or not name[:1].islower():  # a capital: needed to show the picture
+            kept.append(content[start:end])
+        start = end
+    return b"".join(kept)
 
 
 def _check(image: Image.Image) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
-        raise ImageError(f"has {width} x {height} pixels; allowed: {MAX_PIXELS / 1e6:.0f} million")
+        raise ImageError(f"has {width} x {height} pixels; this machine's memory allows {MAX_PIXELS / 1e6:.0f} million")
     if getattr(image, "is_animated", False) and image.format != "MPO":  # a JPEG of a camera, with previews behind it
         raise ImageError(f"is animated ({image.n_frames} frames); give one of its frames as a file")
+
+
+def _check_range(image: Image.Image) -> None:
+    """Raise ImageError if the 16 bits of a file hold values of 14 bits or fewer, of which the upper 8 show little."""
+    brightest = max(high for _, high in image.getextrema())
+    if brightest < LEAST_BRIGHTEST:
+        raise ImageError(
+            f"has 16 bits per value, but no value reaches {(brightest + 1) << 8} of 65536, so it would look "
+            "almost black; scale its values to the whole range, or save it with 8 bits"
+        )
 
 
 def _fit_transparent_colour(image: Image.Image) -> None:

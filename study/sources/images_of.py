@@ -1,6 +1,7 @@
 """Where the images come from: drawn by code, CIFAR-10 by Keras, an archive, or a folder of image files."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ CIFAR10_CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog
 def get(data: Data) -> dict[str, np.ndarray]:
     """The checked arrays of `data.source`: x_train, y_train, x_test, y_test, class_names (see `arrays.check`).
 
-    Of a folder, `fit` too: how the images got their size.
+    Of a folder, `fit` too: how the images got their size. If the data have images for validation, x_val and y_val too.
     """
     match data.source:
         case "synthetic":
@@ -80,7 +81,7 @@ def npz(path: str, sha256: str) -> dict[str, np.ndarray]:
         return files.read_npz(
             archive,
             *("x_train", "y_train", "x_test", "y_test"),
-            optional=["class_names"],
+            optional=["class_names", "x_val", "y_val"],
             remedy="give a whole .npz of plain arrays in data.path, with its data.sha256",
         )
 
@@ -97,8 +98,9 @@ def _file(path: str, sha256: str) -> Path:
                 f"params.yaml: data.path {path} cannot be downloaded ({error}); mend the network, the address or "
                 "data.sha256, or give a local file"
             ) from None
-    if not Path(path).is_file():
+    local = os.path.expanduser(path)  # noqa: PTH111 (Path.expanduser raises for a user that is not there)
+    if not Path(local).is_file():
         raise UserError(
-            f"params.yaml: data.path {path} is no file{files.searched(path)}; allowed: an .npz file or an http(s) URL"
+            f"params.yaml: data.path {path} is no file{files.searched(local)}; allowed: an .npz file or an http(s) URL"
         )
-    return Path(path)
+    return Path(local)

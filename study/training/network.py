@@ -59,9 +59,12 @@ class Network:
                 run.seed,
                 phase.next_epoch(run.epochs),
             )
-            steps = self._steps(block)
+            options = phase.options(run.epochs) | {
+                "steps_per_epoch": self._steps(block),
+                "class_weight": optimizer.class_weight(block, self.prepared.train.labels),
+            }
             with gradients.forgotten():
-                self._compiled.fit(batches.stream(images), steps_per_epoch=steps, **phase.options(run.epochs))
+                self._compiled.fit(batches.stream(images), **options)
         if not np.isfinite(phase.history[-1]["loss"]):
             raise DivergedError(
                 f"{run.block_name}.learning_rate is {block.learning_rate}, and the loss of the training is not finite; "

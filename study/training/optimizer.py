@@ -1,6 +1,7 @@
-"""The optimizer of a block, its schedule, and the compiled model."""
+"""The optimizer of a block, its schedule and class weights, and the compiled model."""
 
 import keras
+import numpy as np
 
 from study.models.common.schema import Block
 
@@ -47,6 +48,15 @@ def learning_rate(block: Block, steps: int) -> float | keras.optimizers.schedule
         warmup_target=block.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
+
+
+def class_weight(block: Block, labels: np.ndarray) -> dict[int, float] | None:
+    """How much an image of each class counts in the loss, for `Model.fit`: the same in sum for all classes, and 1 on
+    average over the training images. None: 1 for every image."""
+    if block.class_weight is None:
+        return None
+    counts = np.bincount(labels)
+    return dict(enumerate((len(labels) / (len(counts) * counts)).tolist()))
 
 
 def callbacks(block: Block) -> list[keras.callbacks.Callback]:

@@ -40,9 +40,12 @@ def train_head(model: keras.Model, run: Run, prepared: Prepared, checkpoint: Che
         one_hot = np.eye(len(prepared.class_names), dtype=np.float32)
         orders = batches.shuffled(len(inputs), batch_size, run.seed, phase.next_epoch(block.head.epochs))
         head_batches = ((inputs[rows], one_hot[labels[rows % len(labels)]]) for rows, _ in orders)
-        steps = len(inputs) // batch_size
+        options = phase.options(block.head.epochs) | {
+            "steps_per_epoch": len(inputs) // batch_size,
+            "class_weight": optimizer.class_weight(block, labels),
+        }
         with gradients.forgotten():
-            trained.fit(batches.stream(head_batches), steps_per_epoch=steps, **phase.options(block.head.epochs))
+            trained.fit(batches.stream(head_batches), **options)
     if not np.isfinite(phase.history[-1]["loss"]):
         raise DivergedError(
             f"{run.block_name}.head.learning_rate is {block.head.learning_rate}, and the loss of the head is not "

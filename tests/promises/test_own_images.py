@@ -61,3 +61,20 @@ def test_a_folder_that_dvc_tracks_is_there_for_an_experiment_in_another_folder(r
     use(repository, "data/own")
     project.commit(repository, "own images")
     assert run(repository, "exp", "run", "--temp", "-S", "data.fit=pad", "prepare") == ["download", "prepare"]
+
+
+def test_images_for_validation_are_used_but_copies_of_training_images(repository, own):
+    for name, copied in (("cat", "mirrored"), ("dog", "same")):
+        (own / f"val/{name}").mkdir(parents=True)
+        for number in range(6):
+            image = Image.effect_noise((40, 30), 60 + number)
+            image.save(own / f"val/{name}/{number}.png")
+        image = Image.open(own / f"train/{name}/0.jpg")
+        if copied == "mirrored":
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        image.save(own / f"val/{name}/{copied}.png")
+    use(repository, own)
+    assert run(repository, "repro", "prepare") == ["download", "prepare"]
+    with np.load(repository / "data/prepared.npz") as prepared:
+        assert np.bincount(prepared["y_train"]).tolist() == [COUNTS["train"]] * 2
+        assert np.bincount(prepared["y_validation"]).tolist() == [6, 6]

@@ -1,7 +1,5 @@
 """Training images are cleaned, and every class stands in what is learned from and in validation."""
 
-import re
-
 import numpy as np
 import pytest
 
@@ -67,47 +65,44 @@ def test_a_class_that_cleaning_empties_is_named_with_what_was_dropped_of_it(draw
 
 def test_validation_has_its_fraction_of_each_class_and_learning_has_the_rest():
     images = different_images(60, 20)
-    learning, validation = clean.split(images, np.arange(80), np.arange(80), names(images), 0.1, seed=0)
+    learning, validation = clean.drawn_split(images, np.arange(80), np.arange(80), names(images), 0.1, seed=0)
     assert [np.bincount(part.labels).tolist() for part in (learning, validation)] == [[54, 18], [6, 2]]
 
 
 def test_no_image_is_both_learned_from_and_validated_with():
     images = different_images(30, 30)
-    parts = clean.split(images, np.arange(10, 50), np.arange(40), names(images), 0.25, seed=0)
+    parts = clean.drawn_split(images, np.arange(10, 50), np.arange(40), names(images), 0.25, seed=0)
     found = sorted(image.tobytes() for part in parts for image in part.images)
     assert found == sorted(image.tobytes() for image in images.images[10:50])
 
 
-NONE, ONE = "no image to learn from", "fewer than two images for validation"
 LACKING = {
-    "validation": ((300, 4), 0.1, ONE, "4 cleaned training images of class class1: 0.4 to 0.85"),
-    "learning": ((300, 5), 0.9, NONE, "5 cleaned training images of class class1: 0.3 to 0.85"),
-    "fewer images for validation than classes": ((5, 5), 0.1, ONE, "5 cleaned"),
-    "fewer images to learn from than classes": ((5, 5), 0.9, NONE, "5 cleaned"),
+    "validation": (
+        (300, 4),
+        0.1,
+        "of the 4 cleaned images of class class1, 0 are left for validation; each class needs 2",
+    ),
+    "learning": (
+        (300, 5),
+        0.9,
+        "of the 5 cleaned images of class class1, 0 are left to learn from; each class needs 1",
+    ),
+    "fewer images for validation than classes": (
+        (5, 5),
+        0.1,
+        "of the 5 cleaned images of class class0, 0 are left for",
+    ),
+    "fewer images to learn from than classes": ((5, 5), 0.9, "of the 5 cleaned images of class class0, 0 are left to"),
 }
 
 
-@pytest.mark.parametrize(("per_class", "fraction", "fault", "allowed"), LACKING.values(), ids=LACKING)
-def test_a_fraction_that_leaves_a_class_too_few_images_is_refused_with_those_that_do_not(
-    per_class, fraction, fault, allowed
-):
+@pytest.mark.parametrize(("per_class", "fraction", "message"), LACKING.values(), ids=LACKING)
+def test_a_fraction_that_leaves_a_class_too_few_images_is_refused(per_class, fraction, message):
     images = different_images(*per_class)
-    start = f"params.yaml: prepare.validation_fraction is {fraction}, which leaves a class {fault}; allowed with the "
-    with pytest.raises(UserError, match=f"^{re.escape(start + allowed)}"):
-        clean.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
-
-
-@pytest.mark.parametrize("per_class", [(4, 4), (4, 5), (300, 4), (9, 5, 4, 4), (9, 6, 100), (5, 5, 5, 50), (301, 7, 8)])
-@pytest.mark.parametrize("end", ["lowest", "highest"])
-def test_the_fractions_that_are_named_as_allowed_are_so(per_class, end):
-    images = different_images(*per_class)
-    with pytest.raises(UserError) as error:
-        clean.split(images, *2 * [np.arange(len(images))], names(images), 0.999, seed=0)
-    lowest, highest = re.search(r": ([\d.]+) to ([\d.]+)$", str(error.value)).groups()
-    fraction = float({"lowest": lowest, "highest": highest}[end])
-    parts = clean.split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
-    for part, least in zip(parts, (1, 2), strict=True):
-        assert np.bincount(part.labels, minlength=len(per_class)).min() >= least
+    with pytest.raises(
+        UserError, match=rf"^data/raw\.npz: {message}.*, change prepare.validation_fraction, {fraction}, "
+    ):
+        clean.drawn_split(images, *2 * [np.arange(len(images))], names(images), fraction, seed=0)
 
 
 def drawn(rows: list[int], labels: list[int], mirrored: int = 0) -> Split:
@@ -139,7 +134,7 @@ def test_near_copies_are_one_group_and_are_counted(capsys):
 def test_a_group_is_learned_from_or_validated_with_as_a_whole(seed):
     images, groups = different_images(40, 40), np.arange(80) // 4
     rows = np.arange(80)
-    parts = clean.split(images, rows, groups, names(images), 0.25, seed)
+    parts = clean.drawn_split(images, rows, groups, names(images), 0.25, seed)
     number = {image.tobytes(): group for image, group in zip(images.images, groups, strict=True)}
     sides = [{number[image.tobytes()] for image in part.images} for part in parts]
     assert not sides[0] & sides[1]
@@ -164,7 +159,7 @@ def test_no_class_has_more_for_validation_than_its_fraction(sizes, fraction):
     groups = np.arange(200)
     groups[: sum(sizes)] = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
     for seed in range(6):
-        _, validation = clean.split(images, np.arange(200), groups, names(images), fraction, seed)
+        _, validation = clean.drawn_split(images, np.arange(200), groups, names(images), fraction, seed)
         of_grouped, of_others = np.bincount(validation.labels) / 100
         assert 0.5 * fraction < of_grouped <= fraction
         assert of_others == fraction
@@ -174,25 +169,46 @@ def test_near_copies_under_another_label_count_for_their_own_class():
     images = different_images(40, 40)
     groups = np.r_[np.arange(40), np.arange(20), np.arange(60, 80)]
     for seed in range(5):
-        _, validation = clean.split(images, np.arange(80), groups, names(images), 0.25, seed)
+        _, validation = clean.drawn_split(images, np.arange(80), groups, names(images), 0.25, seed)
         assert (np.bincount(validation.labels) <= 10).all()
 
 
-GROUPS_OF_4, ALL = np.arange(80) // 4, np.r_[np.zeros(40, int), np.arange(40, 80)]
+# Ten images, the last six for validation. Their groups, and how many images of each class are left in each part.
+LABELS, OWN = np.array([0, 0, 1, 1] * 2 + [0, 1]), np.arange(10) >= 4
+GIVEN = {
+    "no copies": (np.arange(10), [2, 2], [3, 3]),
+    "a copy of an image to learn from": (np.r_[np.arange(9), 2], [2, 2], [3, 2]),
+    "copies of each other": (np.r_[np.arange(8), 4, 6], [2, 2], [3, 3]),
+    "copies of a copy": (np.r_[np.arange(8), 0, 2], [2, 2], [2, 2]),
+}
 
 
-def test_a_fraction_that_no_group_fits_is_refused_with_those_that_work():
+@pytest.mark.parametrize(("groups", "learning", "validation"), GIVEN.values(), ids=GIVEN)
+def test_the_validation_split_of_the_data_loses_copies_of_images_to_learn_from(groups, learning, validation, capsys):
+    images = Split(different_images(5, 5).images, LABELS)
+    parts = clean.given_split(images, np.arange(10), groups, names(images), OWN)
+    assert [np.bincount(part.labels).tolist() for part in parts] == [learning, validation]
+    dropped = 6 - sum(validation)
+    assert (
+        capsys.readouterr().out
+        == f"validation split of the data: dropped {dropped} near copies of images to learn from\n"
+    )
+
+
+def test_a_class_of_which_too_few_images_for_validation_are_left_is_named():
+    images = Split(different_images(5, 5).images, LABELS)
+    with pytest.raises(UserError, match=r"raw\.npz: of the 3 cleaned images of class class1, 1 are left for val"):
+        clean.given_split(images, np.arange(10), np.r_[np.arange(6), 2, 2, 8, 9], names(images), OWN)
+
+
+ONE_GROUP = {"pairs of a small fraction": (np.arange(80) // 4, 0.05), "one group": (np.arange(80) // 40 * 40, 0.25)}
+
+
+@pytest.mark.parametrize(("groups", "fraction"), ONE_GROUP.values(), ids=ONE_GROUP)
+def test_groups_that_do_not_fit_the_fraction_are_refused(groups, fraction):
     images = different_images(40, 40)
-    with pytest.raises(UserError) as error:
-        clean.split(images, np.arange(80), GROUPS_OF_4, names(images), 0.05, seed=0)
-    message = "40 cleaned training images of class class0, in 10 groups of near copies: 0.1 to 0.9"
-    assert str(error.value).endswith(f"fewer than two images for validation; allowed with the {message}")
-    for fraction in (0.1, 0.9):
-        clean.split(images, np.arange(80), GROUPS_OF_4, names(images), fraction, seed=0)
-
-
-def test_a_class_that_is_one_group_is_named():
-    images = different_images(40, 40)
-    message = r"raw\.npz: the 40 cleaned training images of class class0, in 1 group of near copies, cannot be split by"
+    message = (
+        "of the 40 cleaned images of class class0, 0 are left for validation; .* set prepare.near_duplicates to ignore"
+    )
     with pytest.raises(UserError, match=message):
-        clean.split(images, np.arange(80), ALL, names(images), 0.25, seed=0)
+        clean.drawn_split(images, np.arange(80), groups, names(images), fraction, seed=0)

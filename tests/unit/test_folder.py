@@ -1,6 +1,7 @@
 """A folder of image files becomes arrays: the same ones on every machine, or one line that says what is wrong."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from study.base import files, inputs, runtime
 from study.base.runtime import UserError
 from study.data import arrays
 from study.params.resizing import RESIZINGS
-from study.sources import decoding, folder, images_of
+from study.sources import folder, images_of
 
-COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250)}
+COLOURS = {"red": (250, 0, 0), "green": (0, 250, 0), "blue": (0, 0, 250), "dark": (13, 0, 0)}
+JPEG = (".jfif", ".jpe", "")
 
 
 def write(path: Path, colour: str = "red", size: tuple[int, int] = (5, 4), mode: str = "RGB") -> Path:
@@ -79,6 +81,18 @@ def test_images_stand_in_the_order_of_code_points_whatever_the_disk_gives(own, m
     assert names == ["0", "1", "10", "2", "Z", "_", "é"]
 
 
+def add(own: Path, name: str) -> None:
+    """Give each split a class like a."""
+    for split in ("train", "test"):
+        shutil.copytree(own / split / "a", own / split / name)
+
+
+def only(own: Path, name: str) -> None:
+    """Rename the class b of both splits."""
+    for split in ("train", "test"):
+        (own / split / "b").rename(own / split / name)
+
+
 def composed_and_not(own: Path) -> None:
     """One class, whose accent stands in two ways in the two splits, as another disk may write it."""
     (own / "train/b").rename(own / "train/bä")
@@ -92,7 +106,9 @@ TAKEN: dict[str, tuple[Callable[[Path], object], int]] = {
     "grey": (lambda own: write(own / "train/a/x.png", mode="L"), 7),
     "a palette": (lambda own: write(own / "train/a/x.png", mode="P"), 7),
     "alpha": (lambda own: write(own / "train/a/x.png", mode="RGBA"), 7),
-    "16 bits": (lambda own: write(own / "train/a/x.png", mode="I;16"), 7),
+    "16 bits": (lambda own: Image.new("I;16", (5, 4), 60_000).save(own / "train/a/x.png"), 7),
+    "other endings of JPEG": (lambda own: [write(own / "x.jpeg").rename(own / f"train/a/x{end}") for end in JPEG], 9),
+    "another image's ending": (lambda own: write(own / "x.png").rename(own / "train/a/x.gif"), 7),
     "CMYK": (lambda own: write(own / "train/a/x.jpg", mode="CMYK"), 7),
     "a nested folder": (lambda own: write(own / "train/a/deep/er/0.png"), 7),
     "a link to a file": (lambda own: (own / "train/a/x.png").symlink_to((own / "train/a/0.png").absolute()), 7),
@@ -118,15 +134,22 @@ def test_images_are_taken_and_what_is_none_of_the_data_is_not(own, change, count
     assert len(found["class_names"]) == 2
 
 
+def test_names_that_no_disk_confuses_are_different_classes(own):
+    for name in ("strasse", "straße", "kir", "kır"):
+        add(own, name)
+    assert read(own)["class_names"].tolist() == ["a", "b", "kir", "kır", "strasse", "straße"]
+
+
 def animate(path: Path) -> None:
     frames = [Image.new("RGB", (4, 4), colour) for colour in COLOURS.values()]
     frames[0].save(path, save_all=True, append_images=frames[1:])
 
 
-def only(own: Path, name: str) -> None:
-    """Rename the class b of both splits."""
-    for split in ("train", "test"):
-        (own / split / "b").rename(own / split / name)
+def double(folder: Path) -> None:
+    """Put what the folder holds into a folder of the same name in it."""
+    folder.rename("other")
+    folder.mkdir()
+    Path("other").rename(folder / folder.name)
 
 
 REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -136,12 +159,23 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "half an image": (
         lambda own: (own / "train/a/x.jpg").write_bytes(write(own / "train/a/0.jpg").read_bytes()[:300]),
-        "1 of 12 files .*x.jpg is broken",
+        "1 of 12 files .*x.jpg cannot be decoded",
     ),
     "an empty file": (lambda own: (own / "train/a/x.png").touch(), "x.png is empty"),
-    "another ending": (lambda own: (own / "train/a/x.gif").touch(), "x.gif has another ending than .png, .jpg"),
-    "no ending": (lambda own: (own / "train/a/x").touch(), "a/x has another ending"),
-    "an animation": (lambda own: animate(own / "train/a/x.webp"), r"x.webp is animated \(3 frames\)"),
+    "an image of another kind": (
+        lambda own: write(own / "train/a/x.gif"),
+        "x.gif is no PNG, JPEG or WebP image",
+    ),
+    "values of 8 bits in 16": (lambda own: write(own / "train/a/x.png", mode="I;16"), "x.png has 16 bits per value"),
+    "values of 4 bits in 8": (
+        lambda own: [write(path, "dark") for path in own.rglob("train/*/*.png")],
+        "own: x_train is of values 0 to 13; allowed: pixel values that use the range 0 to 255",
+    ),
+    "a name that is not UTF-8": (
+        lambda own: write(own / "train/a/x.png").rename(os.fsdecode(b"own/test/b/.caf\xe9")),
+        r"own/test/b/.caf\\xe9: has a name that is not UTF-8, which DVC cannot record; rename it",
+    ),
+    "an animation": (lambda own: animate(own / "train/a/x.webp"), r"x.webp is animated \(4 frames\)"),
     "a link to nothing": (lambda own: (own / "train/a/x.png").symlink_to("none"), "x.png is missing"),
     "a link to a folder": (
         lambda own: (own / "train/a/x").symlink_to("../b"),
@@ -157,7 +191,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "a class of one split": (
         lambda own: write(own / "train/c/0.png"),
-        "own/test: holds no image of 1 of 3 classes, c; both",
+        "own/test: holds no image of 1 of 3 classes, c; each",
     ),
     "a class of the other split": (
         lambda own: write(own / "test/c/0.png"),
@@ -168,9 +202,33 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         "own: class_names is of '=b'; allowed: 1 to 64 letters",
     ),
     "classes that differ in case": (lambda own: only(own, "A"), "own: the classes A and a differ in case only"),
+    "a class in two cases": (
+        lambda own: (own / "test/b").rename(own / "test/B"),
+        "own: the classes B and b differ in case only",
+    ),
+    "classes that look the same": (
+        lambda own: [only(own, "a b"), add(own, "a  b")],
+        r"own: class_names is of 'a b' and 'a b', which look the same",
+    ),
     "one class": (
         lambda own: [path.unlink() for path in own.rglob("b/*.png")],
-        "own: the number of classes is 1; allowed: 2 to 256",
+        "own: the number of classes is 1; allowed: 2 to 2000",
+    ),
+    "a doubled folder": (
+        double,
+        "data.folder own holds no folder train and no test; .* set it to own/own, which has both",
+    ),
+    "a doubled split": (
+        lambda own: double(own / "train"),
+        "own/train/train: stands where a class is expected; move the folders in it to own/train",
+    ),
+    "two splits for validation": (
+        lambda own: [(own / name).mkdir() for name in ("val", "valid")],
+        "own: holds val and valid; allowed: one folder of images for validation",
+    ),
+    "no image of a class for validation": (
+        lambda own: write(own / "val/a/0.png"),
+        "own/val: holds no image of 1 of 2 classes, b; each split needs images of every class",
     ),
     "too few images": (
         lambda own: (own / "test/b/0.png").unlink(),
@@ -205,13 +263,6 @@ def test_all_broken_files_are_printed_and_the_error_names_the_first(own, capsys)
     assert capsys.readouterr().out.splitlines() == [f"own/test/b/x{number}.png is empty" for number in range(5)]
 
 
-def test_an_image_of_too_many_pixels_takes_no_memory(own, monkeypatch):
-    monkeypatch.setattr(decoding, "MAX_PIXELS", 100)
-    write(own / "train/a/x.png", size=(11, 10))
-    with pytest.raises(UserError, match=r"x\.png has 11 x 10 pixels"):
-        read(own)
-
-
 def test_images_that_do_not_fit_into_memory_are_refused_before_any_is_read(own, monkeypatch):
     monkeypatch.setattr(runtime, "memory", lambda: 1000)
     with pytest.raises(UserError, match=r"data\.image_size is 8, with which the 10 images of own take 0\.0 GB; this"):
@@ -240,6 +291,18 @@ def test_a_folder_below_files_that_dvc_is_told_to_ignore_is_refused(own):
         read(Path("deep/own").absolute())
 
 
+@pytest.mark.parametrize("name", folder.VALIDATION)
+def test_images_for_validation_stand_behind_those_for_training(own, name):
+    for number in range(4):
+        write(own / name / "ab"[number % 2] / f"{number}.png", "blue")
+    found = read(own)
+    files.write_npz(arrays.RAW, **found)
+    train, _, _, _, is_validation = arrays.read_raw()
+    assert is_validation.tolist() == [False] * 6 + [True] * 4
+    assert train.labels.tolist() == [0, 0, 0, 1, 1, 1, 0, 0, 1, 1]
+    assert (train.images[is_validation] == COLOURS["blue"]).all()
+
+
 @pytest.fixture
 def stage():
     """A stage that has begun."""
@@ -250,6 +313,7 @@ CHANGED = {
     "a changed image": lambda own: write(own / "train/a/0.png", "blue"),
     "another image": lambda own: write(own / "train/a/x.png"),
     "another class": lambda own: write(own / "train/c/0.png"),
+    "a split for validation": lambda own: shutil.copytree(own / "train", own / "val"),
     "an image that is gone": lambda own: (own / "train/a/0.png").unlink(),
 }
 
@@ -258,7 +322,7 @@ CHANGED = {
 def test_what_changes_while_the_stage_runs_is_named(own, stage, change):
     read(own)
     change(own)
-    assert inputs.changed().startswith("own/train")
+    assert inputs.changed().startswith("own")
 
 
 def test_what_systems_leave_meanwhile_changes_nothing(own, stage):

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow
-from networks import CALLS, PLATEAU, SMALL_RESNET, TINY, as_run, saved, tiny, train
+from networks import CALLS, PLATEAU, SMALL_RESNET, TINY, as_run, one_in_ten, saved, tiny, train
 
 from study.base.runtime import UserError
 from study.model_files import keras_file
@@ -48,6 +48,14 @@ def test_the_same_run_gives_the_same_bits(trained, cnn_block, prepared):
     model, _ = train(TINY, as_run(cnn_block), prepared)
     pairs = zip(model.get_weights(), trained.weights, strict=True)
     assert all(np.array_equal(one, same) for one, same in pairs)
+
+
+@pytest.mark.parametrize(("class_weight", "share"), [(None, 0.1), ("balanced", 0.5)])
+def test_class_weights_make_a_rare_class_as_likely_as_the_other(cnn_block, prepared, class_weight, share):
+    alike = replace(prepared, train=one_in_ten())
+    block = override(cnn_block, {"epochs": 30, "class_weight": class_weight}, "test")
+    model, _ = train(TINY, as_run(block), alike)
+    assert predict(model, alike.train.images[:1])[0, 1] == pytest.approx(share, abs=0.1)
 
 
 REPEATED = {

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from sklearn.utils.class_weight import compute_class_weight
 
 from study.params.schema import override
 from study.training import optimizer
@@ -134,6 +135,18 @@ def test_label_smoothing_is_spread_evenly_over_the_classes(cnn_block):
     probabilities = np.array([[0.5, 0.3, 0.2]], np.float32)
     loss = model.evaluate(probabilities, np.array([[1.0, 0.0, 0.0]]), verbose=0)[0]
     assert loss == pytest.approx(-(np.array([0.8, 0.1, 0.1]) * np.log(probabilities)).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("images", [(5, 5), (9, 1), (2, 3, 7)])
+def test_balanced_class_weights_are_those_of_scikit_learn(cnn_block, images):
+    labels = np.repeat(np.arange(len(images)), images).astype(np.uint8)
+    expected = compute_class_weight("balanced", classes=np.arange(len(images)), y=labels)
+    found = optimizer.class_weight(override(cnn_block, {"class_weight": "balanced"}, "test"), labels)
+    assert found == pytest.approx(dict(enumerate(expected)))
+
+
+def test_without_class_weights_each_image_counts_the_same(cnn_block):
+    assert optimizer.class_weight(cnn_block, np.array([0, 0, 1])) is None
 
 
 def test_a_block_without_a_plateau_or_patience_has_no_callback(cnn_block):

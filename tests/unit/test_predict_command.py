@@ -40,6 +40,10 @@ def folder(tmp_path, monkeypatch) -> Path:
         Image.new("L", (20, 10), value).save(name)
     Path("notes.txt").write_text("no image")
     Path("empty").mkdir()
+    Image.new("I;16", (8, 8), 4095).save("faint.png")
+    for name in ("a.jfif", "b.jpe", "c"):
+        Path("all").mkdir(exist_ok=True)
+        Image.new("L", (8, 8)).save(f"all/{name}", "JPEG")
     Path("loop").symlink_to("loop")
     Image.effect_noise((64, 64), 50).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:-500])
@@ -70,14 +74,38 @@ SOURCES = {
     "a pattern through folders": (["**/*.WEBP"], ["in/c.WEBP"]),
     "a pattern that matches a folder": (["i*"], ["in/c.WEBP"]),
     "the same twice": (["a.png", "a.png"], ["a.png", "a.png"]),
+    "every file, whatever its ending": (["all"], ["all/a.jfif", "all/b.jpe", "all/c"]),
+    "what is in the home folder": (["~/a.png"], ["{home}/a.png"]),
+    "a folder of the home folder": (["~/in"], ["{home}/in/c.WEBP"]),
     "in the order of the arguments": (["b.jpg", "a.png"], ["b.jpg", "a.png"]),
 }
 
 
 @pytest.mark.parametrize(("arguments", "names"), SOURCES.values(), ids=SOURCES)
-def test_the_images_are_those_of(folder, capsys, arguments, names):
+def test_the_images_are_those_of(folder, capsys, monkeypatch, arguments, names):
+    monkeypatch.setenv("HOME", str(folder))
     assert run(*arguments, top=1) == 0
-    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == names
+    expected = [name.format(home=folder) for name in names]
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == expected
+
+
+def test_a_file_of_a_folder_that_is_no_image_is_named_as_one_of_a_list_is(folder, capsys):
+    for kind in ("bmp", "gif", "tif", "HEIC", "txt"):
+        Image.new("L", (8, 8), 200).save(f"in/x.{kind}", "GIF")
+    names = [f"in/x.{kind}" for kind in ("HEIC", "bmp", "gif", "tif", "txt")]
+    assert run("in", top=1) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "in/c.WEBP: light 0.6250\n"
+    assert printed.err == "".join(f"error: {name}: is no PNG, JPEG or WebP image, or a broken one\n" for name in names)
+    assert run("in/c.WEBP", *names, top=1) == 1
+    assert capsys.readouterr() == printed
+
+
+def test_a_link_to_a_folder_in_a_folder_is_named(folder, capsys):
+    Path("in/link").symlink_to("../many")
+    Path("many").mkdir()
+    assert run("in", top=1) == 1
+    assert capsys.readouterr().err.startswith("error: in/link: is a link to a folder, which is not followed; give the")
 
 
 def test_a_file_may_have_the_name_of_a_pattern(folder, capsys):
@@ -105,10 +133,13 @@ def test_an_image_may_come_from_standard_input(folder, capfd):
 
 
 REFUSED = {
-    "a broken image": ("cut.png", "cut.png: is broken ("),
+    "a broken image": ("cut.png", "cut.png: cannot be decoded ("),
+    "12 bits in 16": ("faint.png", "faint.png: has 16 bits per value, but no value reaches 4096 of 65536, so it would"),
+    "an address": ("https://host/a.png?b=[1]", "https://host/a.png?…: is an address; download the file and give its"),
+    "a file that the home folder lacks": ("~/nope.png", "{home}/nope.png: is missing"),
     "a missing file": ("nope.png", "nope.png: is missing"),
     "another file": ("notes.txt", "notes.txt: is no PNG, JPEG or WebP image"),
-    "a folder without images": ("empty", "empty: holds no file *.png, *.jpg, *.jpeg, *.webp"),
+    "a folder without images": ("empty", "empty: holds no file"),
     "a pattern without a match": ("x*.png", "x*.png: matches no file"),
     "an empty name": ("", "'': is no name of a file"),
     "a name that is too long": (300 * "a", f"{300 * 'a'}: cannot be read (File name too long)"),
@@ -123,11 +154,12 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("argument", "line"), REFUSED.values(), ids=REFUSED)
-def test_what_gives_no_image_is_one_line_and_the_rest_go_on(folder, capsys, argument, line):
+def test_what_gives_no_image_is_one_line_and_the_rest_go_on(folder, capsys, monkeypatch, argument, line):
+    monkeypatch.setenv("HOME", str(folder))
     assert run("a.png", argument, "b.jpg", top=1) == 1
     printed = capsys.readouterr()
     assert printed.out == "a.png: dark 0.6250\nb.jpg: grey 0.6250\n"
-    assert printed.err.startswith(f"error: {line}")
+    assert printed.err.startswith(f"error: {line.replace('{home}', str(folder))}")
     assert printed.err.count("\n") == 1
 
 

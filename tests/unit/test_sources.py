@@ -112,6 +112,11 @@ def test_a_local_archive_is_read(archive):
     assert images_of.npz(str(path), sha256)["x_train"].shape == (6, 8, 8, 3)
 
 
+def test_an_archive_may_lie_in_the_home_folder(archive, monkeypatch):
+    monkeypatch.setenv("HOME", str(archive[0].parent))
+    assert images_of.npz("~/own.npz", archive[1])["x_train"].shape == (6, 8, 8, 3)
+
+
 def test_an_archive_of_another_hash_is_refused(archive):
     with pytest.raises(UserError, match="has SHA-256 .* allows 000"):
         images_of.npz(str(archive[0]), "0" * 64)
@@ -128,6 +133,13 @@ def test_an_archive_without_an_array_is_refused(tmp_path):
     files.write_npz(tmp_path / "a.npz", x_train=np.zeros(3))
     with pytest.raises(UserError, match=r"a\.npz: lacks y_train, x_test, y_test; it must hold x_train, y_train"):
         images_of.npz(str(tmp_path / "a.npz"), files.sha256(tmp_path / "a.npz"))
+
+
+def test_images_for_validation_are_read(archive):
+    further = {"x_val": np.full((4, 8, 8, 3), 200, np.uint8), "y_val": np.array([1, 0, 1, 0])}
+    files.write_npz(archive[0], **np.load(archive[0]), **further)
+    found = images_of.npz(str(archive[0]), files.sha256(archive[0]))
+    assert found["y_val"].tolist() == [1, 0, 1, 0]
 
 
 def test_an_archive_is_read_as_it_was_hashed_though_another_takes_its_name(archive, monkeypatch):
@@ -229,7 +241,7 @@ def test_a_password_is_sent_to_its_own_server_over_https_only(url, sent):
 def cifar10(monkeypatch) -> np.ndarray:
     """Forty images in place of what Keras reads; their labels (40, 1)."""
     labels = np.arange(40, dtype=np.uint8)[:, None] % 10
-    split = (np.zeros((40, 32, 32, 3), np.uint8), labels)
+    split = (np.full((40, 32, 32, 3), 255, np.uint8), labels)
     monkeypatch.setattr(download, "fetch", lambda *_: None)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: (split, split))
     return labels

@@ -1,11 +1,12 @@
 """The head learns on the frozen backbone's features, and a killed one goes on without computing any twice."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from networks import SMALL_RESNET, Killed, as_run, backbone_of, saved, small_backbone, train
+from networks import SMALL_RESNET, Killed, as_run, backbone_of, one_in_ten, saved, small_backbone, train
 
 from study.base import files
 from study.base.runtime import UserError
@@ -47,6 +48,14 @@ def test_the_head_learns(block, prepared):
     model = with_head(as_run(override(block, {"head": {"epochs": 40, "learning_rate": 0.01}}, "test")), prepared)
     found = model.predict(prepared.validation.images, verbose=0).argmax(axis=1)
     assert (found == prepared.validation.labels).mean() == 1.0
+
+
+@pytest.mark.parametrize(("class_weight", "share"), [(None, 0.1), ("balanced", 0.5)])
+def test_the_head_learns_with_class_weights(block, prepared, class_weight, share):
+    alike = replace(prepared, train=one_in_ten())
+    changes = {"head": {"epochs": 40, "learning_rate": 0.05}, "class_weight": class_weight}
+    model = with_head(as_run(override(block, changes, "test")), alike)
+    assert model.predict(alike.train.images[:1], verbose=0)[0, 1] == pytest.approx(share, abs=0.1)
 
 
 @pytest.fixture(scope="module")

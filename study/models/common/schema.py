@@ -48,6 +48,7 @@ class Block(Section):
     early_stopping_patience: Count | None
     weight_decay: Fraction
     label_smoothing: Fraction
+    class_weight: Literal["balanced"] | None = None
     augmentation: Augmentation
     mirror_average: bool
     precision: Literal["float32", "mixed_bfloat16"]
