@@ -70,7 +70,7 @@ UNFIT = {
     "a name given twice": ({"class_names": ["a", "a"]}, "class_names is of 'a' and 'a', which look the same"),
     "names that differ in their spaces": (
         {"class_names": ["a b", "a  b"]},
-        "is of 'a b' and 'a b', which look the same",
+        "is of 'a b' and 'a b', which look the",
     ),
     "two forms of an accent": ({"class_names": ["na\u00efve", "nai\u0308ve"]}, r"'na\\xefve' and 'nai\\u0308ve', whi"),
     "two widths of a character": ({"class_names": ["a", "\uff41"]}, r"class_names is of 'a' and '\\uff41', which look"),
