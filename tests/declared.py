@@ -21,8 +21,7 @@ def code(without: tuple[str, ...] = tuple(deps.NO_DEPS)) -> dict[str, frozenset[
     with chdir(ROOT):
         params = load.parse(load.read_yaml("params.yaml"))
         graph = deps.import_graph(params.models, without)
-        stages = dict(deps.stages(params))
-        return {name: frozenset(deps.code(stage["cmd"].split()[2], graph)) for name, stage in stages.items()}
+        return {name: frozenset(deps.code(command.split()[2], graph)) for name, command, _ in deps.pipeline()}
 
 
 def sections(name: str) -> set[str]:

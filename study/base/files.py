@@ -2,11 +2,12 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
-import math
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,8 +22,8 @@ from study.base.runtime import UserError, check_inputs, first_line, memory
 # The state of unfinished runs; ignored by git and DVC.
 CHECKPOINTS = Path("checkpoints")
 
-# Readers of the header of an array, by the version of its format.
-HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+# Errors of the disk or the user's rights, not of what a file holds.
+OF_DISK = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EIO)
 
 # Remedies: small files are in git, the others in DVC's cache.
 RESTORE = "`git restore` it, or `dvc repro --force` its stage"
@@ -30,6 +31,11 @@ RESTORE_CACHED = (
     "delete it, then `dvc checkout` or `dvc repro` restores what a stage made (if it comes back damaged, delete its "
     "copy in .dvc/cache, which dvc.lock names, as well)"
 )
+# What git leaves in the place of a file, and what to do.
+POINTER = b"version https://git-lfs.github.com/spec/"
+CONFLICT = re.compile(rb"^<<<<<<< ", re.MULTILINE)
+OF_LFS = "is a pointer of Git LFS; `git lfs pull` gets the file; a commit to compare with has to hold it without LFS"
+OF_MERGE = "holds both sides of a merge; resolve the conflict, then run `dvc repro`"
 
 
 @contextlib.contextmanager
@@ -84,11 +90,55 @@ def _sync(path: Path) -> None:
 
 def searched(path: str) -> str:
     """For messages: where a relative path was looked for, and what DVC makes of it."""
+    if lost := broken_link(path):
+        return f", and {lost}"
     if Path(path).is_absolute():
         return ""
     return (
         f" in {Path.cwd()} (`dvc exp run` with --queue or --temp works in a folder of its own: give an absolute path)"
     )
+
+
+def missing(path: str | Path) -> UserError:
+    """What to say if there is no file at the path of an output."""
+    return UserError(f"{path}: {broken_link(path) or 'is missing; `dvc repro` makes it'}")
+
+
+def broken_link(path: str | Path) -> str:
+    """For messages: the link that leads to no file, be it the path or a folder of it. Empty if there is none.
+
+    DVC links outputs to its cache by absolute paths, if so configured: they break if either is moved.
+    """
+    for place in (Path(path), *Path(path).parents):
+        if place.is_symlink() and not place.exists():
+            name = "" if place == Path(path) else f"{place} "
+            remedy = f"run `dvc checkout {place}` if DVC made it, else mend it"
+            return f"{name}is a link to {place.readlink()} that leads to no file; {remedy}"
+    return ""
+
+
+def unreadable(path: str | Path, reason: str) -> UserError:
+    """What to say of a file that is there and cannot be used. Deleting it is advised if a stage made it."""
+    left = None
+    with contextlib.suppress(OSError), Path(path).open("rb") as file:
+        left = left_by_git(file.read(len(POINTER)))
+    remedy = f"; {RESTORE_CACHED}" if is_output(path) else ""
+    return UserError(f"{path}: {left or f'{reason}{remedy}'}")
+
+
+def left_by_git(content: bytes) -> str | None:
+    """What git left in the place of a text, with the remedy; None if it is neither a pointer nor a conflict."""
+    if content.startswith(POINTER):
+        return OF_LFS
+    return OF_MERGE if CONFLICT.search(content) else None
+
+
+def is_output(path: str | Path) -> bool:
+    """Whether dvc.lock names the file among what stages made."""
+    lock = Path("dvc.lock")
+    text = lock.read_text(encoding="utf-8", errors="replace") if lock.is_file() else ""
+    outs = rf"^    outs:\n(?:    [- ].*\n)*?    - path: {re.escape(os.path.relpath(path))}$"
+    return re.search(outs, text, re.MULTILINE) is not None
 
 
 def sha256(path: str | Path) -> str:
@@ -143,9 +193,12 @@ def parse_json(content: bytes, name: str, kind: type, remedy: str = RESTORE) -> 
 def _content(path: str | Path) -> bytes:
     remember(path)
     try:
-        return Path(path).read_bytes()
+        content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+        raise missing(path) from None
+    if left := left_by_git(content):
+        raise UserError(f"{path}: {left}")
+    return content
 
 
 def write_csv(path: str | Path, header: Sequence[str], rows: Iterable[Sequence]) -> None:
@@ -166,7 +219,7 @@ def parse_csv(content: bytes, name: str, remedy: str = RESTORE) -> list[list[str
         rows = list(csv.reader(io.StringIO(content.decode(), newline=""), strict=True))
     except (ValueError, csv.Error) as error:
         raise UserError(f"{name}: is not a readable table ({error}); {remedy}") from None
-    if not rows or len({len(row) for row in rows}) > 1:
+    if len({len(row) for row in rows}) != 1:
         raise UserError(f"{name}: is not a whole table; {remedy}")
     return rows
 
@@ -185,7 +238,7 @@ def opened(content: bytes, name: str) -> BinaryIO:
 
 
 def read_npz(
-    source: str | Path | BinaryIO, *keys: str, optional: Sequence[str] = (), remedy: str = RESTORE_CACHED
+    source: str | Path | BinaryIO, *keys: str, optional: Sequence[str] = (), remedy: str = ""
 ) -> dict[str, np.ndarray]:
     """Read the named arrays (all, if none is named), and the optional ones that are there, of a file or an open file.
 
@@ -199,51 +252,40 @@ def read_npz(
         with zipfile.ZipFile(source) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
             chosen = [*keys, *(key for key in optional if key in names)] or names
-            missing = [key for key in keys if key not in names]
-            if not missing:
+            if not (lacking := [key for key in keys if key not in names]):
                 return _arrays(archive, chosen)
+        reason = f"lacks {', '.join(lacking)}; it must hold {', '.join(keys)}"
     except FileNotFoundError:
-        raise UserError(f"{path}: is missing; `dvc repro` makes it") from None
+        raise missing(path) from None
+    except MemoryError as error:
+        raise UserError(f"{path}: {first_line(error)}; fewer or smaller images need less") from None
     except Exception as error:  # numpy, zipfile and the decompressors raise many types
-        raise UserError(f"{path}: is not a readable .npz of plain arrays ({first_line(error)}); {remedy}") from None
-    raise UserError(f"{path}: lacks {', '.join(missing)}; it must hold {', '.join(keys)}; {remedy}")
+        if getattr(error, "errno", None) in OF_DISK:
+            raise OSError(error.errno, error.strerror, str(path)) from None
+        reason = f"is not a readable .npz of plain arrays ({first_line(error)})"
+    if remedy:
+        raise UserError(f"{path}: {reason}; {remedy}")
+    raise unreadable(path, reason)
 
 
 def _arrays(archive: zipfile.ZipFile, keys: Sequence[str]) -> dict[str, np.ndarray]:
-    """The arrays, once all of them are known to fit into memory."""
-    needed, there = sum(_size(archive, key) for key in keys), memory()
-    if needed > there:
-        raise MemoryError(f"its arrays take {needed / 1e9:.1f} GB; this machine has {there / 1e9:.1f} GB of memory")
-    arrays = {}
-    for key in keys:
-        with _entry(archive, key) as content:
-            arrays[key] = npy.read_array(content, allow_pickle=False)
-    return arrays
+    """The arrays, once all of them are known to fit into memory. Raises ValueError that names a damaged entry."""
+    needed = sum(archive.getinfo(f"{key}.npy").file_size for key in keys)
+    if needed > memory():
+        raise MemoryError(f"its arrays take {needed / 1e9:.1f} GB; this machine has {memory() / 1e9:.1f} GB of memory")
+    return {key: _array(archive, f"{key}.npy") for key in keys}
 
 
-def _size(archive: zipfile.ZipFile, key: str) -> int:
-    """Bytes of the entry of an array. Raises ValueError if its header says otherwise or names another kind."""
-    with _entry(archive, key) as content:
-        version = npy.read_magic(content)
-        if version not in HEADERS:
-            raise ValueError(f"is of version {version}")
-        shape, _, dtype = HEADERS[version](content)
-        if dtype.hasobject or dtype.names or dtype.subdtype:
-            raise ValueError("holds objects or records; allowed: numbers and text")
-        size = archive.getinfo(f"{key}.npy").file_size
-        if content.tell() + math.prod(shape) * dtype.itemsize != size:
-            raise ValueError(f"its header does not fit its {size} bytes")
-        return size
-
-
-@contextlib.contextmanager
-def _entry(archive: zipfile.ZipFile, key: str) -> Iterator[BinaryIO]:
-    """The open entry of an array. What is raised in the context becomes a ValueError that names the entry."""
-    name = f"{key}.npy"
+def _array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     try:
         if archive.namelist().count(name) > 1:
             raise ValueError("is there more than once")
         with archive.open(name) as content:
-            yield content
+            array = npy.read_array(content, allow_pickle=False)
+            if content.read(1) or array.dtype.kind not in "biufcSU":
+                raise ValueError("holds more than one array of numbers or text")
+        return array
     except Exception as error:
+        if getattr(error, "errno", None) in OF_DISK or isinstance(error, MemoryError):
+            raise
         raise ValueError(f"{name}: {first_line(error)}") from None

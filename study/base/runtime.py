@@ -264,7 +264,7 @@ def _end_in_one_line(kind, value, trace) -> None:
     modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(trace)]
     if modules[-1:] == [KERAS_CONFIGURATION]:
         folder = os.environ.get("KERAS_HOME", "~/.keras")
-        print(f"error: {folder}/keras.json or a variable KERAS_…: {first_line(value)}; remove it", file=sys.stderr)
+        print(f"error: {folder}/keras.json or a variable KERAS_…: {first_line(value)}; correct it", file=sys.stderr)
     else:
         sys.__excepthook__(kind, value, trace)
 

@@ -4,17 +4,16 @@ A stage lists its script and packages, which are folders of study. What it runs 
 grimp; no stage and no Keras is imported.
 """
 
-import json
+import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import grimp
 
-from study.base.inputs import NO_DEPS
+from study.base.inputs import NO_DEPS, PROJECT
 from study.base.runtime import UserError
 from study.params import load
-from study.params.schema import Params
 
 COMMAND = re.compile(r"python -m (stages\.[\w.]+)")
 SCRIPTS = "study.models.common.scripts"  # imports the scripts of all models, by their names
@@ -22,15 +21,16 @@ SCRIPTS = "study.models.common.scripts"  # imports the scripts of all models, by
 
 def main() -> None:
     """Raise UserError for the first stage whose deps lack code or a model's file, or name code that it does not run."""
+    stages = pipeline()
     params = load.parse(load.read_yaml(load.FILE))
     load.check_models(params)
     graph = import_graph(params.models)
-    for name, stage in stages(params):
-        if not (command := COMMAND.search(str(stage.get("cmd")))):
+    for name, commands, listed in stages:
+        if not (modules := COMMAND.findall(commands)):
             print(f"{load.GRAPH}: the stage {name} runs no module of stages and is not checked")
             continue
-        deps = {dep for dep in stage.get("deps", []) if dep.startswith(("stages/", "study/"))}
-        needed = code(command[1], graph)
+        deps = {path for path in listed if lies_in(path, PROJECT)}
+        needed = set().union(*(code(module, graph) for module in modules))
         lacking = {file for file in needed if not lies_in(file, deps)}
         unused = {dep for dep in deps if not any(lies_in(file, [dep]) for file in needed)}
         for paths, verb in ((lacking, "lack"), (unused, "name, but do not need,")):
@@ -45,11 +45,11 @@ def import_graph(models: Iterable[str], without: Iterable[str] = NO_DEPS) -> gri
 
     Raises UserError for a syntax error, and for a folder that is no package: grimp sees no module in it.
     """
-    for path in (path for folder in ("stages", "study") for path in Path(folder).rglob("*.py")):
+    for path in (path for folder in PROJECT for path in Path(folder).rglob("*.py")):
         if not path.with_name("__init__.py").is_file() and not path.parent.name.startswith("."):  # .ipynb_checkpoints
             raise UserError(f"{path.parent} has no __init__.py; add one, so that imports of {path.name} are seen")
     try:
-        graph = grimp.build_graph("stages", "study", exclude_type_checking_imports=True, cache_dir=None)
+        graph = grimp.build_graph(*PROJECT, exclude_type_checking_imports=True, cache_dir=None)
     except grimp.exceptions.SourceSyntaxError as error:
         raise UserError(str(error)) from None
     for model in models:
@@ -60,15 +60,20 @@ def import_graph(models: Iterable[str], without: Iterable[str] = NO_DEPS) -> gri
     return graph
 
 
-def stages(params: Params) -> Iterator[tuple[str, dict]]:
-    """The stages by name; those of a `foreach` once per model."""
-    for name, stage in load.read_stages().items():
-        if "foreach" not in stage:
-            yield name, stage
-            continue
-        for model, block in params.models.items():
-            text = json.dumps(stage["do"]).replace("${key}", model).replace("${item.family}", block.family)
-            yield f"{name}@{model}", json.loads(text)
+def pipeline() -> list[tuple[str, str, list[str]]]:
+    """Name, commands and deps of all stages, as DVC reads them. Raises UserError in DVC's words if it cannot."""
+    load.read_stages()  # which names the line of a fault of YAML, a conflict or a pointer
+    from dvc.exceptions import DvcException  # takes half a second, which other commands do without
+    from dvc.repo import Repo
+
+    try:
+        with Repo(uninitialized=True) as repo:  # asks neither for git nor for a cache
+            return [
+                (stage.addressing, str(stage.cmd), [os.path.relpath(dep.fs_path) for dep in stage.deps])
+                for stage in repo.stage.load_all(load.GRAPH)
+            ]
+    except DvcException as error:
+        raise UserError(": ".join(filter(None, [str(error), str(error.__cause__ or "")]))) from None
 
 
 def code(module: str, graph: grimp.ImportGraph) -> set[str]:

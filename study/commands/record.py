@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pathlib import Path
 from study.base import files, times
 from study.base.runtime import UserError
 from study.commands import use
+from study.compare import revisions
 from study.eda.record import Eda
 from study.params import load
 from study.report.words import render
@@ -25,6 +25,7 @@ PAGE = "README.md"
 MARK = "<!-- python -m study record"  # how a page begins that was written here
 COPIED = ("params.yaml", "metrics/*.json", "metrics/trials.csv", "metrics/test/*.json", "metrics/validation/*.json")
 COPIED += ("reports/*.md", "reports/classification/*.md", "plots/*.png", "plots/tune/*.png")
+CODE = ("dvc.yaml", "stages", "study")
 FIGURES = ("ranking", "roc", "learning_curves", "calibration", "tune/history", "tune/importance")
 PIXELS = re.compile(r"(?:, )?!?\[[^]]*\]\(\.\./plots/(?:predictions|eda)/[^)]*\)")  # a link to pictures of images
 PACKAGES = ("dvc", "keras", "tensorflow", "numpy", "scikit-learn")
@@ -50,6 +51,7 @@ def main(folder: str) -> None:
         raise UserError(f"{folder}: is no record; give a new folder, or one that this command wrote")
     if stages := unfinished():
         raise UserError(f"{stages[0]} has yet to run with these params, code and data; run `dvc repro` first")
+    head, workspace = revisions.find("HEAD", None)
     data = load.load("data").data
     copy(target, Path(data.path or ""))
     spent = list(stage_times())
@@ -59,8 +61,8 @@ def main(folder: str) -> None:
         study=without_folder(use.summary(use.read_studies(), load.read_yaml(load.FILE)), Path(data.path or "")),
         data=data,
         eda=files.read_json("metrics/eda.json", Eda),
-        commit=_git("rev-parse", "HEAD"),
-        changed=_git("status", "--porcelain", "--", "dvc.yaml", "stages", "study"),
+        commit=head.commit,
+        changed=workspace.changed_since(head, *CODE),
         machines=sorted({entry.machine for entry in spent}),
         versions=[f"Python {platform.python_version()}", *(f"{package} {version(package)}" for package in PACKAGES)],
         ranking=Path("reports/ranking.md").read_text(encoding="utf-8"),
@@ -118,8 +120,3 @@ def stage_times() -> Iterator[Times]:
 
 def _is_ours(page: Path) -> bool:
     return page.is_file() and page.read_text(encoding="utf-8", errors="replace").startswith(MARK)
-
-
-def _git(*command: str) -> str:
-    done = subprocess.run(["git", *command], capture_output=True, text=True, check=False)
-    return done.stdout.strip()

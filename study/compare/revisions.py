@@ -80,15 +80,22 @@ def github() -> str | None:
 
 
 def _git(*command: str, given: bytes = b"") -> bytes:
-    """What a git command prints. Raises UserError with git's own line if it fails."""
-    done = subprocess.run(
-        ["git", *command], input=given, capture_output=True, env=os.environ | ENVIRONMENT, check=False
-    )
+    """What a git command prints. Raises UserError with git's own line, and what git advises, if it fails."""
+    try:
+        done = subprocess.run(
+            ["git", *command], input=given, capture_output=True, env=os.environ | ENVIRONMENT, check=False
+        )
+    except FileNotFoundError:
+        raise UserError("git is not installed, or its folder is not in PATH; install it") from None
     if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {done.returncode}"]
+        lines = done.stderr.decode(errors="replace").splitlines() or [f"exit code {done.returncode}"]
         reason = next((line for line in lines if line.startswith("fatal: ")), lines[0]).removeprefix("fatal: ")
-        remedy = FETCH_ALL if _is_partial() else "run it in a clone"
-        raise UserError(f"git {command[0]}: {printable(reason)}; {remedy}")
+        remedies = [f"`{line.strip()}`" for line in lines if line.startswith("\tgit ")]
+        if reason.startswith("not a git repository"):
+            remedies.append("run it in a clone")
+        elif _is_partial():
+            remedies.append(FETCH_ALL)
+        raise UserError("; ".join([f"git {command[0]}: {printable(reason)}", *map(printable, remedies)]))
     return done.stdout
 
 

@@ -82,7 +82,7 @@ def prepared_digest() -> str:
     try:
         return files.sha256(PREPARED)
     except FileNotFoundError:
-        raise UserError(f"{PREPARED}: is missing; `dvc repro` makes it") from None
+        raise files.missing(PREPARED) from None
 
 
 def read_prepared(source: str | Path | BinaryIO = PREPARED) -> Prepared:

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import h5py
 
+from study.base import files
+
 
 def weights(path: str | Path) -> int:
     """How many numbers an HDF5 file holds. Raises ValueError if it holds no plain numbers, claims more of them than
     its size allows, or points elsewhere."""
+    with Path(path).open("rb") as file:
+        if left := files.left_by_git(file.read(len(files.POINTER))):
+            raise ValueError(left)
     datasets: list[h5py.Dataset] = []
     with h5py.File(path, "r") as file:
         if elsewhere := file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name):

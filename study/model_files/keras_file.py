@@ -1,9 +1,11 @@
 """Models as `.keras` files whose bytes depend on nothing but layers and weights."""
 
+import contextlib
 import errno
 import io
 import json
 import math
+import re
 import tempfile
 import zipfile
 from pathlib import Path
@@ -13,11 +15,12 @@ import keras
 
 from study.base import files
 from study.base.runtime import UserError, first_line, lack_of_memory
-from study.model_files import card, hdf5
-from study.model_files.card import Card
+from study.model_files import hdf5
+from study.model_files.card import CARD, CONFIG, METADATA, Card
 
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"  # the entries of a file
-CARD = "card"  # the key of metadata.json
+WEIGHTS = "model.weights.h5"  # the third entry of a file
+# Keras wraps the reason that it could not load a layer or its weights in other errors.
+WRAPPED = re.compile(r"Exception encountered: |Example error message for object .*\n+")
 
 
 def write(path: str | Path, model: keras.Model, own_card: Card | None = None) -> None:
@@ -34,10 +37,10 @@ def write(path: str | Path, model: keras.Model, own_card: Card | None = None) ->
     with zipfile.ZipFile(saved) as source, files.whole(path) as partial, zipfile.ZipFile(partial, "w") as target:
         for name in sorted(source.namelist()):
             content = source.read(name)
-            if name == "metadata.json":
+            if name == METADATA:
                 version = {"keras_version": json.loads(content)["keras_version"]}
                 content = json.dumps(version | ({CARD: own_card.to_dict()} if own_card else {}))
-            elif name == "config.json":
+            elif name == CONFIG:
                 content = json.dumps(_number_shared_objects(json.loads(content), {}))
             target.writestr(zipfile.ZipInfo(name), content)
 
@@ -69,8 +72,8 @@ def read(path: str | Path) -> keras.Model:
     The layers are first built without memory for their weights, so that a model has to hold what its layers ask for.
     Weights are unpacked into the system's temporary folder, which TMPDIR names: the working folder may be anybody's.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: is missing; `dvc repro` makes it")
+    if not Path(path).exists():
+        raise files.missing(path)
     files.remember(path)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -82,16 +85,18 @@ def read(path: str | Path) -> keras.Model:
                 raise UserError(f"{path}: {lack}; a smaller network needs less") from None
             if getattr(error, "errno", None) == errno.ENOSPC:
                 raise OSError(errno.ENOSPC, error.strerror, tempfile.gettempdir()) from None
-            raise UserError(f"{path}: cannot be loaded ({first_line(error)}); {files.RESTORE_CACHED}") from None
+            if getattr(error, "filename", None):  # a folder, or a file that may not be read
+                raise
+            reason = first_line(ValueError(WRAPPED.split(str(error))[-1].partition(" Full object config:")[0]))
+            raise files.unreadable(path, f"cannot be loaded ({reason}){_versions(path)}") from None
 
 
-def read_card(path: str | Path, model: keras.Model) -> Card:
-    """The card in the file of a model that was read. Raises UserError if it holds none that fits."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return card.checked(json.loads(archive.read(METADATA)).get(CARD), model.output_shape[-1])
-    except Exception as error:  # zipfile and json raise many types for what is not what `read` has seen
-        raise UserError(f"{path}: {first_line(error)}; `dvc repro` makes a file that does") from None
+def _versions(path: str | Path) -> str:
+    """For messages: which Keras wrote the file, if it says so, and which is here."""
+    with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
+        version = json.loads(archive.read(METADATA))["keras_version"]
+        return f"; written by Keras {version[:20]}, here is Keras {keras.__version__}"
+    return ""
 
 
 def _load(archive: zipfile.ZipFile, folder: str) -> keras.Model:

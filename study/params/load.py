@@ -1,11 +1,13 @@
 """params.yaml, read and checked whole before a stage does any work."""
 
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from study.base import inputs
+from study.base import files, inputs
 from study.base.runtime import UserError
 from study.params import messages, reader
 from study.params.schema import Params
@@ -18,6 +20,7 @@ READ_OF_EACH_MODEL = {
     "tune": ["metrics/validation/{}.json"],
     "report": ["metrics/validation/{}.json", "metrics/test/{}.json", "metrics/images/{}.csv"],
 }
+TEMPLATE = re.compile(r"\$\{[^}]*\}")  # in dvc.yaml, for any text: only DVC knows all variables
 
 
 def load(*sections: str) -> Params:
@@ -83,10 +86,11 @@ def check_models(params: Params) -> None:
         if not script.is_file():
             raise UserError(f"{FILE}: models.{name} has no script {script}; write it, or remove the block")
         lines = []
-        for stage, patterns in READ_OF_EACH_MODEL.items():
-            paths = [pattern.format(name) for pattern in patterns]
-            deps = stages[stage].get("deps", []) if stage in stages else paths
-            if lacking := [path for path in paths if path not in deps]:
+        for stage, names in READ_OF_EACH_MODEL.items():
+            paths = [each.format(name) for each in names]
+            deps = stages[stage].get("deps") or [] if stage in stages else paths
+            patterns = [TEMPLATE.sub("*", str(dep)) for dep in deps]
+            if lacking := [path for path in paths if not any(fnmatchcase(path, each) for each in patterns)]:
                 lines.append(f"{', '.join(lacking)} to the deps of {stage}")
         if lines:
             raise UserError(f"{FILE}: models.{name} is not listed in {GRAPH} yet; add {', and '.join(lines)}")
@@ -116,8 +120,11 @@ def read_yaml(path: str, anchors: bool = False) -> Any:
 def read_text(path: str) -> str:
     """Raises UserError if the file is missing or not UTF-8."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: is missing from this folder; work in the repository's root") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: is not UTF-8 text") from None
+    if left := files.left_by_git(text.encode()):
+        raise UserError(f"{path}: {left}")
+    return text

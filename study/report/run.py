@@ -94,6 +94,8 @@ class Files:
         content = self.read(path)
         if content is None:
             raise self.fault(path, "is missing; `dvc repro` makes it")
+        if left := files.left_by_git(content):
+            raise self.fault(path, left)
         return content
 
     def name(self, path: str) -> str:

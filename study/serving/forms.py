@@ -25,13 +25,13 @@ def text(predictions: Iterable[Prediction]) -> None:
 
 def as_json(predictions: Iterable[Prediction]) -> None:
     """A list, one image per line."""
-    print("[", end="")
-    separator = "\n"
+    start = "["
     for prediction in predictions:
         classes = [{"class": name, "probability": round(value, 6)} for name, value in prediction.classes]
-        print(separator + json.dumps({"image": prediction.image, "predictions": classes}), end="", flush=True)
-        separator = ",\n"
-    print("\n]")
+        entry = json.dumps({"image": prediction.image, "predictions": classes})
+        print(f"{start}\n{entry}", end="", flush=True)
+        start = ","
+    print("\n]" if start == "," else "[]")
 
 
 def as_csv(predictions: Iterable[Prediction]) -> None:

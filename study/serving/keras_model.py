@@ -1,33 +1,57 @@
-"""A `.keras` file that predicts."""
+"""A `.keras` file that predicts. What can be checked without Keras is checked before Keras is imported."""
 
-import re
+import functools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 
-from study.base.runtime import UserError
-from study.model_files import keras_file
+from study.base import runtime
+from study.base.runtime import UserError, first_line
+from study.model_files import card
 from study.model_files.card import Card
-from study.scoring.predict import predict
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
 class KerasModel:
-    model: keras.Model
+    path: Path
     size: tuple[int, int]  # height and width of its images
     card: Card
 
     @classmethod
     def read(cls, path: Path) -> "KerasModel":
         """Raises UserError if the file cannot be loaded, lacks a card or is another kind of model."""
-        model = keras_file.read(path)
-        taken = [f"{tuple(given.shape)} {given.dtype}" for given in model.inputs]
-        if len(taken) != 1 or not re.fullmatch(r"\(None, \d+, \d+, 3\) uint8", taken[0]):
-            raise UserError(f"{path}: takes {' and '.join(taken)}; allowed: (None, height, width, 3) uint8")
-        return cls(model, model.inputs[0].shape[1:3], keras_file.read_card(path, model))
+        try:
+            return cls(path, *card.read(path))
+        except Exception as error:  # zipfile and json raise many types
+            load(path)  # if Keras cannot load it, that is the fault to name
+            raise UserError(f"{path}: {first_line(error)}") from None
+
+    @functools.cached_property
+    def network(self) -> "keras.Model":
+        """Raises UserError if Keras cannot load it, or if its outputs are not the classes of its card."""
+        network = load(self.path)
+        try:
+            self.card.check_outputs(network.output_shape[-1])
+        except ValueError as error:
+            raise UserError(f"{self.path}: {error}") from None
+        return network
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Class probabilities (N, C) float32 of images (N, H, W, 3) uint8."""
-        return predict(self.model, images)
+        network = self.network
+        from study.scoring.predict import predict  # it imports Keras
+
+        return predict(network, images)
+
+
+def load(path: Path) -> "keras.Model":
+    runtime.begin_imports()
+    from study.model_files import keras_file
+
+    runtime.end_imports()
+    return keras_file.read(path)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from study.base import machine
+from study.base import files, machine
 from study.base.runtime import UserError, first_line, lack_of_memory
 from study.model_files import card
 from study.model_files.card import Card
@@ -44,13 +44,8 @@ def missing(error: ImportError) -> UserError:
     return UserError(f"ONNX files need the packages of the extra onnx, and {error.name} is missing; run `make extras`")
 
 
-def read(path: str | Path, name: str | Path | None = None) -> OnnxModel:
-    """Load what `onnx_export.write` wrote; messages call it `name`, if given.
-
-    Raises UserError if it is missing, damaged or another kind of model.
-    """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: is missing; `python -m study export` makes it")
+def read(path: str | Path) -> OnnxModel:
+    """Load what `onnx_export.write` wrote. Raises UserError if it is damaged or another kind of model."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -68,9 +63,11 @@ def read(path: str | Path, name: str | Path | None = None) -> OnnxModel:
         _, height, width, _ = images.shape
         content = session.get_modelmeta().custom_metadata_map
         own = {key: json.loads(value) for key, value in content.items() if key in Card.__dataclass_fields__}
-        return OnnxModel(session, (height, width), card.checked(own, probabilities.shape[1]), content.get(SOURCE, ""))
+        own_card = card.checked(own)
+        own_card.check_outputs(probabilities.shape[1])
+        return OnnxModel(session, (height, width), own_card, content.get(SOURCE, ""))
     except Exception as error:  # ONNX Runtime raises many types
-        reason = lack_of_memory(error) or first_line(error)
-        raise UserError(
-            f"{name or path}: cannot be loaded ({reason}); `python -m study export` makes it again"
-        ) from None
+        trained = Path(path).with_suffix(".keras")
+        remedy = f"; `python -m study export {trained}` makes it again" if trained.is_file() else ""
+        reason = f"cannot be loaded ({lack_of_memory(error) or first_line(error)}){remedy}"
+        raise files.unreadable(path, reason) from None

@@ -12,6 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa: F401 (Pillow loads others)
 
+from study.base import files
 from study.base.runtime import first_line, lack_of_memory, memory
 from study.data.arrays import LEAST_BRIGHTEST
 from study.params.resizing import Resizing
@@ -44,7 +45,7 @@ def read(source: Path | BinaryIO, size: tuple[int, int], resizing: Resizing) -> 
         if not isinstance(source, Path):
             return decode(source.read(MAX_BYTES + 1), size, resizing)
         if not source.is_file():  # a device or a pipe may never end
-            raise ImageError("is no file" if source.exists() else "is missing")
+            raise ImageError("is no file" if source.exists() else files.broken_link(source) or "is missing")
         with source.open("rb") as file:
             return read(file, size, resizing)
     except OSError as error:
@@ -59,6 +60,8 @@ def decode(content: bytes, size: tuple[int, int], resizing: Resizing) -> np.ndar
     """
     if not content:
         raise ImageError("is empty")
+    if left := files.left_by_git(content[: len(files.POINTER)]):
+        raise ImageError(left)
     if len(content) > MAX_BYTES:
         raise ImageError(f"is larger than {MAX_BYTES / 1e6:.0f} MB")
     Image.MAX_IMAGE_PIXELS = None  # `_check` has a limit of its own

@@ -181,7 +181,8 @@ DAMAGED = [
 @pytest.mark.parametrize(("damage", "path"), DAMAGED)
 def test_a_damaged_file_is_refused_by_its_reader_with_its_remedy(small_run, tmp_path, monkeypatch, damage, path):
     (tmp_path / path).parent.mkdir(parents=True)
-    shutil.copy(small_run[0] / path, tmp_path / path)
+    for name in (path, "dvc.lock"):
+        shutil.copy(small_run[0] / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     damage(Path(path))
     with pytest.raises(UserError, match=f"^{re.escape(path)}: .*`dvc repro") as error:

@@ -109,6 +109,18 @@ OF_REVISIONS = {
         rf"^{winner.FILE} of .*: is not the file that dvc.lock lists; run `dvc repro` there",
     ),
 }
+POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+OF_REVISIONS |= {
+    f"a pointer of Git LFS as {path}": (
+        lambda path=path: files.write_text(path, POINTER),
+        rf"^{path} of .*: is a pointer of Git LFS; `git lfs pull` gets the file; ",
+    )
+    for path in (TEST, TABLE, winner.FILE, "params.yaml", "dvc.lock")
+}
+OF_REVISIONS["both sides of a merge"] = (
+    lambda: files.write_text("params.yaml", "<<<<<<< HEAD\nseed: 1\n=======\nseed: 2\n>>>>>>> other\n"),
+    "^params.yaml of .*: holds both sides of a merge; resolve the conflict",
+)
 OF_SPLITS = {
     "the images of one model in another order": (
         lambda: reversed_rows("cnn2"),

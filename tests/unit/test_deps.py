@@ -62,6 +62,35 @@ FAULTS = {
 }
 
 
+FAULTS_OF_LISTS = {
+    "a stage of empty deps": (
+        "  own:\n    cmd: python -m stages.eda\n    deps:\n",
+        "'./dvc.yaml' validation failed: expected a list for dictionary value @ data['stages']['own']['deps']",
+    ),
+    "a variable that does not exist": (
+        "  own:\n    cmd: python -m stages.eda\n    deps:\n      - ${nothing}/base\n",
+        "failed to parse 'stages.own.deps' in 'dvc.yaml': Could not find 'nothing'",
+    ),
+    "a foreach over a list": (
+        "  own:\n    foreach: [eda]\n    do:\n      cmd: python -m stages.${item}\n      deps: [study]\n",
+        "dvc.yaml: the deps of the stage own@eda lack stages/eda.py; mend the list",
+    ),
+    "a matrix": (
+        "  own:\n    matrix:\n      stage: [eda]\n    cmd: python -m stages.${item.stage}\n    deps: [study]\n",
+        "dvc.yaml: the deps of the stage own@eda lack stages/eda.py; mend the list",
+    ),
+    "the second of two commands": (
+        "  own:\n    cmd: [python -m stages.eda, python -m stages.prepare]\n    deps: [study, stages/eda.py]\n",
+        "dvc.yaml: the deps of the stage own lack stages/prepare.py; mend the list",
+    ),
+    "another working folder": (
+        "  own:\n    wdir: stages\n    cmd: python -m stages.eda\n    deps: [../study]\n",
+        "dvc.yaml: the deps of the stage own lack stages/eda.py; mend the list",
+    ),
+}
+FAULTS |= {name: (("dvc.yaml", "stages:\n", f"stages:\n{own}"), line) for name, (own, line) in FAULTS_OF_LISTS.items()}
+
+
 @pytest.mark.parametrize(("change", "message"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_named_in_one_line(tree, change, message):
     replace(*change)
@@ -69,6 +98,25 @@ def test_a_fault_is_named_in_one_line(tree, change, message):
         deps.main()
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
+
+
+def test_variables_and_a_matrix_are_read_as_dvc_reads_them(tree, capsys):
+    Path("own.yaml").write_text("code: study\n")
+    text = Path("dvc.yaml").read_text(encoding="utf-8")
+    for old, new in (
+        ("stages:\n", "vars:\n  - own.yaml\n  - scores: metrics/test\nstages:\n"),
+        ("- study/", "- ${code}/"),
+        ("- metrics/test/cnn", "- ${scores}/cnn"),
+        ("    foreach: ${models}\n    do:\n      desc: Score", "    matrix:\n      model: [cnn2]\n    desc: Score"),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    head, _, rest = text.partition("    desc: Score")
+    block, _, tail = rest.partition("\n\n")
+    block = block.replace("\n      ", "\n    ").replace("${key}", "${item.model}")
+    Path("dvc.yaml").write_text(f"{head}    desc: Score{block}\n\n{tail}", encoding="utf-8")
+    deps.main()
+    assert capsys.readouterr().out == "dvc.yaml: the deps of all stages are complete\n"
 
 
 LATE = "def late():\n    import study.sources.synthetic as drawn\n    return drawn"

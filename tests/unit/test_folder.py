@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         r"own/test/b/.caf\\xe9: has a name that is not UTF-8, which DVC cannot record; rename it",
     ),
     "an animation": (lambda own: animate(own / "train/a/x.webp"), r"x.webp is animated \(4 frames\)"),
-    "a link to nothing": (lambda own: (own / "train/a/x.png").symlink_to("none"), "x.png is missing"),
+    "a link to nothing": (lambda own: (own / "train/a/x.png").symlink_to("none"), "x.png is a link to none that leads"),
     "a link to a folder": (
         lambda own: (own / "train/a/x").symlink_to("../b"),
         "a/x: is a link to a folder, whose files DVC",

@@ -190,6 +190,47 @@ def test_a_file_that_holds_less_than_it_asks_for_is_refused(tmp_path, checkpoint
         keras_file.read(path)
 
 
+def with_config(old: str, new: str):
+    """Changes the configuration, as a later Keras would write it."""
+
+    def changed(entries: dict[str, bytes]) -> None:
+        assert old.encode() in entries["config.json"]
+        entries["config.json"] = entries["config.json"].replace(old.encode(), new.encode())
+        entries["metadata.json"] = b'{"keras_version": "3.99.0"}'
+
+    return changed
+
+
+UNKNOWN = {
+    "an argument": (
+        with_config('"units": 2', '"units": 2, "own": 3'),
+        "Unrecognized keyword arguments passed to Dense",
+    ),
+    "a class": (
+        with_config('"module": "keras.layers", "class_name": "Dense"', '"module": null, "class_name": "Own"'),
+        "Could not locate class 'Own'",
+    ),
+    "other shapes": (with_config("[null, 3]", "[null, 2]"), "The shape of the target variable"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), UNKNOWN.values(), ids=UNKNOWN)
+def test_what_keras_cannot_load_has_the_reason_of_keras_and_both_versions(tmp_path, checkpoints, change, reason):
+    versions = f"written by Keras 3.99.0, here is Keras {keras.__version__}"
+    with pytest.raises(UserError, match=rf"own\.keras: cannot be loaded \({reason}.*\); {versions}$"):
+        keras_file.read(with_entries(dense(tmp_path), change))
+
+
+def test_to_delete_a_model_is_advised_of_an_output_only(tmp_path, checkpoints, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.lock").write_text("stages:\n  own:\n    outs:\n    - path: own.keras\n")
+    path = with_entries(dense(tmp_path), with_units(3))
+    with pytest.raises(UserError, match="; delete it, then `dvc checkout` or `dvc repro` restores"):
+        keras_file.read(path)
+    with pytest.raises(UserError, match=r"here is Keras [\d.]+$"):
+        keras_file.read(path.rename("other.keras"))
+
+
 def test_a_full_disk_is_not_the_fault_of_the_model(tmp_path, checkpoints, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

@@ -3,19 +3,24 @@
 import contextlib
 import json
 import os
+import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import project
 import pytest
 from PIL import Image
 
 from study.base import files
 from study.base.runtime import UserError
 from study.model_files.card import Card
-from study.serving import onnx_file, predict
+from study.serving import models, onnx_file, predict
+from study.serving.keras_model import KerasModel
 
+INPUT = {"batch_shape": [None, 8, 8, 3], "dtype": "uint8"}
 PROBABILITIES = np.array([25, 4, 1]) / 30  # at temperature 2, their roots: 5, 2 and 1 eighths
 
 
@@ -34,7 +39,7 @@ class Brightness:
 def folder(tmp_path, monkeypatch) -> Path:
     """The working folder with some images, and with `Brightness` as each model."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(predict, "load", lambda model: Brightness())
+    monkeypatch.setattr(models, "load", lambda name: Brightness())
     for name, value in {"a.png": 0, "b.jpg": 128, "in/c.WEBP": 255, "in/.hidden.png": 0, "in/.git/d.png": 0}.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (20, 10), value).save(name)
@@ -45,6 +50,8 @@ def folder(tmp_path, monkeypatch) -> Path:
         Path("all").mkdir(exist_ok=True)
         Image.new("L", (8, 8)).save(f"all/{name}", "JPEG")
     Path("loop").symlink_to("loop")
+    Path("moved.png").symlink_to("/old/files/md5/ab/cd")
+    Path("lfs.png").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
     Image.effect_noise((64, 64), 50).save("cut.png")
     Path("cut.png").write_bytes(Path("cut.png").read_bytes()[:-500])
     return tmp_path
@@ -147,7 +154,12 @@ REFUSED = {
     "a pattern that is too long": (300 * "a" + "*", f"{300 * 'a'}*: matches no file"),
     "a pattern of too many folders": (3000 * "*/", 3000 * "*/" + ": maximum recursion depth exceeded"),
     "a name with a zero byte": ("a\0.png", "a\\x00.png: is missing"),
-    "a link to itself": ("loop", "loop: is missing"),
+    "a link to itself": ("loop", "loop: is a link to loop that leads to no file; run `dvc checkout loop` if "),
+    "a link to a cache that was moved": (
+        "moved.png",
+        "moved.png: is a link to /old/files/md5/ab/cd that leads to no file; ",
+    ),
+    "a pointer of Git LFS": ("lfs.png", "lfs.png: is a pointer of Git LFS; `git lfs pull` gets the file; "),
     "a path through a file": ("a.png/b.png", "a.png/b.png: is missing"),
     "a name that a terminal would run": ("\x1b2J.png", "\\x1b2J.png: is missing"),
 }
@@ -207,6 +219,16 @@ def test_json_without_an_image_is_an_empty_list(folder, capsys):
     assert json.loads(capsys.readouterr().out) == []
 
 
+def test_json_is_not_begun_before_the_model_is_loaded(folder, capsys, monkeypatch):
+    def fail(model, images):
+        raise UserError("own.keras: cannot be loaded")
+
+    monkeypatch.setattr(Brightness, "predict", fail)
+    with pytest.raises(UserError):
+        run("a.png", form="json")
+    assert capsys.readouterr().out == ""
+
+
 def test_csv_has_a_line_per_image_and_class(folder, capsys):
     assert run("a.png", top=2, form="csv") == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["image,rank,class,probability", "a.png,1,dark,0.625000"]
@@ -234,48 +256,108 @@ def test_no_class_is_asked_for_in_vain(folder):
 
 
 @pytest.fixture
-def models(tmp_path, monkeypatch) -> SimpleNamespace:
-    """An exported and a trained model, each of which only says what it is."""
+def here(tmp_path, monkeypatch) -> SimpleNamespace:
+    """A folder with an exported and a trained model, each of which only says what it is."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     files.write_text("models/best.keras", "weights")
     files.write_text("models/best.onnx", "graph")
+    for path in ("models/cnn2.keras", "own.keras", "home/mine.keras", "models/notes.txt"):
+        files.write_text(path, "other weights")
+    files.write_text("dvc.lock", "stages:\n  best:\n    outs:\n    - path: models/lost.keras\n      md5: 0\n")
     source = files.sha256("models/best.keras")
     monkeypatch.setattr(onnx_file, "is_installed", lambda: True)  # also without the extra onnx
     monkeypatch.setattr(onnx_file, "read", lambda path: SimpleNamespace(path=str(path), source=source))
-    monkeypatch.setattr(predict, "_by_keras", lambda path: SimpleNamespace(path=str(path)))
+    monkeypatch.setattr(KerasModel, "read", lambda path: SimpleNamespace(path=str(path)))
     return SimpleNamespace(keras=Path("models/best.keras"), onnx=Path("models/best.onnx"))
 
 
-def test_a_model_is_used_as_onnx_where_it_can_be(models, capsys):
-    assert predict.load("best").path == "models/best.onnx"
+NAMED = {
+    "best": "models/best.onnx",
+    "models/best": "models/best.onnx",
+    "./models/best": "models/best.onnx",
+    "best.onnx": "models/best.onnx",
+    "best.keras": "models/best.keras",
+    "models/best.keras": "models/best.keras",
+    "models/cnn2": "models/cnn2.keras",
+    "own": "own.keras",
+    "own.keras": "own.keras",
+    "~/mine": "{home}/mine.keras",
+    "~/mine.keras": "{home}/mine.keras",
+}
+
+
+@pytest.mark.parametrize(("name", "path"), NAMED.items(), ids=NAMED)
+def test_a_model_is_found_as_a_person_names_it(here, name, path):
+    assert models.load(name).path == path.format(home=Path.home())
+
+
+def test_a_file_of_the_very_name_comes_before_a_model_of_this_name(here):
+    files.write_text("best.keras", "other weights")
+    assert models.load("best.keras").path == "best.keras"
+    assert models.load("best").path == "models/best.onnx"
+
+
+NO_MODEL = {
+    "another name": ("BEST", "BEST: is no model; models/ has best, cnn2"),
+    "an output of a stage": (
+        "lost",
+        "models/lost.keras: is missing; `dvc repro` makes it, `dvc pull models/lost.keras` gets it from a remote",
+    ),
+    "a model that is not exported": (
+        "cnn2.onnx",
+        "models/cnn2.onnx: is missing; `python -m study export models/cnn2.keras` makes it",
+    ),
+    "a folder": ("models", "models: is a folder; models/ has best, cnn2"),
+    "another kind of file": (
+        "models/notes.txt",
+        "models/notes.txt: is no .keras or .onnx file; models/ has best, cnn2",
+    ),
+    "nothing": ("", ".: is a folder; models/ has best, cnn2"),
+}
+
+
+@pytest.mark.parametrize(("name", "message"), NO_MODEL.values(), ids=NO_MODEL)
+def test_what_is_no_model_says_so_and_names_those_there_are(here, name, message):
+    with pytest.raises(UserError) as error:
+        models.load(name)
+    assert str(error.value) == message
+
+
+def test_a_model_is_used_as_onnx_where_it_can_be(here, capsys):
+    assert models.load("best").path == "models/best.onnx"
     assert capsys.readouterr().err == ""
 
 
-def test_without_the_trained_model_the_exported_one_is_used(models):
-    models.keras.unlink()
-    assert predict.load("best").path == "models/best.onnx"
+def test_without_the_trained_model_the_exported_one_is_used(here):
+    here.keras.unlink()
+    assert models.load("best").path == "models/best.onnx"
 
 
-def test_without_onnx_runtime_the_trained_model_is_used(models, monkeypatch):
+def test_without_onnx_runtime_the_trained_model_is_used(here, monkeypatch):
     monkeypatch.setattr(onnx_file, "is_installed", lambda: False)
-    assert predict.load("best").path == "models/best.keras"
+    assert models.load("best").path == "models/best.keras"
 
 
-def test_an_exported_model_of_another_training_is_left_aside_with_a_note(models, capsys):
-    models.keras.write_text("other weights")
-    assert predict.load("best").path == "models/best.keras"
+def test_an_exported_model_of_another_training_is_left_aside_with_a_note(here, capsys):
+    here.keras.write_text("other weights")
+    assert models.load("best").path == "models/best.keras"
     assert capsys.readouterr().err == (
-        "note: models/best.onnx was made of another models/best.keras, which is used; `python -m study export` "
+        "note: models/best.onnx was made of another models/best.keras, which is used; `python -m study export best` "
         "renews it\n"
     )
 
 
-@pytest.mark.parametrize("path", ["some/own.keras", "some/own.onnx"])
-def test_a_path_names_the_file_itself(models, path):
-    assert predict.load(path).path == path
-
-
-def test_a_missing_model_names_what_makes_it(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=r"models/best\.keras: is missing; `dvc repro` makes it, `dvc pull models/best"):
-        predict.load("best")
+@pytest.mark.parametrize("image", ["nope.png", "notes.txt"])
+def test_what_is_no_image_is_refused_before_keras_is_imported(tmp_path, image):
+    """In a process of its own, in which nothing has imported Keras."""
+    model = tmp_path / "own.keras"
+    network = {"config": {"layers": [{"class_name": "InputLayer", "config": INPUT}]}}
+    with zipfile.ZipFile(model, "w") as archive:
+        archive.writestr("config.json", json.dumps(network))
+        archive.writestr("metadata.json", json.dumps({"card": Card(["a", "b"], 1.0, "pad").to_dict()}))
+    (tmp_path / "notes.txt").write_text("no image")
+    command = ["-X", "importtime", "-m", "study", "predict", "--model", str(model), str(tmp_path / image)]
+    answer = project.shell(project.ROOT, sys.executable, *command, check=False)
+    assert f"error: {tmp_path / image}: is " in answer.stderr
+    assert "keras" not in {line.rpartition("|")[2].strip().partition(".")[0] for line in answer.stderr.splitlines()}

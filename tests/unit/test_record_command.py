@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ def run(tmp_path, monkeypatch) -> Path:
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
     monkeypatch.chdir(tmp_path)
+    for command in ("init --quiet", "add dvc.yaml", "-c user.name=n -c user.email=e commit --quiet --message all"):
+        subprocess.run(["git", *command.split()], check=True)
     monkeypatch.setattr(record, "unfinished", list)
     return tmp_path
 

@@ -56,6 +56,28 @@ def test_outside_of_a_repository_git_says_so(tmp_path, monkeypatch):
         revisions.find("HEAD")
 
 
+def test_a_repository_of_another_user_is_refused_with_the_remedy_that_git_names(copy_of_history, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    monkeypatch.setenv("HOME", str(copy_of_history))
+    remedy = f"`git config --global --add safe.directory {copy_of_history}`"
+    with pytest.raises(UserError) as error:
+        revisions.find("HEAD")
+    assert str(error.value).endswith(f"dubious ownership in repository at '{copy_of_history}'; {remedy}")
+
+
+def test_without_git_it_is_git_that_is_missing(here, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="^git is not installed, or its folder is not in PATH; install it$"):
+        revisions.find("HEAD")
+
+
+def test_a_damaged_repository_is_no_lack_of_a_clone(copy_of_history):
+    (copy_of_history / ".git/config").write_text("[core")
+    with pytest.raises(UserError, match="^git rev-parse: bad config line") as error:
+        revisions.find("HEAD")
+    assert "clone" not in str(error.value)
+
+
 def test_a_bare_clone_has_no_workspace(history, tmp_path, monkeypatch):
     git(tmp_path, "clone", "--quiet", "--bare", str(history), "bare")
     monkeypatch.chdir(tmp_path / "bare")
