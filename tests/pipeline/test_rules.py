@@ -59,12 +59,6 @@ def test_nothing_depends_on_the_report(stages):
     assert {name for name, stage in stages.items() if project.paths(stage, "deps") & outs} == set()
 
 
-def test_the_report_prints_what_changed_since_head_and_writes_it_nowhere():
-    (printed,) = declared.calls(ROOT / "stages/report.py", "print")[1:]
-    assert ast.unparse(printed) == "print(verdicts.against_head(), end='')"
-    assert len(declared.calls(ROOT / "stages/report.py", "verdicts.against_head")) == 1
-
-
 @pytest.mark.parametrize("section", ["outs", "metrics", "plots"])
 def test_best_declares_of_each_of_its_models_what_train_and_evaluate_declare_of_theirs(section):
     """So each model has the same files, and its plots have the same template, axes and title."""
