@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pace
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/tutorial.md"
 ADDRESS = "https://example.org/study.git"
@@ -25,7 +27,7 @@ ADDRESS = "https://example.org/study.git"
 WHOLE, FIRST, LAST, CUT = 26, 8, 5, "…"
 COMMIT = r"(?<=\bcommit )[0-9a-f]{7}\b"  # whose outputs the page shows
 MERGED = "  better  "  # as `python -m study compare` says of a model
-SECONDS = 1200  # no command takes so long
+SECONDS = 1200  # no command takes so long on an idle machine
 # What differs from run to run, and what a shape has instead.
 MASKS = {
     r"at most .* left": "at most 0 s left",
@@ -138,7 +140,7 @@ class Shell:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                timeout=SECONDS,
+                timeout=pace.seconds(SECONDS),
                 check=False,
             )
             assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}"

@@ -7,15 +7,13 @@ take what was trained. A lock goes with its process, however that ends.
 The copies of the repository in which DVC runs queued experiments are deleted at their end, also when they are killed.
 Their folders are links into the repository itself, so that an experiment that is queued again goes on.
 
-The user may keep files of his own in checkpoints/. A file is deleted only if it begins as one that was written here, a
-folder only if it has a lock.
+Users may keep files of their own in checkpoints/. Only files with the names below are deleted, in folders with a lock.
 """
 
 import contextlib
 import fcntl
 import os
 import re
-from collections.abc import Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -23,12 +21,11 @@ from study.base import files
 from study.base.runtime import UserError
 
 LOCK = "lock"  # holds the number of the process
-JOURNAL = "optuna.journal"
 KEY_LENGTH = 16
-# How a state, which np.savez writes, and a result begin: with their key, of 64 characters.
-NPZ = re.compile(rb"PK\x03\x04.{26}key\.npy.{0,64}?\x93NUMPY[^\n]*'descr': '<U64'[^\n]*\n(.{256})", re.DOTALL)
-RESULT = re.compile(rb'\{\s*"key": "([0-9a-f]{64})"')
-HEAD_BYTES = 1024  # hold them
+KEY = re.compile(f"[0-9a-f]{{{KEY_LENGTH}}}")  # how the folder of a run is called
+STATES = ("head.npz", "model.npz")  # of a run that goes on
+FILES = (*STATES, "weights.npz", "result.json")  # in the folder of a run
+JOURNAL = "optuna.journal"
 
 
 def only_one(name: str, work: str) -> TextIOWrapper:
@@ -39,7 +36,7 @@ def only_one(name: str, work: str) -> TextIOWrapper:
 def hold(folder: Path, refusal: str = "") -> TextIOWrapper:
     """The lock of a folder, once it is free; with `refusal`, raise UserError if it is not."""
     path = folder / LOCK
-    if path.is_symlink() or (_head(path) and not _is_lock(path)):
+    if path.is_symlink() or (path.exists() and path.stat().st_size and not _is_lock(path)):
         raise UserError(f"{path}: is not the lock of a run, which has to lie there; move it")
     try:
         file = _lock(path)
@@ -80,9 +77,9 @@ class Claim:
 def clear() -> None:
     """Delete the checkpoints of this workspace, but for those that a process holds.
 
-    What the user keeps beside them stays. Of links, only those of `Claim` are followed.
+    What users keep beside them stays. Of links, only those of `Claim` are followed.
     """
-    cleared = _delete_journal()
+    delete_journal()
     for folder in [Path(path) for path, _, _ in os.walk(files.CHECKPOINTS, topdown=False)]:
         for link in filter(Path.is_symlink, list(folder.iterdir())):
             shared = _shared(link)
@@ -90,43 +87,16 @@ def clear() -> None:
                 link.unlink()
                 remove_empty(shared, *list(shared.parents)[: len(link.parts) - 1])
         if _clear(folder):
-            cleared = True
             remove_empty(folder)
-    if cleared:
-        remove_empty(files.CHECKPOINTS)  # but not a link, the user's choice of another place
+    remove_empty(files.CHECKPOINTS)  # but not a link, the user's choice of another place
 
 
-def begin_journal() -> Path:
-    """Delete the journal of the last search. Returns the path of the next one."""
+def delete_journal() -> Path:
+    """Delete the journal of the last search, and the lock that Optuna leaves on it if killed. Returns its path."""
     path = files.CHECKPOINTS / JOURNAL
-    path.parent.resolve().mkdir(parents=True, exist_ok=True)
-    _delete_journal()
-    if path.is_symlink() or _head(path):
-        raise UserError(f"{path}: is not the journal of a search, which has to lie there; move it")
+    for written in (path, path.with_name(f"{JOURNAL}.lock")):
+        written.unlink(missing_ok=True)
     return path
-
-
-def key_of(path: Path) -> str | None:
-    """The key in a state or result, also in one that was cut while it was written; None if it is neither, or a link."""
-    begin = {".npz": NPZ, ".json": RESULT}.get(Path(path.name.removesuffix(".partial")).suffix)
-    if begin is None or path.is_symlink() or not path.is_file():
-        return None
-    match = begin.match(_head(path))
-    return match and match[1].replace(b"\0", b"").decode(errors="replace")
-
-
-@contextlib.contextmanager
-def free(folder: Path) -> Iterator[bool]:
-    """Lock the folder of a run and, at the end, delete its lock. Yields False if it has none, or a process holds it."""
-    lock = folder / LOCK
-    try:
-        file = _lock(lock) if _is_lock(lock) else None
-    except OSError:
-        file = None
-    yield file is not None
-    if file:
-        lock.unlink()
-        file.close()
 
 
 def remove_empty(*folders: Path) -> None:
@@ -137,36 +107,22 @@ def remove_empty(*folders: Path) -> None:
 
 
 def _clear(folder: Path) -> bool:
-    """Delete the checkpoint in the folder of a run, unless a process holds it. Returns whether it is deleted."""
-    with contextlib.suppress(OSError), free(folder) as is_free:
-        for path in list(folder.iterdir()) if is_free else ():
-            if (key := key_of(path)) and key[:KEY_LENGTH] == folder.name:
+    """Delete the lock of a folder and the files of a run in it, unless a process holds it. Whether they are deleted."""
+    path = folder / LOCK
+    with contextlib.suppress(OSError):
+        if _is_lock(path):
+            with _lock(path):
+                if KEY.fullmatch(folder.name):
+                    for name in FILES:
+                        (folder / name).unlink(missing_ok=True)
+                        (folder / f"{name}.partial").unlink(missing_ok=True)
                 path.unlink()
-        return is_free
+            return True
     return False
 
 
-def _delete_journal() -> bool:
-    """Delete the journal of a search, and the lock that Optuna left on it if killed. Returns whether it was there."""
-    path = files.CHECKPOINTS / JOURNAL
-    lock = path.with_name(f"{JOURNAL}.lock")
-    if lock.is_symlink() and lock.readlink() == path:
-        lock.unlink()
-    is_ours = not path.is_symlink() and _head(path).startswith(b'{"op_code":')
-    if is_ours:
-        path.unlink()
-    return is_ours
-
-
 def _is_lock(path: Path) -> bool:
-    return not path.is_symlink() and _head(path).isdigit()
-
-
-def _head(path: Path) -> bytes:
-    """How a file begins; empty, if it is none."""
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError), path.open("rb") as file:
-        return file.read(HEAD_BYTES)
-    return b""
+    return path.is_file() and not path.is_symlink() and path.read_bytes().isdigit()
 
 
 def _shared(folder: Path) -> Path | None:

@@ -55,12 +55,11 @@ class Faults(logging.Handler):
 
 def configured(repo: "Repo", remote: str | None) -> str:
     """The name of the remote, or of the default one. Raises UserError if there is none."""
-    name, names = remote or repo.config["core"].get("remote"), list(repo.config["remote"])
-    if name in names:
-        return name
-    choice = f"choose of {', '.join(names)}, or add it" if names else "add one"
-    lacking = f"there is no remote {name}" if name else "there is no default remote"
-    raise UserError(f".dvc/config: {lacking}; {choice}: `dvc remote add -d team s3://bucket/folder`")
+    name = remote or repo.config["core"].get("remote")
+    if name not in repo.config["remote"]:
+        lacking = f"remote {name}" if name else "default remote"
+        raise UserError(f".dvc/config: there is no {lacking}; add one: `dvc remote add -d team s3://bucket/folder`")
+    return name
 
 
 def push_files_of_runs(repo: "Repo", remote: str) -> int:

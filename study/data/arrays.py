@@ -30,10 +30,6 @@ LEAST_BRIGHTEST = 64
 # A name of a class. It stands as it is in Markdown, HTML, spreadsheets, figures and terminals, since these characters
 # mean nothing else there. A spreadsheet runs what begins with another one; a mark would join what is before it.
 NAME = re.compile(r"[^\W_][\w .,'/()+&#%\-\u0080-\U0010ffff]{0,63}")
-# Characters that Unicode counts as letters, marks or symbols, and that show nothing.
-INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
-)
 NAMES = "1 to 64 letters, digits, spaces and - _ . , ' / ( ) + & # %, a letter or digit first, no space last"
 
 Refuse = Callable[[str, str, str], NoReturn]  # of a key, what it is, and what is allowed
@@ -184,7 +180,7 @@ def _look(name: str) -> str:
 
 def is_name(name: str) -> bool:
     """Whether the name, and what programs may make of its full-width characters, stands for itself wherever shown."""
-    shown = name.isprintable() and not INVISIBLE.search(name) and not name.endswith(" ")
+    shown = name.isprintable() and not name.endswith(" ")
     return shown and all(NAME.fullmatch(form) for form in (name, _look(name)))
 
 

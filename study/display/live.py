@@ -1,7 +1,6 @@
 """What a running training shows: DVCLive's record for `dvc exp show`, and its progress with the time left."""
 
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,53 +19,43 @@ Row = dict[str, float]  # of a history
 FOLDER = Path("live_metrics")
 # Written whole, for DVC runs nothing while one is cut. DVCLive's own grows by a line per epoch.
 DVC_YAML = "metrics:\n- metrics.json\nplots:\n- plots/metrics:\n    x: step\n"
-WRITTEN = ("dvc.yaml", "dvc.yaml.partial", "metrics.json")  # besides the curves
 
 
 @contextmanager
 def metrics(model: str) -> Iterator[Callable[[Row], None]]:
     """Yield a function that shows a row of history as metrics MODEL.… of the workspace; removed at the end.
 
-    The folder of a run is new, since DVCLive empties the one that it gets.
+    Raises UserError if another process trains the model in this workspace.
     """
-    is_own = not FOLDER.exists()
-    for path in FOLDER.glob(f"*/{checkpoints.LOCK}"):
-        is_own |= _remove(path.parent)  # a killed run's
-    FOLDER.resolve().mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{model}-", dir=FOLDER))
-    lock = checkpoints.hold(folder)
-    try:
-        with Live(str(folder), dvcyaml=None, report=None, save_dvc_exp=False) as live:
+    folder = FOLDER / model
+    with checkpoints.hold(folder, f"trains {model} in this folder"):
+        _remove(folder, model)  # a killed run's
+        try:
+            with Live(str(folder), resume=True, dvcyaml=None, report=None, save_dvc_exp=False) as live:
 
-            def log(row: Row) -> None:
-                for key, value in row.items():
-                    if key != "epoch":
-                        live.log_metric(f"{model}/{key}", value)
-                live.next_step()
-                if not (folder / "dvc.yaml").exists():  # it names files that must be there
-                    files.write_text(folder / "dvc.yaml", DVC_YAML)
+                def log(row: Row) -> None:
+                    for key, value in row.items():
+                        if key != "epoch":
+                            live.log_metric(f"{model}/{key}", value)
+                    live.next_step()
+                    if not (folder / "dvc.yaml").exists():  # it names files that must be there
+                        files.write_text(folder / "dvc.yaml", DVC_YAML)
 
-            yield log
-    except SCMError as error:
-        raise UserError(f"git: {error}; DVC experiments need a first commit") from None
-    finally:
-        lock.close()
-        _remove(folder)
-        if is_own:
-            checkpoints.remove_empty(FOLDER)
+                yield log
+        except SCMError as error:
+            raise UserError(f"git: {error}; DVC experiments need a first commit") from None
+        finally:
+            _remove(folder, model)
+            (folder / checkpoints.LOCK).unlink(missing_ok=True)
+            checkpoints.remove_empty(folder, FOLDER)
 
 
-def _remove(folder: Path) -> bool:
-    """Remove the files of a run, unless it goes on, and its folders unless they hold others. Whether it was removed."""
-    curves = folder / "plots/metrics" / folder.name.rpartition("-")[0]
-    with checkpoints.free(folder) as is_free:
-        if is_free:
-            for path in (*(folder / name for name in WRITTEN), *curves.glob("*.tsv")):
-                path.unlink(missing_ok=True)
-            checkpoints.remove_empty(curves, folder / "plots/metrics", folder / "plots")
-    if is_free:
-        checkpoints.remove_empty(folder)
-    return is_free
+def _remove(folder: Path, model: str) -> None:
+    """Remove what a run has shown, and the folders that then are empty."""
+    curves = folder / "plots/metrics" / model
+    for path in (folder / "dvc.yaml", folder / "dvc.yaml.partial", folder / "metrics.json", *curves.glob("*.tsv")):
+        path.unlink(missing_ok=True)
+    checkpoints.remove_empty(curves, folder / "plots/metrics", folder / "plots")
 
 
 class Progress(keras.callbacks.Callback):

@@ -1,6 +1,5 @@
 """Figures as PNG files whose bytes depend on nothing but what they show."""
 
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import matplotlib
 import numpy as np
 from matplotlib import cycler, font_manager
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 
 from study.base import files
 from study.data.arrays import Split
@@ -32,7 +30,6 @@ STYLE = {
 }
 FONT = "DejaVu Sans"  # matplotlib's own, which it has on every system
 LONGEST = 14  # characters of a class name that fit above an image of a grid
-LISTED = 3  # class names that a note spells out
 
 
 def subplots(rows: int = 1, columns: int = 1, **options) -> tuple[Figure, np.ndarray]:
@@ -50,43 +47,23 @@ def use_style() -> None:
 
 
 def save(figure: Figure, path: str | Path) -> None:
-    """Write the figure without a background and the software's name; print a note if its font lacks characters."""
-    missing = "".join(sorted({character for text in figure.findobj(Text) for character in _missing(text.get_text())}))
-    if missing:
-        print(f"note: {path} has boxes in place of {missing}, which its font {FONT} lacks")
-    with files.whole(path) as partial, warnings.catch_warnings(action="ignore"):  # of each missing character
+    """Write the figure without a background and the software's name."""
+    with files.whole(path) as partial:
         options = {"format": "png", "dpi": DOTS_PER_INCH, "bbox_inches": "tight", "transparent": True}
         figure.savefig(partial, **options, metadata={"Software": None})
 
 
 def class_labels(class_names: list[str], longest: int = LONGEST) -> list[str]:
-    """The names as figures show them: without their middle if too long, `class 3` if the font lacks a character.
-
-    Prints a note of the latter, once per process.
-    """
-    lacking = [label for label, name in enumerate(class_names) if _missing(name)]
-    if lacking:
-        _note("; ".join(f"class {label} is {class_names[label]}" for label in lacking[:LISTED]), len(lacking))
-    names = [f"class {label}" if _missing(name) else name for label, name in enumerate(class_names)]
-    half = longest // 2
+    """The names as figures show them: without their middle if too long, `class 3` if the font lacks a character."""
+    characters, half = _characters(), longest // 2
+    names = [name if characters.issuperset(name) else f"class {label}" for label, name in enumerate(class_names)]
     return [name if len(name) <= longest else f"{name[:half]}…{name[1 - half :]}" for name in names]
 
 
 @cache
-def _note(examples: str, count: int) -> None:
-    more = ", and so on" if count > LISTED else ""
-    print(f"note: figures number {count} classes, of whose names their font {FONT} lacks characters: {examples}{more}")
-
-
-def _missing(text: str) -> list[str]:
-    """The characters that the font lacks."""
-    return [character for character in text if ord(character) not in _font() and character != "\n"]
-
-
-@cache
-def _font() -> dict[int, int]:
-    """The characters of the font, by their numbers."""
-    return font_manager.get_font(font_manager.findfont(FONT)).get_charmap()
+def _characters() -> set[str]:
+    """What the font can show."""
+    return set(map(chr, font_manager.get_font(font_manager.findfont(FONT)).get_charmap()))
 
 
 def image_grid(images: np.ndarray, titles: list[str], colours: list[str], least_columns: int, heading: str) -> Figure:

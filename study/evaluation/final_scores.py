@@ -11,7 +11,7 @@ from study.evaluation import seeds
 from study.evaluation.seeds import Spread
 from study.scoring import intervals, placements
 from study.scoring.probabilities import normalised
-from study.scoring.scores import DECIMALS, Repeat, Scores, Share, point, scores
+from study.scoring.scores import DECIMALS, Amount, Repeat, Scores, Share, point, scores
 
 # The one-versus-rest ROC-AUC of a class with its 95 % interval, if there is one: see `intervals.enough`.
 ClassArea = TypedDict(
@@ -23,7 +23,7 @@ class FinalScores(Scores):
     """metrics/test/<model>.json. DVC shows what stands outside of the lists."""
 
     roc_auc_mean: Share  # over the repeats
-    roc_auc_seed_sd: NotRequired[Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]]  # of two or more
+    roc_auc_seed_sd: NotRequired[Amount]  # of two or more
     repeats: Annotated[list[Repeat], Field(min_length=1)]  # the model that is kept first
     spread: Annotated[list[Spread], Field(max_length=1)]  # none of one training
     class_roc_auc: Annotated[list[ClassArea], Field(min_length=2)]  # of the model that is kept, in class order

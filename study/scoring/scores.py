@@ -17,25 +17,28 @@ from study.scoring.probabilities import normalised
 DECIMALS = 6
 
 Share = Annotated[float, Field(ge=0, le=1, strict=True, allow_inf_nan=False)]
+Amount = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
-class Scores(TypedDict):
+class Point(TypedDict):
+    """Scores without intervals."""
+
+    roc_auc: Share
+    accuracy: Share
+    log_loss: Amount
+
+
+class Scores(Point):
     """The flat record that metrics/validation/*.json and metrics/test/*.json hold."""
 
-    roc_auc: Share
     roc_auc_low: NotRequired[Share]  # not of fewer than `intervals.LEAST_PER_CLASS` images in a class
     roc_auc_high: NotRequired[Share]
-    accuracy: Share
-    log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
-class Repeat(TypedDict):
-    """The scores of one training of a block."""
+class Repeat(Point):
+    """The scores of one run of a block."""
 
     seed: int
-    roc_auc: Share
-    accuracy: Share
-    log_loss: Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 
 
 class ValidationScores(Scores):
@@ -49,21 +52,15 @@ def scores(labels: np.ndarray, probabilities: np.ndarray) -> Scores:
     """roc_auc with its 95 % interval, if there is one, accuracy and log_loss, rounded to DECIMALS; two images or more
     per class.
     """
-    point_scores = point(labels, probabilities)
-    missed = placements.one_minus_placements(labels, normalised(probabilities))
-    shortfall = placements.shortfall(labels, missed)
-    low, high = intervals.of_roc_auc(point_scores["roc_auc"], shortfall, labels) or (None, None)
-    record = {
-        "roc_auc": point_scores["roc_auc"],
-        "roc_auc_low": low,
-        "roc_auc_high": high,
-        "accuracy": point_scores["accuracy"],
-        "log_loss": point_scores["log_loss"],
-    }
-    return {name: round(value, DECIMALS) for name, value in record.items() if value is not None}
+    values = point(labels, probabilities)
+    shortfall = placements.shortfall(labels, placements.one_minus_placements(labels, normalised(probabilities)))
+    interval = intervals.of_roc_auc(values["roc_auc"], shortfall, labels)
+    bounds = {"roc_auc_low": interval[0], "roc_auc_high": interval[1]} if interval else {}
+    record = {"roc_auc": values["roc_auc"]} | bounds | values
+    return {name: round(value, DECIMALS) for name, value in record.items()}
 
 
-def point(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float]:
+def point(labels: np.ndarray, probabilities: np.ndarray) -> Point:
     """roc_auc, accuracy and log_loss of probabilities (N, C) float32 against labels (N,), every class present.
 
     The logarithm takes a probability for at least the smallest step of float64 above 0.

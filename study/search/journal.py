@@ -27,4 +27,6 @@ class Backend(JournalFileBackend):
 
 def begin() -> JournalStorage:
     """An empty storage."""
-    return JournalStorage(Backend(str(checkpoints.begin_journal())))
+    path = checkpoints.delete_journal()
+    path.parent.resolve().mkdir(parents=True, exist_ok=True)
+    return JournalStorage(Backend(str(path)))

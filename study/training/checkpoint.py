@@ -72,13 +72,11 @@ class Checkpoint:
 
     def finish(self, result: dict, weights: Sequence[Any] = ()) -> None:
         """Keep the result of a run and its weights, drop its states, and give the folder to others."""
-        paths = [path for path in self.folder.glob("*.npz") if path.stem != WEIGHTS]
-        states = [path for path in paths if checkpoints.key_of(path) == self.key]  # others are the user's
         if weights:
             self.write(WEIGHTS, **{f"{number:05d}": array for number, array in enumerate(weights)})
         files.write_json(self.folder / "result.json", {"key": self.key, "result": result})
-        for path in states:
-            path.unlink()
+        for name in checkpoints.STATES:
+            (self.folder / name).unlink(missing_ok=True)
         self._claim.release()
 
     def weights(self) -> list[np.ndarray]:

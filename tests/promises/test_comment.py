@@ -6,6 +6,7 @@ import subprocess
 import zipfile
 from pathlib import Path
 
+import pace
 import pytest
 import rendered
 from project import ROOT, environment
@@ -66,7 +67,7 @@ def post(runner: Path, **changes: str) -> subprocess.CompletedProcess:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=pace.seconds(30),
     )
 
 

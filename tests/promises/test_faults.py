@@ -26,7 +26,7 @@ from study.scoring.scores import ValidationScores
 from study.search.outcome import winner
 
 pytestmark = pytest.mark.slow
-TRAIN = f"stages.train.{MODEL}"
+TRAIN, STAGE = f"stages.train.{MODEL}", f"train@{MODEL}"
 STOPPED = "stopped; `dvc repro` continues after the last finished epoch"
 
 
@@ -97,43 +97,24 @@ def run_on(repository, run) -> Callable[..., tuple[subprocess.CompletedProcess, 
 NO_SPACE, NO_WRITING = "No space left on device", "Read-only file system"
 
 
+DISKS = {
+    "download, full": (["stages.download"], "data", FULL, NO_SPACE),
+    "evaluate, full": (["stages.evaluate", MODEL], "plots/predictions", FULL, NO_SPACE),
+    "report, read-only": (["stages.report"], "reports", READ_ONLY, NO_WRITING),
+    "tune, full": (["stages.tune"], "checkpoints", SMALL, NO_SPACE),
+    "train, no live metrics": ([TRAIN], "live_metrics", READ_ONLY, NO_WRITING),
+}
+
+
 @needs_mounts
-@pytest.mark.parametrize(
-    ("module", "disk", "mount", "parts"),
-    [
-        pytest.param(["stages.download"], "data", FULL, ["data/raw.npz", NO_SPACE], id="download, full"),
-        pytest.param(
-            ["stages.evaluate", MODEL], "plots/predictions", FULL, ["plots/predictions", NO_SPACE], id="evaluate, full"
-        ),
-        pytest.param(["stages.report"], "reports", READ_ONLY, ["reports/", NO_WRITING], id="report, read-only"),
-    ],
-)
-def test_a_disk_that_cannot_be_written_to_is_named_and_costs_nothing(repository, run_on, module, disk, mount, parts):
+@pytest.mark.parametrize(("module", "disk", "mount", "fault"), DISKS.values(), ids=DISKS)
+def test_a_disk_that_cannot_be_written_to_is_named_and_costs_nothing(repository, run_on, module, disk, mount, fault):
     expected = project.outputs(repository)
+    (repository / disk).mkdir(exist_ok=True)
     done, before, after = run_on(mount, disk, *module)
-    assert_one_line(done, *parts)
-    assert before
-    assert after == before
-    assert project.outputs(repository) == expected
-    assert not list(repository.rglob("*.partial"))
-
-
-@needs_mounts
-@pytest.mark.parametrize(
-    ("module", "disk", "mount", "parts"),
-    [
-        pytest.param("stages.tune", "checkpoints", SMALL, ["checkpoints/", NO_SPACE], id="tune, full"),
-        pytest.param(TRAIN, "live_metrics", READ_ONLY, ["live_metrics", NO_WRITING], id="train, no live metrics"),
-    ],
-)
-def test_a_disk_that_takes_no_state_of_a_training_is_named_and_costs_nothing(
-    repository, run_on, module, disk, mount, parts
-):
-    expected = project.outputs(repository)
-    (repository / disk).mkdir()
-    done, _, after = run_on(mount, disk, module)
-    assert_one_line(done, *parts)
+    assert_one_line(done, disk, fault)
     assert ".partial" not in after
+    assert after == before or disk == "checkpoints"
     assert project.outputs(repository) == expected
     assert not list(repository.rglob("*.partial"))
 
@@ -332,43 +313,41 @@ def run_and(
         return status, printed, errors.read()
 
 
-def test_ctrl_c_ends_with_one_line_and_130_and_training_goes_on_later(repository, run, small_run):
+def test_ctrl_c_ends_with_one_line_and_130_and_costs_nothing(repository):
     expected = project.outputs(repository)
-    needed = [epoch for epoch in project.epochs(small_run[1]) if epoch.startswith(f"train@{MODEL} ")]
-    status, printed, errors = interrupt(repository, sys.executable, "-m", TRAIN, at="epoch 2/")
+    status, _, errors = interrupt(repository, sys.executable, "-m", TRAIN, at="epoch 2/")
     assert status == 130
     assert errors.splitlines() == [STOPPED]
     assert project.outputs(repository) == expected
     assert not list(repository.rglob("*.partial"))
-    again = run("python", "-m", TRAIN)
-    assert again.returncode == 0
-    before, after = (project.epochs(text, f"train@{MODEL}") for text in (printed, again.stdout))
-    assert 2 <= len(before) < len(needed)
-    project.assert_trained_once(needed, [before, after])
-    assert project.outputs(repository) == expected
 
 
-def test_ctrl_c_during_dvc_repro_shows_the_stages_line_and_the_next_dvc_repro_goes_on(prepared, small_run, server):
-    name, (finished, printed_by_all) = f"train@{MODEL}", small_run
-    status, printed, errors = interrupt(prepared, "dvc", "repro", name, at="epoch 2/")
+@pytest.fixture
+def assert_goes_on(prepared, small_run, server) -> Callable[[str], None]:
+    """Assert that the next `dvc repro` ends as the small run did, and trains no epoch again that was printed."""
+
+    def assert_goes_on(printed: str) -> None:
+        again = project.shell(prepared, "dvc", "repro", STAGE, **server.environment)
+        assert project.lock(prepared)[STAGE] == project.lock(small_run[0])[STAGE]
+        needed = [epoch for epoch in project.epochs(small_run[1]) if epoch.startswith(f"{STAGE} ")]
+        project.assert_trained_once(needed, [project.epochs(printed), project.epochs(again.stdout)])
+
+    return assert_goes_on
+
+
+def test_ctrl_c_during_dvc_repro_shows_the_stages_line_and_the_next_dvc_repro_goes_on(prepared, assert_goes_on):
+    status, printed, errors = interrupt(prepared, "dvc", "repro", STAGE, at="epoch 2/")
     assert status != 0
     assert "Traceback" not in printed + errors
     assert STOPPED in errors.splitlines()
-    again = project.shell(prepared, "dvc", "repro", name, **server.environment)
-    assert project.lock(prepared)[name] == project.lock(finished)[name]
-    needed = [epoch for epoch in project.epochs(printed_by_all) if epoch.startswith(f"{name} ")]
-    project.assert_trained_once(needed, [project.epochs(printed), project.epochs(again.stdout)])
+    assert_goes_on(printed)
 
 
-def test_a_training_ends_with_the_dvc_that_runs_it_and_the_next_dvc_repro_goes_on(prepared, small_run, server):
-    name, (finished, printed_by_all) = f"train@{MODEL}", small_run
-    status, printed, errors = run_and(lambda dvc: dvc.terminate(), prepared, "dvc", "repro", name, at="epoch 2/")
+def test_a_training_ends_with_the_dvc_that_runs_it_and_the_next_dvc_repro_goes_on(prepared, assert_goes_on):
+    status, printed, errors = run_and(lambda dvc: dvc.terminate(), prepared, "dvc", "repro", STAGE, at="epoch 2/")
     assert status == -signal.SIGTERM
     assert errors.splitlines() == ["error: DVC was ended while it ran this stage; `dvc repro` goes on with it"]
-    again = project.shell(prepared, "dvc", "repro", name, **server.environment)
-    assert project.lock(prepared)[name] == project.lock(finished)[name]
-    needed = [epoch for epoch in project.epochs(printed_by_all) if epoch.startswith(f"{name} ")]
-    project.assert_trained_once(needed, [project.epochs(printed), project.epochs(again.stdout)])
+    assert_goes_on(printed)
 
 
 def test_a_second_training_beside_dvc_repro_is_refused_in_one_line(prepared, server):
@@ -377,26 +356,25 @@ def test_a_second_training_beside_dvc_repro_is_refused_in_one_line(prepared, ser
     def train(_) -> None:
         beside.append(project.shell(prepared, "python", "-m", TRAIN, check=False, **server.environment))
 
-    status, _, errors = run_and(train, prepared, "dvc", "repro", f"train@{MODEL}", at="epoch 1/", **server.environment)
+    status, _, errors = run_and(train, prepared, "dvc", "repro", STAGE, at="epoch 1/", **server.environment)
     assert (status, errors) == (0, "")
-    assert_one_line(beside[0], f"checkpoints/{MODEL}: process ", f" trains {MODEL} in this folder; wait for it, or end")
+    assert_one_line(
+        beside[0], f"live_metrics/{MODEL}: process ", f" trains {MODEL} in this folder; wait for it, or end"
+    )
 
 
-def test_code_that_is_edited_during_a_training_is_not_recorded_as_what_made_the_model(prepared, small_run, server):
-    name, path, (finished, printed_by_all) = f"train@{MODEL}", "study/models/cnn/build.py", small_run
+def test_code_that_is_edited_during_a_training_is_not_recorded_as_what_made_the_model(prepared, server, assert_goes_on):
+    path = "study/models/cnn/build.py"
     before = (prepared / path).read_text()
 
     def change(_) -> None:
         (prepared / path).write_text(f"{before}# edited\n")
 
-    status, printed, errors = run_and(change, prepared, "dvc", "repro", name, at="epoch 1/", **server.environment)
+    status, printed, errors = run_and(change, prepared, "dvc", "repro", STAGE, at="epoch 1/", **server.environment)
     assert status != 0
     assert f"error: {path} changed while this stage ran; run `dvc repro` again" in errors.splitlines()
     assert "Traceback" not in printed + errors
-    assert name not in project.lock(prepared)
+    assert STAGE not in project.lock(prepared)
     assert not (prepared / f"models/{MODEL}.keras").exists()
     (prepared / path).write_text(before)
-    again = project.shell(prepared, "dvc", "repro", name, **server.environment)
-    assert project.lock(prepared)[name] == project.lock(finished)[name]
-    needed = [epoch for epoch in project.epochs(printed_by_all) if epoch.startswith(f"{name} ")]
-    project.assert_trained_once(needed, [project.epochs(printed), project.epochs(again.stdout)])
+    assert_goes_on(printed)

@@ -290,8 +290,3 @@ def test_a_stage_writes_what_it_declares_and_no_other(name, opened, lock):
 @pytest.mark.parametrize("name", AUDITED)
 def test_a_stage_loads_the_params_it_declares_and_no_other(name, opened, lock):
     assert opened(name, "loaded") == set(lock[name]["params"]["params.yaml"])
-
-
-def test_the_test_split_is_read_by_evaluate_and_best_alone(opened):
-    readers = {name for name in AUDITED if "data/test.npz" in opened(name, "read")}
-    assert readers == {"best", *(f"evaluate@{model}" for model in TINY_MODELS)}

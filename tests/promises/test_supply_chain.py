@@ -1,6 +1,5 @@
 """What is installed and run from elsewhere is pinned, and an archive or a model cannot do more than hold data."""
 
-import hashlib
 import io
 import re
 import tarfile
@@ -225,8 +224,3 @@ def test_a_model_that_asks_for_a_function_of_another_module_is_refused(tmp_path)
             target.writestr(name, content.encode("utf-8", "surrogateescape"))
     with pytest.raises(UserError, match=r"evil\.keras: cannot be loaded"):
         keras_file.read(tmp_path / "evil.keras")
-
-
-def test_files_are_hashed_as_sha256sum_does(tmp_path):
-    (tmp_path / "a").write_bytes(b"abc")
-    assert files.sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -21,12 +22,13 @@ from pathlib import Path
 
 import leader
 import numpy as np
+import pace
 import project
 import psutil
 import pytest
 import trainings
 
-from study.base import files
+from study.base import files, runtime
 from study.base.runtime import UserError
 from study.cluster import client, worker
 from study.data import arrays
@@ -36,6 +38,7 @@ distributed = pytest.importorskip("distributed", reason="`make extras` is to ins
 
 pytestmark = pytest.mark.slow
 RECORD = ("metrics/trials.csv", "metrics/tune.json")
+HERE = Path(__file__).parent
 SEED = int(os.environ.get("SEED", random.SystemRandom().randrange(10**6)))
 
 
@@ -58,9 +61,9 @@ def workspace(tmp_path, monkeypatch) -> Path:
 @pytest.fixture
 def short(monkeypatch) -> None:
     """Runs take no time, in processes that this one starts."""
-    monkeypatch.setattr(worker, "_begin", trainings.begin)
+    monkeypatch.setattr(worker, "_prepare", trainings.prepare)
     monkeypatch.setattr(worker, "_train", trainings.train)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setenv("PYTHONPATH", str(HERE))
 
 
 def record(*changes: str) -> dict[str, bytes]:
@@ -94,28 +97,28 @@ def test_any_number_of_workers_gives_the_record_of_one_process(expected, monkeyp
     assert record() == expected
 
 
-def test_workers_of_this_machine_open_nothing_but_pages_on_loopback(workspace, monkeypatch):
-    def listening() -> set[tuple[str, int]]:
-        connections = psutil.Process().net_connections("inet")
-        return {tuple(each.laddr) for each in connections if each.status == psutil.CONN_LISTEN}
-
+def test_processes_of_this_machine_need_nothing_of_dask(expected, monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask", None)
+    monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.setenv(client.WORKERS, "2")
-    before = listening()
-    with client.connected(2) as cluster:
-        assert cluster.client.scheduler.address.startswith("inproc://")
-        opened = listening() - before
-    assert {host for host, _ in opened} == {"127.0.0.1"}
-    assert len(opened) == 3  # the pages of the scheduler and of each worker
+    assert record() == expected
 
 
-def test_a_table_of_dask_without_workers_is_not_taken_for_their_absence(expected, monkeypatch, capsys):
-    """Dask's client keeps such a table, and renews it all the time."""
-    monkeypatch.setenv(client.WORKERS, "2")
-    monkeypatch.setenv("TRAININGS_SECONDS", "0.02")
-    monkeypatch.setattr(client, "WATCH_SECONDS", 0.001)
-    with dask.config.set({"distributed.client.scheduler-info-interval": "10ms"}):
-        assert record() == expected
-    assert [line for line in capsys.readouterr().out.splitlines() if "worker" in line] == ["STUDY_WORKERS=2: 2 workers"]
+CONFIGURATIONS = {
+    "malformed": ("distributed: [", "A dask config file at '.*dask.yaml' is malformed"),
+    "encryption is required": ("distributed: {comm: {require-encryption: true}}", "encryption required by Dask"),
+    "a time that is none": ("distributed: {comm: {timeouts: {connect: soon}}}", "'Invalid time unit: soon"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_a_configuration_of_dask_that_cannot_serve_is_one_line(workspace, server, text, reason):
+    (workspace / "dask.yaml").write_text(text)
+    settings = {client.ADDRESS: "tcp://127.0.0.1:1", "DASK_CONFIG": "dask.yaml", "PYTHONPATH": str(HERE)}
+    environment = server.environment | settings
+    done = project.shell(workspace, server.python, "-m", "leader", check=False, **environment)
+    assert done.returncode == 1
+    assert re.fullmatch(f"error: {client.ADDRESS}: cannot connect to tcp://127.0.0.1:1: {reason}.*\n", done.stderr)
 
 
 def assert_kills_change_nothing(expected, monkeypatch, kills: int, victims: Callable[[], list[int]]) -> None:
@@ -186,12 +189,13 @@ class Remote:
 
     def __init__(self, folder: Path, **environment: str):
         self.folder = folder
-        added = {"PYTHONPATH": str(Path(__file__).parent), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20"}
+        added = {"PYTHONPATH": str(HERE), "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20"}
         self.environment = project.environment(**added, **environment)
         self.processes: dict[str, subprocess.Popen] = {}
         self.start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", folder / "scheduler.json")
-        eventually(lambda: (folder / "scheduler.json").exists())
-        self.address = json.loads((folder / "scheduler.json").read_text())["address"]
+        file = folder / "scheduler.json"
+        eventually(lambda: file.exists() and file.read_text().endswith("}"))
+        self.address = json.loads(file.read_text())["address"]
 
     def start(self, name: str, *options: str | Path, cwd: Path = project.ROOT, preload: str = worker.__name__) -> None:
         """Start the scheduler, or a worker of this name."""
@@ -234,7 +238,7 @@ class Remote:
 
 
 def eventually(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + project.SECONDS
+    end = time.monotonic() + pace.seconds(project.SECONDS)
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.05)
@@ -265,6 +269,42 @@ def test_a_cluster_gives_the_record_of_one_process(expected, remote, capsys):
     assert f"{remote.address}: 2 workers\n" in capsys.readouterr().out
 
 
+def test_a_table_of_dask_without_workers_is_not_taken_for_their_absence(expected, remote, monkeypatch, capsys):
+    """Every second table is empty."""
+    sync, tables = distributed.Client.sync, itertools.count()
+
+    def emptied(*arguments, **options):
+        answer = sync(*arguments, **options)
+        is_table = isinstance(answer, dict) and "workers" in answer
+        return answer | {"workers": {}} if is_table and next(tables) % 2 else answer
+
+    monkeypatch.setattr(distributed.Client, "sync", emptied)
+    monkeypatch.setattr(client, "WATCH_SECONDS", 0.001)
+    assert record() == expected
+    assert next(tables) > 10
+    assert re.findall(".*worker.*", capsys.readouterr().out) == [f"{remote.address}: 2 workers"]
+
+
+@pytest.fixture
+def busy() -> Iterator[None]:
+    """Twice as many processes compute as there are cores."""
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * runtime.cores())]
+    yield
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_processes_of_a_busy_machine_give_the_record_of_one(expected, busy, monkeypatch, capsys):
+    monkeypatch.setenv(client.WORKERS, "2")
+    assert record() == expected
+
+
+def test_a_cluster_of_a_busy_machine_gives_the_record_of_one_process(expected, busy, remote, capsys):
+    assert record() == expected
+    assert re.findall(".*worker.*", capsys.readouterr().out) == [f"{remote.address}: 2 workers"]
+
+
 @few_or_many
 def test_killed_workers_cost_no_more_than_their_runs(expected, remote, monkeypatch, kills):
     assert_kills_change_nothing(expected, monkeypatch, kills, remote.pids)
@@ -292,7 +332,7 @@ def other(tmp_path) -> Path:
     return other
 
 
-def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, other, capsys):
+def test_a_worker_of_other_code_gets_nothing_and_is_counted(expected, remote, other, capsys):
     remote.start("other", "--no-nanny", cwd=other)
     remote.start("none", "--no-nanny", preload="trainings")
     try:
@@ -302,10 +342,8 @@ def test_a_worker_of_other_code_gets_nothing_and_is_told_why(expected, remote, o
         for name in ("other", "none"):
             remote.stop(name)
         eventually(lambda: remote.count() == 2)
-    printed = capsys.readouterr().out
-    remedy = "give it this commit and its locked packages, and start it anew"
-    assert f" is not used: study/base/files.py differs; {remedy}\n" in printed
-    assert " is not used: it was not started with --preload study.cluster.worker\n" in printed
+    others = "2 more with other code or packages, or without --preload study.cluster.worker"
+    assert f"{remote.address}: 2 workers; {others}\n" in capsys.readouterr().out
 
 
 def test_dask_restarts_a_worker_whose_clone_was_updated(expected, remote, other, capsys):
@@ -324,11 +362,11 @@ def test_dask_restarts_a_worker_whose_clone_was_updated(expected, remote, other,
 
 def run_leader(server, remote: Remote) -> subprocess.Popen:
     """A search in a process of its own, which has printed that a run has ended."""
-    settings = {client.ADDRESS: remote.address, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "2s"}
+    settings = {client.ADDRESS: remote.address, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": f"{pace.seconds(2)}s"}
     environment = project.environment(**server.environment, **settings)
     process = subprocess.Popen(
         [server.python, "-m", "leader"],
-        env=environment | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONUNBUFFERED": "1"},
+        env=environment | {"PYTHONPATH": str(HERE), "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -356,7 +394,7 @@ def test_a_killed_scheduler_is_one_line_and_the_next_search_goes_on(expected, se
         remote.start("one")
         leading = run_leader(server, remote)
         remote.stop("scheduler")
-        error = leading.communicate(timeout=project.SECONDS)[1]
+        error = leading.communicate(timeout=pace.seconds(project.SECONDS))[1]
     what = "the scheduler is gone; start it and its workers, then `dvc repro` goes on from what was trained"
     assert error == f"error: {remote.address}: {what}\n"
     assert leading.returncode == 1
@@ -386,6 +424,15 @@ REAL = [(2, "tune"), *(pytest.param(*each, marks=pytest.mark.long) for each in i
 @pytest.mark.parametrize(("workers", "stage"), REAL)
 def test_real_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers, stage):
     """A model with its repeats, and a search."""
+    assert_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers, stage)
+
+
+@pytest.mark.long
+def test_real_runs_of_a_busy_machine_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, busy):
+    assert_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, 2, "tune")
+
+
+def assert_runs_give_the_bytes_of_one_process(prepared_run, small_run, server, tmp_path, workers, stage) -> None:
     clone = Path(shutil.copytree(prepared_run, tmp_path / "clone", symlinks=True))
     validation = "metrics/validation"
     if stage == "tune":  # which reads how the model scores
@@ -415,9 +462,9 @@ def test_ctrl_c_is_one_line_and_leaves_no_process(prepared_run, small_run, tmp_p
         text=True,
         start_new_session=True,
     )
-    time.sleep(seconds)
+    time.sleep(pace.seconds(seconds))
     os.killpg(searching.pid, signal.SIGINT)
-    error = searching.communicate(timeout=project.SECONDS)[1]
+    error = searching.communicate(timeout=pace.seconds(project.SECONDS))[1]
     assert (searching.returncode, error) == (130, "stopped; `dvc repro` continues after the last finished epoch\n")
     with contextlib.suppress(ProcessLookupError):
         eventually(lambda: os.killpg(searching.pid, 0))  # until there is none left

@@ -156,7 +156,7 @@ def test_access_keys_are_in_no_file_but_config_local_and_in_no_line_that_was_pri
 
 
 FAULTS = {
-    "a remote that nobody added": ("none", ".dvc/config: there is no remote none; choose of "),
+    "a remote that nobody added": ("none", ".dvc/config: there is no remote none; add one: "),
     "a bucket that is not there": ("gone", "The specified bucket does not exist"),
     "nobody at the endpoint": ("silent", 'Could not connect to the endpoint URL: "http://127.0.0.1:9/'),
     "no access keys": ("keyless", "Unable to locate credentials"),
@@ -205,7 +205,7 @@ def test_what_keeps_files_from_a_remote_is_said_in_one_line(remote, message, sen
 
 
 def test_without_a_default_remote_share_says_how_to_add_one(sender):
-    with pytest.raises(UserError, match="there is no default remote; choose of gone, .*: `dvc remote add -d team s3:"):
+    with pytest.raises(UserError, match="there is no default remote; add one: `dvc remote add -d team s3:"):
         share.main(None)
 
 

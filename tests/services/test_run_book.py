@@ -52,7 +52,7 @@ def contains(words: list[str], part: list[str]) -> bool:
 def certificates(tmp_path_factory) -> Path:
     """The folder that the commands of the page make in a home."""
     home = tmp_path_factory.mktemp("home")
-    script = "set -e\n" + block("sh", "openssl x509") + block("sh", "cat > dask.yaml")
+    script = "set -e\n" + block("sh", "openssl x509")
     subprocess.run(["bash", "-c", script], env=project.environment(HOME=str(home)), check=True, capture_output=True)
     return home / "study-tls"
 
@@ -96,9 +96,7 @@ def connect() -> None:
 
 
 def lost_scheduler() -> None:
-    here = object.__new__(client.Cluster)
-    here.name = ADDRESS
-    raise here._lost()
+    raise client.Workers(ADDRESS, None)._lost()
 
 
 FAULTS = {
@@ -115,11 +113,6 @@ def test_the_page_shows_the_line_of_a_fault(cause, variables, monkeypatch):
     with pytest.raises(UserError) as fault:
         cause()
     assert f"error: {fault.value} |" in PAGE
-
-
-def test_the_page_shows_the_line_of_a_worker_without_the_preload():
-    reason = object.__new__(client.Cluster)._reason("tls://127.0.0.1:44631", {"resources": {}})
-    assert f"is not used: {reason} |" in PAGE
 
 
 def test_a_job_of_slurm_starts_a_worker_of_this_project_that_finds_the_certificates(configured, tmp_path, monkeypatch):

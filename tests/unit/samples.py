@@ -12,7 +12,7 @@ import numpy as np
 from study.evaluation import final_scores
 from study.evaluation.image_scores import image_scores
 from study.report.comparisons import Ranked
-from study.scoring.scores import Repeat
+from study.scoring.scores import Repeat, class_roc_auc
 
 CLASSES = ["a", "b", "c"]
 LABELS = np.arange(6) % 3
@@ -46,6 +46,14 @@ def varied(classes: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "ties": sample(1, 400, classes, levels=1),
         "ties in unequal classes": unequal(240, classes, levels=2),
     }
+
+
+def bootstrap(labels: np.ndarray, probabilities: np.ndarray, replicates: int = 1000) -> np.ndarray:
+    """The macro ROC-AUC of as many samples, each with as many images of every class; the same rows each time."""
+    rng = np.random.default_rng(0)
+    members = [np.flatnonzero(labels == label) for label in range(probabilities.shape[1])]
+    rows = (np.concatenate([rng.choice(images, len(images)) for images in members]) for _ in range(replicates))
+    return np.array([class_roc_auc(labels[drawn], probabilities[drawn]).mean() for drawn in rows])
 
 
 def pictures(count: int) -> np.ndarray:

@@ -1,7 +1,6 @@
 """One training has one writer, and a checkpoint outlives the copy of the repository that an experiment ran in."""
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -123,13 +122,11 @@ def test_a_released_folder_is_cleared(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     checkpoints.only_one("tune", "searches").close()
     claim = Claim("tune/cnn2-0", KEY)
-    files.write_json(claim.folder / "result.json", {"key": KEY})
-    files.write_npz(claim.folder / "model.npz", key=KEY, weights=np.zeros(99))
-    state = (claim.folder / "model.npz").read_bytes()
-    (claim.folder / "model.npz.partial").write_bytes(state[: len(state) // 2])  # as a kill leaves it
-    (claim.folder / "result.json.partial").write_text(json.dumps({"key": KEY})[:-1])
+    for name in checkpoints.FILES:
+        (claim.folder / name).touch()
+        (claim.folder / f"{name}.partial").touch()  # as a kill leaves it
     claim.release()
-    journal = checkpoints.begin_journal()
+    journal = checkpoints.delete_journal()
     optuna.create_study(storage=JournalStorage(JournalFileBackend(str(journal))))
     (journal.parent / "optuna.journal.lock").symlink_to(journal)
     checkpoints.clear()
@@ -144,10 +141,7 @@ OWN = {
     "a link to a folder": lambda folder, outside: (folder / "shared").symlink_to(outside),
     "a link to nothing": lambda folder, outside: (folder / "gone").symlink_to(outside / "none"),
     "an empty folder": lambda folder, outside: (folder / "empty").mkdir(),
-    "arrays without a key": lambda folder, outside: np.savez(folder / "own.npz", weights=np.zeros(3)),
-    "a checkpoint of another key": lambda folder, outside: np.savez(folder / "own.npz", key=OTHER, x=np.zeros(3)),
-    "a record": lambda folder, outside: (folder / "own.json").write_text("{}"),
-    "a damaged archive": lambda folder, outside: (folder / "own.npz.partial").write_bytes(b"PK"),
+    "arrays": lambda folder, outside: np.savez(folder / "own.npz", weights=np.zeros(3)),
     "a folder with a lock": lambda folder, outside: files.write_text(folder / "own/lock", "mine"),
 }
 

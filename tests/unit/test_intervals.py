@@ -2,19 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from samples import sample, varied
+from samples import bootstrap, varied
 from scipy.special import logit, softmax
 from scipy.stats import binomtest
-from sklearn.metrics import roc_auc_score
 
-from benchmarks import bootstrap
 from study.scoring import intervals, placements
 from study.scoring.probabilities import normalised
 from study.scoring.scores import class_roc_auc, point
 
-TRUE_ROC_AUC = 0.760250  # Φ(1/√2)
 CLASSES = 4
 DATA = varied(CLASSES)
 each_data = pytest.mark.parametrize("data", DATA.values(), ids=DATA)
@@ -36,39 +31,10 @@ def of_roc_auc(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float, fl
     return intervals.of_roc_auc(value, shortfall(labels, probabilities), labels)
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    seed=st.integers(0, 10**6),
-    classes=st.integers(2, 5),
-    levels=st.sampled_from([None, 1, 3]),
-    at_once=st.sampled_from([1, 120, 10_000]),
-)
-def test_a_bootstrap_replicate_is_scikit_learns_score_of_the_drawn_images(seed, classes, levels, at_once):
-    """The oracle is one."""
-    labels, probabilities = sample(seed, 60, classes, levels)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bootstrap, "AT_ONCE", at_once)
-        found = bootstrap.bootstrap(labels, normalised(probabilities), replicates=3, seed=seed)
-    rng = np.random.default_rng(seed)
-    members = [np.flatnonzero(labels == label) for label in range(classes)]
-    rows = min(3, max(1, at_once // 60))
-    expected = []
-    for start in range(0, 3, rows):
-        size = min(rows, 3 - start)
-        times = [rng.multinomial(len(images), np.full(len(images), 1 / len(images)), size) for images in members]
-        for row in range(size):
-            drawn = np.concatenate(
-                [np.repeat(images, count[row]) for images, count in zip(members, times, strict=True)]
-            )
-            one_hot = labels[drawn][:, None] == np.arange(classes)
-            expected.append(roc_auc_score(one_hot, normalised(probabilities)[drawn], average="macro"))
-    np.testing.assert_allclose(found, expected, atol=1e-12)
-
-
 @each_data
 def test_the_standard_deviation_of_a_roc_auc_is_the_bootstraps(data):
     labels, probabilities = data
-    replicates = bootstrap.bootstrap(labels, normalised(probabilities), 1000, seed=0)
+    replicates = bootstrap(labels, normalised(probabilities))
     found = np.sqrt(intervals.sampling(shortfall(*data), labels).variance)
     assert found == pytest.approx(replicates.std(), rel=0.08)
 
@@ -78,7 +44,7 @@ def test_the_standard_deviation_of_a_paired_difference_is_the_bootstraps(data):
     labels, probabilities = data
     noise = np.exp(np.random.default_rng(9).normal(scale=0.5, size=probabilities.shape))
     models = (normalised(probabilities), normalised(probabilities * noise))
-    replicates = np.subtract(*(bootstrap.bootstrap(labels, model, 1000, seed=0) for model in models))
+    replicates = np.subtract(*(bootstrap(labels, model) for model in models))
     less = shortfall(labels, models[1]) - shortfall(labels, models[0])
     found = np.sqrt(intervals.sampling(less, labels).variance)
     assert found == pytest.approx(replicates.std(), rel=0.08)
@@ -87,7 +53,7 @@ def test_the_standard_deviation_of_a_paired_difference_is_the_bootstraps(data):
 @pytest.mark.parametrize("name", ["equal classes", "ties"])
 def test_the_interval_of_a_roc_auc_far_from_1_is_that_of_the_bootstrap(name):
     labels, probabilities = DATA[name]
-    expected = bootstrap.interval(bootstrap.bootstrap(labels, normalised(probabilities), 1000, seed=0))
+    expected = np.quantile(bootstrap(labels, normalised(probabilities)), [0.025, 0.975])
     np.testing.assert_allclose(of_roc_auc(labels, probabilities), expected, atol=0.004)
 
 
@@ -113,34 +79,17 @@ def test_the_standard_deviation_of_the_roc_auc_of_a_class_is_the_bootstraps(data
     assert np.sqrt(intervals.sampling(column, labels).variance) == pytest.approx(np.std(areas), rel=0.12)
 
 
-def test_the_variance_is_the_sum_over_the_classes_of_each_variance_over_its_images():
-    """Hand calculation: variances 0.5 and 1 of two and of three images."""
+def test_the_variance_is_the_sum_over_the_classes_with_satterthwaites_degrees_of_freedom():
+    """Hand calculation: variances 0.5 and 1 of two and of three images, with 1 and 2 degrees of freedom."""
     drawn = intervals.sampling(np.array([0.0, 1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1, 1]))
     assert drawn.variance == pytest.approx(0.5 / 2 + 1.0 / 3)
-
-
-def test_degrees_of_freedom_are_satterthwaites():
-    """Hand calculation, as above: parts 1/4 and 1/3 with 1 and 2 degrees of freedom."""
-    drawn = intervals.sampling(np.array([0.0, 1.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 1, 1]))
     assert drawn.degrees_of_freedom == pytest.approx((1 / 4 + 1 / 3) ** 2 / ((1 / 4) ** 2 / 1 + (1 / 3) ** 2 / 2))
-
-
-def test_classes_that_vary_alike_have_the_degrees_of_freedom_of_all_their_images():
-    labels = np.repeat([0, 1, 2], 5)
-    drawn = intervals.sampling(np.tile(np.arange(5.0), 3), labels)
-    assert drawn.degrees_of_freedom == pytest.approx(12)
 
 
 def test_contributions_of_values_to_their_mean_sum_to_it():
     labels, values = np.array([0, 0, 1, 1, 1]), np.array([1.0, 0.0, 1.0, 1.0, 0.0])
     parts = intervals.of_mean(values, labels)
     assert sum(parts[labels == label].mean() for label in (0, 1)) == pytest.approx(0.6)
-
-
-def test_the_interval_of_a_roc_auc_holds_the_true_value_about_95_times_in_100():
-    rng = np.random.default_rng(1)
-    bounds = np.array([of_roc_auc(*two_normal_classes(rng)) for _ in range(400)])
-    assert 364 <= ((bounds[:, 0] <= TRUE_ROC_AUC) & (bounds[:, 1] >= TRUE_ROC_AUC)).sum() <= 394
 
 
 def test_the_interval_of_a_roc_auc_is_that_of_the_logit_less_its_bias():
@@ -160,15 +109,6 @@ def test_the_interval_of_a_roc_auc_lies_between_0_and_1(area):
     fault = 2 * min(area, 1 - area)
     low, high = intervals.of_roc_auc(area, np.tile([0.0, fault], 6), np.repeat([0, 1], 6))
     assert 0 < low < area < high < 1
-
-
-def test_one_fault_among_few_images_leaves_the_value_in_its_interval():
-    labels = np.repeat(np.arange(10), 5)
-    probabilities = np.eye(10)[labels] + 0.01
-    probabilities[0, 0] = 0.0
-    value = point(labels, probabilities)["roc_auc"]
-    low, high = of_roc_auc(labels, probabilities)
-    assert low < value < high < 1
 
 
 FEW = {
@@ -274,9 +214,3 @@ def test_an_interval_of_a_mean_that_counts_images_and_seeds_holds_the_true_value
         low, high = intervals.of_mean_roc_auc(value, lost, labels, seeds.var(ddof=1) / 4, 3.0)
         held += low <= true <= high
     assert binomtest(held, draws, 0.95).pvalue > 0.001 or 0.94 < held / draws < 0.97
-
-
-def test_a_mean_of_1_has_a_lower_bound():
-    labels = np.arange(40) % 2
-    low, high = intervals.of_mean_roc_auc(1.0, np.zeros(40), labels, 0.0, 3.0)
-    assert low < high == 1

@@ -67,11 +67,6 @@ def test_links_do_not_depend_on_how_many_are_compared_at_once(originals, monkeyp
     assert len(found.links) == 3
 
 
-@pytest.mark.parametrize("number", [2, 300])
-def test_a_group_of_many_copies_has_one_link_fewer_than_images(looks, number):
-    assert len(near_duplicates.groups(looks[np.zeros(number, int)]).links) == number - 1
-
-
 def test_images_of_almost_one_colour_are_not_near():
     flat = np.random.default_rng(0).integers(100, 103, (20, 32, 32, 3)).astype(np.uint8)
     assert near_duplicates.groups(near_duplicates.looks(flat)).links.tolist() == []
@@ -81,17 +76,12 @@ def test_no_images_have_no_links():
     assert near_duplicates.groups(near_duplicates.looks([])).links.shape == (0, 2)
 
 
-@pytest.fixture
-def chain(monkeypatch) -> near_duplicates.Looks:
-    """Six images, of which these pairs are near: 4 and 5, 0 and 2, 2 and 4."""
-    near = {(4, 5), (0, 2), (2, 4)}
-    monkeypatch.setattr(near_duplicates, "_alike", lambda *_: iter([np.array(sorted(near)).T]))
-    monkeypatch.setattr(near_duplicates, "_are_near", lambda _, low, __, high: np.full(len(low), True))
-    return near_duplicates.looks(np.zeros((6, 8, 8, 3), np.uint8))
-
-
-def test_groups_are_what_pairs_connect(chain):
-    found = near_duplicates.groups(chain)
+def test_groups_are_what_pairs_connect(originals):
+    """Four steps of brightness, of which only neighbours are near."""
+    dark = originals[0] // 2
+    step = int(0.9 * near_duplicates.MOST_DISTANCE * near_duplicates.looks([dark]).variances[0] ** 0.5)
+    images = [dark, originals[1], dark + step, originals[2], dark + 2 * step, dark + 3 * step]
+    found = near_duplicates.groups(near_duplicates.looks(np.array(images, np.uint8)))
     assert found.numbers.tolist() == [0, 1, 0, 3, 0, 0]
     assert found.links.tolist() == [[0, 2], [2, 4], [4, 5]]
 

@@ -1,9 +1,11 @@
 """The command `predict` answers for each image that can be read, in order, and names each other one in a line."""
 
+import contextlib
 import json
 import os
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -119,15 +121,21 @@ def test_a_file_may_have_the_name_of_a_pattern(folder, capsys):
     assert capsys.readouterr().out == "[a].png: dark 0.6250\n"
 
 
-def test_an_image_may_come_from_standard_input(folder, capfd):
-    descriptor, kept = os.open("a.png", os.O_RDONLY), os.dup(0)
+@contextlib.contextmanager
+def standard_input(path: str) -> Iterator[None]:
+    descriptor, kept = os.open(path, os.O_RDONLY), os.dup(0)
     try:
         os.dup2(descriptor, 0)
-        assert run("-", top=1) == 0
+        yield
     finally:
         os.dup2(kept, 0)
         os.close(kept)
         os.close(descriptor)
+
+
+def test_an_image_may_come_from_standard_input(folder, capfd):
+    with standard_input("a.png"):
+        assert run("-", top=1) == 0
     assert capfd.readouterr().out == "-: dark 0.6250\n"
 
 
@@ -184,14 +192,8 @@ def test_a_path_that_one_may_not_search_is_one_line_and_the_rest_go_on(folder, c
 
 
 def test_standard_input_that_is_a_folder_is_one_line_and_the_rest_go_on(folder, capfd):
-    descriptor, kept = os.open("in", os.O_RDONLY), os.dup(0)
-    try:
-        os.dup2(descriptor, 0)
+    with standard_input("in"):
         assert run("-", "a.png", top=1) == 1
-    finally:
-        os.dup2(kept, 0)
-        os.close(kept)
-        os.close(descriptor)
     assert capfd.readouterr() == ("a.png: dark 0.6250\n", "error: -: Is a directory\n")
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from textwrap import dedent, indent
 from types import SimpleNamespace
 
+import pace
 import project
 import pytest
 from project import ROOT
@@ -41,16 +42,11 @@ def run(body: str, **environment: str) -> subprocess.CompletedProcess:
 
 REFUSED = {
     "another backend": ({"KERAS_BACKEND": "jax"}, "KERAS_BACKEND is 'jax'; allowed: tensorflow, "),
-    "an empty backend": ({"KERAS_BACKEND": ""}, "KERAS_BACKEND is ''; allowed: tensorflow, "),
     "a lower precision": (
         {"ONEDNN_DEFAULT_FPMATH_MODE": "BF16"},
         "ONEDNN_DEFAULT_FPMATH_MODE is set and would compute less precisely than the param precision says; unset it",
     ),
     "a limit of epochs": ({"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set and would cut training short; unset it"),
-    "a limit of steps": (
-        {"KERAS_MAX_STEPS_PER_EPOCH": "1"},
-        "KERAS_MAX_STEPS_PER_EPOCH is set and would cut training",
-    ),
 }
 
 
@@ -155,13 +151,6 @@ def test_a_message_passes_through_the_filter(message):
 def test_a_message_before_the_end_of_the_imports_stands_before_one_behind_it():
     code = START + "import sys; print('one', file=sys.stderr); runtime.end_imports(); print('two', file=sys.stderr)"
     assert python(code).stderr == "one\ntwo\n"
-
-
-def test_a_traceback_passes_through_the_filter():
-    process = python(START + "raise LookupError('why')")
-    assert process.returncode == 1
-    assert process.stderr.startswith("Traceback (most recent call last):\n")
-    assert process.stderr.endswith("\nLookupError: why\n")
 
 
 def test_what_a_program_says_that_exits_during_its_imports_passes_through_the_filter():
@@ -319,7 +308,7 @@ def run_by_dvc() -> Iterator[Callable[..., tuple[subprocess.Popen, int]]]:
 def test_a_stage_ends_with_one_line_once_dvc_is_gone(run_by_dvc, command):
     dvc, _ = run_by_dvc(command, DVC_STAGE="none of dvc.yaml")
     dvc.kill()
-    _, errors = dvc.communicate(timeout=20)  # until the last of them has closed the streams
+    _, errors = dvc.communicate(timeout=pace.seconds(20))  # until the last of them has closed the streams
     assert errors == "error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n"
 
 
@@ -327,7 +316,7 @@ def test_a_program_that_dvc_does_not_run_outlives_its_parent(run_by_dvc):
     parent, program = run_by_dvc(COMMANDS["the shell has become the stage"])
     parent.kill()
     with pytest.raises(subprocess.TimeoutExpired):
-        parent.communicate(timeout=1)
+        parent.communicate(timeout=pace.seconds(1))
     os.kill(program, 0)
 
 

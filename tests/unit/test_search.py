@@ -530,15 +530,6 @@ def test_each_search_begins_the_file_anew(search, checkpoints):
     assert len(shown(checkpoints / "optuna.journal")) == 8
 
 
-def test_what_is_no_journal_is_refused_and_stays(search, checkpoints):
-    search.storage = journal.begin
-    checkpoints.mkdir()
-    (checkpoints / "optuna.journal").write_text("notes")
-    with pytest.raises(UserError, match=r"optuna\.journal: is not the journal of a search, .*; move it$"):
-        search.study()
-    assert (checkpoints / "optuna.journal").read_text() == "notes"
-
-
 def test_a_full_disk_is_a_fault_of_the_file(search, checkpoints, monkeypatch):
     def full(self, logs):
         raise OSError(28, "No space left on device")
