@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from study.base import inputs, machine, times
+from study.base import inputs
 
 NETWORK_TIMEOUT_SECONDS = 30
 WATCH_SECONDS = 1
@@ -138,6 +138,8 @@ def use_threads(threads: int | None) -> None:
     The number decides how sums are split, and so the bytes of a result. Operations run one at a time: each takes all
     threads anyway, and two at once would hold the memory of both.
     """
+    from study.base import machine  # as `times` in `run`
+
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads or machine.cores())
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
 
@@ -150,6 +152,8 @@ def run(main: Callable[..., None], *args: str) -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # for terminals that lack a character of a table
     inputs.begin()
     if stage := os.environ.get("DVC_STAGE"):
+        from study.base import times  # a file of the root may be named like what it imports; see `set_up`
+
         times.begin(stage)
     try:
         main(*args)

@@ -28,7 +28,7 @@ import psutil
 import pytest
 import trainings
 
-from study.base import files, runtime
+from study.base import files, machine
 from study.base.runtime import UserError
 from study.cluster import client, worker
 from study.data import arrays
@@ -288,7 +288,7 @@ def test_a_table_of_dask_without_workers_is_not_taken_for_their_absence(expected
 @pytest.fixture
 def busy() -> Iterator[None]:
     """Twice as many processes compute as there are cores."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * runtime.cores())]
+    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * machine.cores())]
     yield
     for process in processes:
         process.kill()
