@@ -24,9 +24,9 @@ from study.report.words import render
 PAGE = "README.md"
 MARK = "<!-- python -m study record"  # how a page begins that was written here
 COPIED = ("params.yaml", "metrics/*.json", "metrics/trials.csv", "metrics/test/*.json", "metrics/validation/*.json")
-COPIED += ("reports/*.md", "reports/classification/*.md", "plots/*.png", "plots/tune/*.png")
+COPIED += ("reports/*.md", "reports/classification/*.md", "plots/*.png")
 CODE = ("dvc.yaml", "stages", "study")
-FIGURES = ("ranking", "roc", "learning_curves", "calibration", "tune/history", "tune/importance")
+FIGURES = ("ranking", "roc", "learning_curves", "calibration")
 PIXELS = re.compile(r"(?:, )?!?\[[^]]*\]\(\.\./plots/(?:predictions|eda)/[^)]*\)")  # a link to pictures of images
 PACKAGES = ("dvc", "keras", "tensorflow", "numpy", "scikit-learn")
 
@@ -66,7 +66,7 @@ def main(folder: str) -> None:
         machines=sorted({entry.machine for entry in spent}),
         versions=[f"Python {platform.python_version()}", *(f"{package} {version(package)}" for package in PACKAGES)],
         ranking=Path("reports/ranking.md").read_text(encoding="utf-8"),
-        figures=[name for name in FIGURES if Path(f"plots/{name}.png").is_file()],
+        figures=FIGURES,
         times=spent,
     )
     files.write_text(page, text)
