@@ -51,6 +51,7 @@ cifar10: $(READY)  ## Run the real study: CIFAR-10, ImageNet weights (downloads 
 	  -S models.cnn3_dropout.learning_rate=0.008 -S models.cnn3_plateau.learning_rate=0.002 \
 	  -S models.cnn2.epochs=20 -S models.cnn2_dropout.epochs=20 \
 	  -S models.cnn3_dropout.epochs=20 -S models.cnn3_plateau.epochs=20 \
+	  -S models.resnet50.optimizer=rmsprop -S models.resnet101.optimizer=rmsprop \
 	  -S models.resnet50.mirror_average=true -S models.resnet101.mirror_average=true \
 	  -S models.resnet50.weights=imagenet -S models.resnet50.image_size=160 -S models.resnet50.batch_size=16 \
 	  -S models.resnet50.epochs=3 -S models.resnet50.learning_rate=0.0001 \

@@ -49,7 +49,7 @@ class Network:
         lighter = f"less is needed by a smaller {self._sizes(block)}"
         with memory_for(run.block_name, lighter), gpus.deterministic(run.block_name):
             self._begin(run, checkpoint)
-            further = [*callbacks, ScoreValidation(self.prepared.validation), *optimizer.callbacks(block)]
+            further = [*callbacks, ScoreValidation(self._plain, self.prepared.validation), *optimizer.callbacks(block)]
             phase = Phase(checkpoint, "model", further, on_epoch)
             images = batches.augmented(
                 self.prepared.train,
@@ -150,14 +150,18 @@ def mirror_averaged(model: keras.Model) -> keras.Model:
 
 
 class ScoreValidation(keras.callbacks.Callback):
-    """Adds val_loss, val_accuracy and val_roc_auc to the logs that callbacks after it see, from one prediction."""
+    """Adds val_loss, val_accuracy and val_roc_auc to the logs that callbacks after it see, from one prediction.
 
-    def __init__(self, validation: Split):
+    `network` shares the weights of the model that is trained. Without mirror images it is the model that predicts
+    later, so that its prediction is traced once.
+    """
+
+    def __init__(self, network: keras.Model, validation: Split):
         super().__init__()
-        self.validation = validation
+        self.network, self.validation = network, validation
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
-        probabilities = predict(self.model, self.validation.images)
+        probabilities = predict(self.network, self.validation.images)
         if not np.isfinite(probabilities).all():
             self.model.stop_training = True
             logs |= {"loss": np.nan, "val_loss": np.nan, "val_accuracy": 0.0, "val_roc_auc": 0.5}
