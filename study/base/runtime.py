@@ -32,7 +32,7 @@ REFUSED = {
 }
 KEEP_MEMORY = "STUDY_KEEP_MEMORY"  # 0 leaves the C library as it is
 # Options of glibc's mallopt, by number, with their values: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX.
-MALLOPT = {-1: 2**31 - 1, -2: 16 * 2**20, -4: 0, -8: 1}
+MALLOPT = {-1: 2**31 - 1, -2: 16 * 2**20, -4: 0, -8: 2}
 COMMANDS = ("study", "benchmarks")  # the packages whose programs are no stages
 STDOUT, STDERR = 1, 2
 # What Keras imports if it can, for wrappers and galleries: a third of the time of `import keras`.
