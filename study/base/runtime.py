@@ -30,7 +30,6 @@ REFUSED = {
     "ONEDNN_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
     "DNNL_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
 }
-KEEP_MEMORY = "STUDY_KEEP_MEMORY"  # 0 leaves the C library as it is
 # Options of glibc's mallopt, by number, with their values: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX.
 MALLOPT = {-1: 2**31 - 1, -2: 16 * 2**20, -4: 0, -8: 2}
 COMMANDS = ("study", "benchmarks")  # the packages whose programs are no stages
@@ -107,7 +106,7 @@ def _keep_memory() -> None:
     """Let glibc keep what it frees. By default it returns large tensors to the system and asks for them again at every
     step, which takes a fifth of a training run's CPU time. Other C libraries stay as they are."""
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "gnu_get_libc_version") and os.environ.get(KEEP_MEMORY) != "0":
+    if hasattr(libc, "gnu_get_libc_version"):
         for option, value in MALLOPT.items():
             libc.mallopt(option, value)
 

@@ -423,7 +423,6 @@ print((faults() - started) * resource.getpagesize() // 2**26)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="needs glibc")
-@pytest.mark.parametrize(("environment", "fetched"), [({}, range(3)), ({"STUDY_KEEP_MEMORY": "0"}, range(19, 23))])
-def test_freed_memory_is_kept_unless_a_variable_says_otherwise(environment, fetched):
+def test_freed_memory_is_kept():
     """How often 64 MB, taken and freed twenty times, come from the system."""
-    assert int(python(START + GROWTH, **environment).stdout) in fetched
+    assert int(python(START + GROWTH).stdout) < 3
