@@ -75,7 +75,7 @@ walkthrough: $(READY)  ## Run the commands of docs/tutorial.md in a clone of HEA
 bench: $(READY)  ## Measure cnn2 against the study's own loop; with DATA=own.npz: on those images
 	python -m benchmarks.bench $(if $(DATA),--data "$(DATA)")
 
-bench-cost: $(READY)  ## Measure seconds and memory of the stages, and what keeping freed memory gains; DATA as above
+bench-cost: $(READY)  ## Measure seconds and memory of the stages; DATA as above
 	python -m benchmarks.cost $(if $(DATA),--data "$(DATA)")
 
 bench-tuning: $(READY)  ## Compare the search with the study's grid of nine, in processor time and in what they find; DATA as above

@@ -1,17 +1,11 @@
-"""cost: how many seconds and how much memory the stages take, and what keeping freed memory gains.
-
-Each stage runs in a process of its own, for several numbers of images: once as DVC runs it, and once with
-STUDY_KEEP_MEMORY=0, so that it returns freed memory to the system. Both ways must write the same models.
-"""
+"""cost: how many seconds and how much memory the stages take, for several numbers of images."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks import results, workspace
-from benchmarks.workspace import Usage
 from study.base import files, runtime
-from study.base.runtime import KEEP_MEMORY, UserError
 
 STEPS = {"cnn2": 200, "resnet50": 30, "resnet101": 30}  # of each epoch, at most
 EPOCHS = 2
@@ -22,7 +16,6 @@ for model, steps in STEPS.items():
     STAGES[f"train@{model}, {EPOCHS} × {steps} steps"] = ["benchmarks.first_steps", model, str(steps)]
     STAGES[f"evaluate@{model}"] = ["stages.evaluate", model]
 COLUMNS = ["stage", "images", "seconds", "in the kernel", "peak MB"]
-COLUMNS += [f"memory returned: {column}" for column in COLUMNS[2:]]
 
 
 def main() -> None:
@@ -44,21 +37,10 @@ def rows(folder: Path, data: Path | None, counts: list[int]) -> Iterator[list[st
         workspace.change_params(folder, lambda content, few=few: content["prepare"].update(few))
         workspace.use_images(folder, data, slice(count), slice(MOST))
         for stage, module in STAGES.items():
-            (kept, models), (returned, others) = (measured(folder, module, keep) for keep in ("1", "0"))
-            if models != others:
-                raise UserError(f"{stage}: a model has other bytes if memory is returned")
-            yield [stage, f"{count:,}", *cells(kept), *cells(returned)]
-
-
-def measured(folder: Path, module: list[str], keep: str) -> tuple[Usage, dict[str, str]]:
-    """What a module takes that starts anew, and the SHA-256 of each model after it."""
-    shutil.rmtree(folder / files.CHECKPOINTS, ignore_errors=True)
-    usage = workspace.run(folder, *module, **{KEEP_MEMORY: keep})
-    return usage, {path.name: files.sha256(path) for path in folder.glob("models/*.keras")}
-
-
-def cells(usage: Usage) -> list[str]:
-    return [f"{usage.seconds:.1f}", f"{usage.kernel_seconds:.1f}", f"{usage.peak_mb:,.0f}"]
+            shutil.rmtree(folder / files.CHECKPOINTS, ignore_errors=True)  # so that it starts anew
+            usage = workspace.run(folder, *module)
+            peak = f"{usage.peak_mb:,.0f}"
+            yield [stage, f"{count:,}", f"{usage.seconds:.1f}", f"{usage.kernel_seconds:.1f}", peak]
 
 
 if __name__ == "__main__":

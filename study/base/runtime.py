@@ -4,7 +4,6 @@
 read the environment when they are. No other import in the project does more than define.
 """
 
-import atexit
 import contextlib
 import ctypes
 import gc
@@ -31,16 +30,12 @@ REFUSED = {
     "ONEDNN_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
     "DNNL_DEFAULT_FPMATH_MODE": "compute less precisely than the param precision says",
 }
-KEEP_MEMORY = "STUDY_KEEP_MEMORY"  # 0 leaves the C library as it is
-# Options of glibc's mallopt, by number, with their values: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX.
-MALLOPT = {-1: 2**31 - 1, -2: 64 * 2**20, -4: 0}
+# Options of glibc's mallopt, by number, with their values: M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX.
+MALLOPT = {-1: 2**31 - 1, -2: 16 * 2**20, -4: 0, -8: 2}
 COMMANDS = ("study", "benchmarks")  # the packages whose programs are no stages
 STDOUT, STDERR = 1, 2
-# Six lines that TensorFlow prints as its libraries are loaded, whatever TF_CPP_MIN_LOG_LEVEL says.
-NOISE = re.compile(
-    rb"WARNING: All log messages before absl::InitializeLog|[IWE]\d{4} \d\d:\d\d:[\d.]+ +\d+ [\w./-]+:\d+\] "
-)
-
+# What Keras imports if it can, for wrappers and galleries: a third of the time of `import keras`.
+OPTIONAL = ("sklearn", "matplotlib.pyplot")
 # The module in which Keras reads the user's keras.json and its variables, and raises what it does not like there.
 KERAS_CONFIGURATION = "keras.src.backend.config"
 # What NumPy and TensorFlow say that they could not allocate, without the place in TensorFlow.
@@ -98,6 +93,7 @@ def set_up() -> None:
             sys.exit(f"error: {name} is set and would {effect}; unset it")
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # TensorFlow's notes on the processor; its faults arrive as exceptions
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # a GPU's memory as it is needed, not all of it for one process
+    os.environ["TF_ONEDNN_USE_SYSTEM_ALLOCATOR"] = "1"  # in the place of a pool that never returns memory
     os.environ["MPLBACKEND"] = "agg"  # figures go to files
     os.environ["MATPLOTLIBRC"] = os.devnull  # in the place of the user's own
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home that it cannot write to
@@ -110,26 +106,35 @@ def _keep_memory() -> None:
     """Let glibc keep what it frees. By default it returns large tensors to the system and asks for them again at every
     step, which takes a fifth of a training run's CPU time. Other C libraries stay as they are."""
     libc = ctypes.CDLL(None)
-    if hasattr(libc, "gnu_get_libc_version") and os.environ.get(KEEP_MEMORY) != "0":
+    if hasattr(libc, "gnu_get_libc_version"):
         for option, value in MALLOPT.items():
             libc.mallopt(option, value)
 
 
 def begin_imports() -> None:
-    """Until `end_imports`, collect no garbage and keep TensorFlow's start-up lines off stderr."""
+    """Until `end_imports`, keep Keras from OPTIONAL packages, collect no garbage, and drop what libraries write to the
+    descriptor of stderr: TensorFlow has six lines, whatever TF_CPP_MIN_LOG_LEVEL says. Python's own messages are shown.
+    """
+    for name in OPTIONAL:
+        sys.modules.setdefault(name, None)  # as Python has it, the import of None fails
     gc.disable()  # a fifth of the time of `import keras`
-    _stderr_filter.start()
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, STDERR)
+    os.close(null)
 
 
 def end_imports() -> None:
     """End what `begin_imports` began. What was imported stays out of later collections; Keras gets its own defaults."""
+    for name in OPTIONAL:
+        if sys.modules.get(name, name) is None:
+            del sys.modules[name]
     if keras := sys.modules.get("keras"):  # whatever ~/.keras/keras.json says
         keras.config.set_floatx("float32")
         keras.config.set_epsilon(1e-7)
         keras.config.set_image_data_format("channels_last")
     gc.freeze()
     gc.enable()
-    _stderr_filter.stop()
+    os.dup2(sys.__stderr__.fileno(), STDERR)
 
 
 def use_threads(threads: int | None) -> None:
@@ -193,8 +198,7 @@ def _end_with_dvc() -> None:
         while _ancestors() == ancestors:
             time.sleep(WATCH_SECONDS)
         with contextlib.suppress(OSError):
-            _stderr_filter.stop()
-            os.write(STDERR, b"error: DVC was ended while it ran this stage; `dvc repro` goes on with it\n")
+            print("error: DVC was ended while it ran this stage; `dvc repro` goes on with it", file=sys.__stderr__)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -245,12 +249,13 @@ def _is_command() -> bool:
 
 
 def _open_standard_streams() -> None:
-    """Give a closed stdin, stdout or stderr the null device, so that no other file takes its descriptor."""
+    """Give a closed stdin, stdout or stderr the null device, so that no other file takes its descriptor. Python's own
+    messages get a descriptor besides: see `begin_imports`."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR:
         pass
     os.close(descriptor)
     sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 (they stay open)
-    sys.stderr = sys.stderr or open(STDERR, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.__stderr__ = os.fdopen(os.dup(STDERR), "w", buffering=1, errors="backslashreplace")
 
 
 def _end_in_one_line(kind, value, trace) -> None:
@@ -262,7 +267,6 @@ def _end_in_one_line(kind, value, trace) -> None:
         with contextlib.suppress(OSError):  # the reader of either stream may be gone
             line = "stopped" if _is_command() else "stopped; `dvc repro` continues after the last finished epoch"
             print(line, file=sys.stderr, flush=True)
-            _stderr_filter.stop()
             sys.stdout.flush()
         os._exit(130)
     modules = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(trace)]
@@ -271,39 +275,3 @@ def _end_in_one_line(kind, value, trace) -> None:
         print(f"error: {folder}/keras.json or a variable KERAS_…: {first_line(value)}; correct it", file=sys.stderr)
     else:
         sys.__excepthook__(kind, value, trace)
-
-
-class _StderrFilter:
-    """While it runs, a temporary file takes what is written to stderr; at its end, stderr gets it without NOISE.
-
-    A process that ends by an exception ends the filter, too. The last words of one that crashes or is killed are lost.
-    """
-
-    def __init__(self):
-        self.stderr: int | None = None  # a copy of the descriptor, while the filter runs
-
-    def start(self) -> None:
-        if self.stderr is not None:
-            return
-        try:
-            import tempfile  # a file of the root may be named like what it imports; see `set_up`
-
-            self.file = tempfile.TemporaryFile()  # noqa: SIM115 (`stop` closes it)
-        except OSError:  # no place for it: the lines are shown
-            return
-        self.stderr = os.dup(STDERR)
-        os.dup2(self.file.fileno(), STDERR)
-        atexit.register(self.stop)
-
-    def stop(self) -> None:
-        if self.stderr is None:
-            return
-        sys.stderr.flush()
-        os.dup2(self.stderr, STDERR)
-        self.file.seek(0)
-        with self.file, os.fdopen(self.stderr, "wb") as stderr, contextlib.suppress(OSError):  # its reader may be gone
-            stderr.writelines(line for line in self.file if not NOISE.match(line))
-        self.stderr = None
-
-
-_stderr_filter = _StderrFilter()

@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import shutil
 import tempfile
 import zipfile
 from pathlib import Path
@@ -29,24 +30,25 @@ def write(path: str | Path, model: keras.Model, own_card: Card | None = None) ->
     The card stands in metadata.json, which Keras does not look at when it loads a model; if there were one file more in
     the archive, Keras would unpack them all. Keras writes the date into metadata.json, memory addresses into
     config.json (the ids of shared objects) and times into the archive. Here dates and times are left out, and shared
-    objects are numbered in order of appearance. All is made in memory, because HDF5 crashes on a full disk: twice the
-    model's size at most.
+    objects are numbered in order of appearance. Keras makes the weights in memory, because HDF5 crashes on a full disk,
+    and the rest of its archive in a nameless file beside `path`.
     """
-    saved = _Buffer()
-    keras.Model(model.inputs, model.outputs, name=model.name).save(saved)
-    with zipfile.ZipFile(saved) as source, files.whole(path) as partial, zipfile.ZipFile(partial, "w") as target:
-        for name in sorted(source.namelist()):
-            content = source.read(name)
-            if name == METADATA:
-                version = {"keras_version": json.loads(content)["keras_version"]}
-                content = json.dumps(version | ({CARD: own_card.to_dict()} if own_card else {}))
-            elif name == CONFIG:
-                content = json.dumps(_number_shared_objects(json.loads(content), {}))
-            target.writestr(zipfile.ZipInfo(name), content)
+    with files.whole(path) as partial, tempfile.TemporaryFile(buffering=0, dir=partial.parent) as file:
+        saved = _Archive(file)
+        keras.Model(model.inputs, model.outputs, name=model.name).save(saved)
+        with zipfile.ZipFile(saved) as source, zipfile.ZipFile(partial, "w") as target:
+            config, metadata = (json.loads(source.read(name)) for name in (CONFIG, METADATA))
+            shown = {"keras_version": metadata["keras_version"]} | ({CARD: own_card.to_dict()} if own_card else {})
+            target.writestr(zipfile.ZipInfo(CONFIG), json.dumps(_number_shared_objects(config, {})))
+            target.writestr(zipfile.ZipInfo(METADATA), json.dumps(shown))
+            entry = zipfile.ZipInfo(WEIGHTS)
+            entry.file_size = source.getinfo(WEIGHTS).file_size  # decides the form of the entry
+            with source.open(WEIGHTS) as weights, target.open(entry, "w") as copy:
+                shutil.copyfileobj(weights, copy)
 
 
-class _Buffer(io.BytesIO):
-    """A file in memory that passes for the path of a `.keras` file, by which `Model.save` knows the format."""
+class _Archive(io.BufferedRandom):
+    """An open file that passes for the path of a `.keras` file, by which `Model.save` knows the format."""
 
     def __str__(self) -> str:
         return "model.keras"

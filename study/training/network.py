@@ -33,15 +33,13 @@ class Network:
         run: Run,
         checkpoint: Checkpoint | Unkept,
         on_epoch: Callable[[Row], None] = ignore,
-        callbacks: Sequence[keras.callbacks.Callback] = (),
     ) -> tuple[keras.Model, list[Row]]:
         """Train; return the model, averaging over mirror images if the block says so, and its history.
 
         The history has a row per epoch: epoch, loss, accuracy, learning_rate, and validation's loss, accuracy and
         roc_auc of single images. `on_epoch(row)` is called after each; what it raises ends the run. A killed run goes
         on after its last whole epoch, whose rows `on_epoch` is given again. The same run gives the same weights, bit
-        for bit. The next run of the block changes the model. `callbacks` are called before those of the block, and
-        before validation.
+        for bit. The next run of the block changes the model.
         Raises DivergedError if the loss is not finite, UserError if the network cannot be built or finds no memory.
         """
         gpus.set_up()
@@ -49,8 +47,8 @@ class Network:
         lighter = f"less is needed by a smaller {self._sizes(block)}"
         with memory_for(run.block_name, lighter), gpus.deterministic(run.block_name):
             self._begin(run, checkpoint)
-            further = [*callbacks, ScoreValidation(self.prepared.validation), *optimizer.callbacks(block)]
-            phase = Phase(checkpoint, "model", further, on_epoch)
+            validation = ScoreValidation(self._plain, self.prepared.validation)
+            phase = Phase(checkpoint, "model", [validation, *optimizer.callbacks(block)], on_epoch)
             images = batches.augmented(
                 self.prepared.train,
                 len(self.prepared.class_names),
@@ -153,14 +151,18 @@ def mirror_averaged(model: keras.Model) -> keras.Model:
 
 
 class ScoreValidation(keras.callbacks.Callback):
-    """Adds val_loss, val_accuracy and val_roc_auc to the logs that callbacks after it see, from one prediction."""
+    """Adds val_loss, val_accuracy and val_roc_auc to the logs that callbacks after it see, from one prediction.
 
-    def __init__(self, validation: Split):
+    `network` shares the weights of the model that is trained. Without mirror images it is the model that predicts
+    later, so that its prediction is traced once.
+    """
+
+    def __init__(self, network: keras.Model, validation: Split):
         super().__init__()
-        self.validation = validation
+        self.network, self.validation = network, validation
 
     def on_epoch_end(self, epoch: int, logs: Row) -> None:
-        probabilities = predict(self.model, self.validation.images)
+        probabilities = predict(self.network, self.validation.images)
         if not np.isfinite(probabilities).all():
             self.model.stop_training = True
             logs |= {"loss": np.nan, "val_loss": np.nan, "val_accuracy": 0.0, "val_roc_auc": 0.5}

@@ -1,5 +1,6 @@
 """The stage train@NAME, and what `best` shares with it."""
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -72,6 +73,7 @@ def train_block(
 
 def write(name: str, trained: Trained) -> None:
     """Write models/NAME.keras, models/repeats/NAME.npz and metrics/validation/NAME.json."""
+    gc.collect()  # the optimizer's state and the graphs, before the file's weights take memory
     keras_file.write(f"models/{name}.keras", trained.model, trained.card)
     repeats_file.write(name, trained.repeats)
     files.write_json(f"metrics/validation/{name}.json", trained.record)

@@ -2,7 +2,7 @@
 
 import io
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -73,10 +73,9 @@ def train(
     run: Run,
     prepared: Prepared,
     on_epoch: Callable[[Row], None] = ignore,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> tuple[keras.Model, list[Row]]:
     """Train a run alone; the model and its history."""
-    return Network(architecture, prepared).train(run, checkpoint_of(run), on_epoch, callbacks)
+    return Network(architecture, prepared).train(run, checkpoint_of(run), on_epoch)
 
 
 def one_in_ten() -> Split:

@@ -87,7 +87,7 @@ def test_weight_decay_is_times_the_rate(cnn_block, name):
     np.testing.assert_allclose(kernel, 1 - 0.5 * block.learning_rate, rtol=1e-6)
 
 
-KINDS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": keras.optimizers.SGD}
+KINDS = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop, "sgd": optimizer.FusedSGD}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -99,6 +99,20 @@ def test_the_optimizer_is_the_blocks(cnn_block, name):
 def test_sgd_has_nesterov_momentum(cnn_block):
     chosen = optimizer.of_block(override(cnn_block, {"optimizer": "sgd"}, "test"), steps=1, epochs=1)
     assert (chosen.momentum, chosen.nesterov) == (0.9, True)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_the_fused_step_of_sgd_is_the_one_of_keras(nesterov):
+    """Two steps, since the first has no momentum to add."""
+    weights = []
+    for kind in (keras.optimizers.SGD, optimizer.FusedSGD):
+        kernel = keras.Variable(np.array([[1.0, -2.0], [3.0, 0.5]], np.float32))
+        chosen = kind(0.1, momentum=0.9, nesterov=nesterov)
+        chosen.build([kernel])
+        for gradient in ([[1.0, 0.5], [-0.2, 0.0]], [[0.3, -0.4], [0.1, 2.0]]):
+            chosen.apply([keras.ops.array(gradient)], [kernel])
+        weights.append(keras.ops.convert_to_numpy(kernel))
+    np.testing.assert_allclose(*weights, rtol=1e-6)
 
 
 class Counting(keras.layers.Dense):

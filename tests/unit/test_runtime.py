@@ -22,12 +22,6 @@ from study.base.runtime import UserError
 pytestmark = pytest.mark.slow
 START = "from study.base import runtime; runtime.set_up()\n"
 RUN = START + "def main():\n{body}\nruntime.run(main)"
-NOISE = [
-    "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
-    "I0000 00:00:1764115200.123456   12345 port.cc:153] oneDNN custom operations are on.",
-    "W0000 00:00:1764115200.123456   12345 gpu_device.cc:2342] Cannot dlopen some GPU libraries.",
-    "E0000 00:00:1764115200.123456   12345 cuda_executor.cc:1228] INTERNAL: CUDA Runtime error",
-]
 
 
 def python(code: str, **environment: str) -> subprocess.CompletedProcess:
@@ -123,29 +117,24 @@ def test_the_end_of_the_imports_restores_garbage_collection():
     assert python(code).stdout == "False\nTrue\n"
 
 
-def test_lines_of_tensorflows_start_up_are_not_shown():
-    code = START + f"import os; os.write(2, {chr(10).join([*NOISE, '']).encode()!r})"
+def test_what_libraries_write_to_stderr_during_imports_is_not_shown():
+    code = START + "import os; os.write(2, b'noise'); runtime.end_imports(); os.write(2, b'a message')"
+    assert python(code).stderr == "a message"
+
+
+def test_what_libraries_write_to_stderr_during_late_imports_is_not_shown():
+    code = START + "import os; runtime.end_imports(); runtime.begin_imports(); os.write(2, b'noise')"
     assert python(code).stderr == ""
 
 
-def test_lines_of_tensorflows_start_up_are_not_shown_by_a_late_import():
-    write = f"import os; os.write(2, {chr(10).join([*NOISE, 'a message', '']).encode()!r})"
-    code = f"{START}runtime.end_imports(); runtime.begin_imports()\n{write}\nruntime.end_imports()"
-    assert python(code).stderr == "a message\n"
+def test_what_keras_can_do_without_is_not_imported_with_it():
+    code = START + "import keras, sys; print([sys.modules[name] for name in ('sklearn', 'matplotlib.pyplot')])"
+    assert python(code).stdout == "[None, None]\n"
 
 
-MESSAGES = {
-    "a message": "a message\n",
-    "a message without an end of line": "a message",
-    "a line that looks like a start": "I000 is no line of a log\n",
-    "a message in another script": "größer 合成\n",
-}
-
-
-@pytest.mark.parametrize("message", MESSAGES.values(), ids=MESSAGES)
-def test_a_message_passes_through_the_filter(message):
-    process = python(f"{START}import os; os.write(2, {message.encode()!r})")
-    assert process.stderr == message
+def test_what_keras_can_do_without_can_be_imported_after_it():
+    code = START + "import keras; runtime.end_imports(); import sklearn, matplotlib.pyplot"
+    assert python(code).returncode == 0
 
 
 def test_a_message_before_the_end_of_the_imports_stands_before_one_behind_it():
@@ -153,14 +142,16 @@ def test_a_message_before_the_end_of_the_imports_stands_before_one_behind_it():
     assert python(code).stderr == "one\ntwo\n"
 
 
-def test_what_a_program_says_that_exits_during_its_imports_passes_through_the_filter():
+def test_a_traceback_during_the_imports_is_shown():
+    process = python(START + "raise LookupError('why')")
+    assert process.returncode == 1
+    assert process.stderr.startswith("Traceback (most recent call last):\n")
+    assert process.stderr.endswith("\nLookupError: why\n")
+
+
+def test_what_a_program_says_that_exits_during_its_imports_is_shown():
     process = python(START + "import sys; sys.exit('why')")
     assert (process.returncode, process.stderr) == (1, "why\n")
-
-
-def test_without_a_temporary_folder_a_program_runs_unfiltered():
-    process = python(f"import tempfile; tempfile.tempdir = '/none'\n{START}import os; os.write(2, b'a message\\n')")
-    assert (process.returncode, process.stderr) == (0, "a message\n")
 
 
 CLOSED = {"stdin": ("<&-", "one\n", "two\n"), "stdout": (">&-", "", "two\n"), "stderr": ("2>&-", "one\n", "")}
@@ -428,7 +419,6 @@ print((faults() - started) * resource.getpagesize() // 2**26)
 
 
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "gnu_get_libc_version"), reason="needs glibc")
-@pytest.mark.parametrize(("environment", "fetched"), [({}, range(3)), ({"STUDY_KEEP_MEMORY": "0"}, range(19, 23))])
-def test_freed_memory_is_kept_unless_a_variable_says_otherwise(environment, fetched):
+def test_freed_memory_is_kept():
     """How often 64 MB, taken and freed twenty times, come from the system."""
-    assert int(python(START + GROWTH, **environment).stdout) in fetched
+    assert int(python(START + GROWTH).stdout) < 3
