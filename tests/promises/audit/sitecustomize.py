@@ -30,12 +30,14 @@ def audit(record: Path, root: Path) -> None:
             return
         path, _, flags = arguments
         path = Path(os.fsdecode(path)).resolve()
+        if path.is_dir():  # shutil.rmtree opens folders, and tempfile for files without a name
+            return
         if not path.is_relative_to(root) or any(map(shows, callers())):
             return
         name = path.relative_to(root)
         if flags & (os.O_WRONLY | os.O_RDWR):
             write(f"written {name}")
-        elif path.is_file():  # not the folders that shutil.rmtree opens
+        elif path.is_file():
             write(f"read {name}")
         if name == Path("params.yaml"):
             for section in sections():
