@@ -25,6 +25,7 @@ def stages(recorded_run) -> dict[str, dict]:
     return project.lock(recorded_run)
 
 
+@pytest.mark.slow
 def test_a_stage_declares_the_params_that_its_code_loads_and_no_other(stages):
     assert {name: set(stage["params"]["params.yaml"]) for name, stage in stages.items()} == {
         name: declared.sections(name) for name in declared.code()

@@ -58,6 +58,7 @@ def called(params, checkpoints_of_module, tmp_path_factory) -> Called:
     return record
 
 
+@pytest.mark.slow
 def test_a_model_gives_the_same_probabilities_however_it_is_called(called):
     first, *others = called.probabilities.values()
     for other in others:

@@ -160,6 +160,7 @@ def test_of_equal_models_holm_calls_one_different_in_5_percent_of_tables():
     assert np.mean([min(adjusted(row)) < 0.05 for row in p_values]) == pytest.approx(0.05, abs=0.015)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", ["1.1", "0.1 to 10"])
 def test_few_tables_of_equal_models_hold_a_false_verdict(ratio):
     """6 % at most, by `benchmarks.verdicts`; without Holm, every second one at a ratio of 1.1."""

@@ -48,6 +48,7 @@ def test_the_same_run_gives_the_same_bits(trained, cnn_block, prepared):
     assert all(np.array_equal(one, same) for one, same in pairs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("class_weight", "share"), [(None, 0.1), ("balanced", 0.5)])
 def test_class_weights_make_a_rare_class_as_likely_as_the_other(cnn_block, prepared, class_weight, share):
     alike = replace(prepared, train=one_in_ten())
@@ -244,6 +245,7 @@ def both_views(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return np.mean(views, axis=0)
 
 
+@pytest.mark.slow
 @each_precision
 def test_a_training_with_mirror_average_gives_the_mean_of_both_views_of_one_without(cnn_block, prepared, precision):
     single = override(cnn_block, {"precision": precision, "epochs": 1}, "test")

@@ -17,7 +17,7 @@ from study.training import transfer
 from study.training.checkpoint import Checkpoint, Unkept
 from study.training.run import Run, checkpoint_of
 
-pytestmark = pytest.mark.usefixtures("checkpoints")
+pytestmark = [pytest.mark.usefixtures("checkpoints"), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

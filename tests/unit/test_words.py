@@ -69,8 +69,10 @@ def without(comparison: Comparison, *same: set[str]) -> Comparison:
 
 
 @pytest.fixture
-def written(params):
-    """The report of a comparison."""
+def written(params, monkeypatch):
+    """The report of a comparison, without its figures."""
+    for name in ("ranking", "learning_curves", "roc", "reliability"):
+        monkeypatch.setattr(pages.model_figures, name, lambda *_: None)
 
     def page(comparison: Comparison, **changes) -> str:
         arguments = {"eda": EDA, "trials": TRIALS, "params": params} | changes
