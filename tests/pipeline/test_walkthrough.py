@@ -51,6 +51,18 @@ def test_every_edit_of_the_recipe_changes_the_tree_as_the_recipe_says(sources):
     assert header.count("|") == line.count("|") == row.count(" | ") + 2
 
 
+def test_a_stage_computes_the_score_of_the_recipe(sources):
+    shell = Shell(sources, project.environment())
+    for step in walkthrough.steps(RECIPE):
+        if isinstance(step, Edit) and step.path == "study/scoring/scores.py":
+            shell.apply(step)
+    program = (
+        "import stages, numpy as np; from study.base import runtime; from study.scoring.scores import scores; "
+        "runtime.end_imports(); labels = np.array([0, 0, 1, 1]); print(scores(labels, np.eye(2)[labels])['macro_f1'])"
+    )
+    assert shell.run(f'python -c "{program}"') == ["1.0"]
+
+
 @pytest.mark.slow
 def test_the_walkthrough_prints_what_its_page_shows(tiny_run, tmp_path, server):
     repository, _ = tiny_run
