@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from study.base import files, times
-from study.base.runtime import UserError
+from study.base.runtime import UserError, first_line
 from study.commands import use
 from study.compare import revisions
 from study.eda.record import Eda
@@ -92,22 +92,31 @@ def without_folder(text: str, archive: Path) -> str:
 
 
 def unfinished() -> list[str]:
-    """The stages whose code, params, inputs or outputs are not those of dvc.lock."""
+    """The stages that `dvc status` names: they differ from dvc.lock. Raises UserError if DVC cannot say."""
+    from dvc.exceptions import DvcException  # takes half a second, which other commands do without
     from dvc.repo import Repo
 
-    with Repo() as repo:
-        return list(repo.status())
+    try:
+        with Repo() as repo:
+            return list(repo.status())
+    except DvcException as error:  # another process holds DVC's lock, or there is no repository
+        raise UserError(f"dvc status: {first_line(error)}") from None
 
 
 def stage_times() -> Iterator[Times]:
     """The last finished run of each stage, with the starts before it that were cut; in the order of their ends.
 
-    A stage that was killed leaves no seconds: they are missing from the sums.
+    A stage that was killed leaves no seconds: they are missing from the sums. A full disk or a power cut may leave a
+    part of a line, which is skipped.
     """
     starts: defaultdict[str, int] = defaultdict(int)
     finished: dict[str, Times] = {}
     lines = times.FILE.read_text(encoding="utf-8").splitlines() if times.FILE.is_file() else []
-    for entry in map(json.loads, lines):
+    for line in lines:
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
         stage = entry["stage"]
         if "seconds" not in entry:
             starts[stage] += 1

@@ -1,5 +1,6 @@
 """Write the values of a study that studies.yaml names into params.yaml, whose comments stay."""
 
+import os
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,13 @@ def main(name: str | None, data: str | None, bfloat16: bool) -> None:
     """Change params.yaml and print each change; without a name, print which study params.yaml has.
 
     `data` is an .npz file to take the place of the study's images. With `bfloat16`, models train in mixed_bfloat16.
-    Raises UserError if the study or the file does not exist, or if params.yaml cannot take the values.
+    Raises UserError if the study or the file does not exist, if an option has no study, or if params.yaml cannot take
+    the values.
     """
     studies, params = read_studies(), load.read_yaml(load.FILE)
     if name is None:
+        if data or bfloat16:
+            raise UserError(f"--data and --bfloat16 need a study; allowed: {', '.join(studies)}")
         lines = [summary(studies, params)]
     else:
         if name not in studies:
@@ -46,7 +50,7 @@ def read_studies() -> dict[str, dict[str, Any]]:
 
 def values_of_data(data: str) -> dict[str, str]:
     """The params that name an .npz file. Raises UserError if there is none."""
-    path = Path(data).expanduser()
+    path = Path(os.path.expanduser(data))  # noqa: PTH111 (Path.expanduser raises for a user that is not there)
     if not path.is_file():
         raise UserError(f"{data}: is no file; --data takes an .npz, as params.yaml describes it at data.source")
     return {"data.source": "npz", "data.path": data, "data.sha256": files.sha256(path)}
@@ -55,7 +59,7 @@ def values_of_data(data: str) -> dict[str, str]:
 def differences(params: dict, values: dict[str, Any]) -> dict[str, Any]:
     """The values that params.yaml lacks, without those of models that it does not have."""
     lacking = {key: value for key, value in values.items() if get(params, key) != value}
-    return {key: value for key, value in lacking.items() if get(params, key.rpartition(".")[0]) is not None}
+    return {key: value for key, value in lacking.items() if isinstance(get(params, key.rpartition(".")[0]), dict)}
 
 
 def summary(studies: dict[str, dict[str, Any]], params: dict) -> str:

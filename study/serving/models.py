@@ -1,5 +1,6 @@
 """The models that a command line names, by their files in any folder or by their names in models/."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def find(name: str) -> Path:
     `best`, `models/best`, `best.keras` and `models/best.keras` all mean a model in models/, but a file of the very name
     that was given, extension and all, comes first. Raises UserError if there is none.
     """
-    given = Path(name).expanduser()
+    given = Path(os.path.expanduser(name))  # noqa: PTH111 (Path.expanduser raises for a user that is not there)
     if given.suffix in (EXPORTED, TRAINED):
         places = [given, FOLDER / given]
     else:

@@ -313,6 +313,7 @@ NO_MODEL = {
         "models/notes.txt",
         "models/notes.txt: is no .keras or .onnx file; models/ has best, cnn2",
     ),
+    "no such home folder": ("~nobody-at-all/x", "~nobody-at-all/x: is no model; models/ has best, cnn2"),
     "nothing": ("", ".: is a folder; models/ has best, cnn2"),
 }
 

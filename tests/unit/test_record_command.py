@@ -93,6 +93,19 @@ def test_times_are_of_the_last_run_and_count_the_starts_that_were_killed(run, en
     assert [(stage.starts, stage.seconds) for stage in record.stage_times()] == [(starts, seconds)]
 
 
+def test_a_line_of_the_times_that_a_power_cut_has_cut_is_skipped(run):
+    journal({"stage": "best"}, ended("best", 5.0))
+    with times.FILE.open("a") as file:
+        file.write('{"stage": "repo')
+    assert [stage.stage for stage in record.stage_times()] == ["best"]
+
+
+def test_what_dvc_cannot_say_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="dvc status: you are not inside of a DVC repository"):
+        record.unfinished()
+
+
 def test_without_times_the_page_says_so(run):
     record.main("own")
     assert "Not known" in Path("own/README.md").read_text("utf-8")

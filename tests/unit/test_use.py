@@ -92,12 +92,21 @@ def test_a_model_that_was_removed_stays_removed(folder):
     [
         pytest.param("cifar100", None, "has no study cifar100; allowed: synthetic, cifar10, imagenet", id="no study"),
         pytest.param("cifar10", "lost.npz", "lost.npz: is no file", id="no file"),
+        pytest.param("cifar10", "~nobody-at-all/own.npz", "own.npz: is no file", id="no such home folder"),
+        pytest.param(None, "own.npz", "need a study", id="an option without a study"),
     ],
 )
 def test_a_fault_changes_nothing(folder, study, data, message):
     with pytest.raises(UserError, match=message):
         use.main(study, data, False)
     assert Path(load.FILE).read_bytes() == (ROOT / load.FILE).read_bytes()
+
+
+def test_a_model_that_is_no_block_is_one_line(folder):
+    text = re.sub(r"(?s)\n  resnet101:\n.*", "\n  resnet101: 5\n", Path(load.FILE).read_text("utf-8"))
+    Path(load.FILE).write_text(text, "utf-8")
+    with pytest.raises(UserError, match="models.resnet101"):
+        use.main("imagenet", None, False)
 
 
 @pytest.mark.parametrize("text", ["", "studies: [a, b]\nparams: {seed: [1]}\n", "studies: [a]\n", "- a\n"])
