@@ -7,6 +7,7 @@ read the environment when they are. No other import in the project does more tha
 import contextlib
 import ctypes
 import gc
+import importlib.abc
 import logging
 import os
 import re
@@ -35,7 +36,7 @@ MALLOPT = {-1: 2**31 - 1, -2: 16 * 2**20, -4: 0, -8: 2}
 COMMANDS = ("study", "benchmarks")  # the packages whose programs are no stages
 STDOUT, STDERR = 1, 2
 # What Keras imports if it can, for wrappers and galleries: a third of the time of `import keras`.
-OPTIONAL = ("sklearn", "matplotlib.pyplot")
+OPTIONAL = ("sklearn", "matplotlib")
 # The module in which Keras reads the user's keras.json and its variables, and raises what it does not like there.
 KERAS_CONFIGURATION = "keras.src.backend.config"
 # What NumPy and TensorFlow say that they could not allocate, without the place in TensorFlow.
@@ -98,6 +99,7 @@ def set_up() -> None:
     os.environ["MATPLOTLIBRC"] = os.devnull  # in the place of the user's own
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns of a home that it cannot write to
     warnings.simplefilter("ignore")  # of packages, to those who develop them, whatever PYTHONWARNINGS says
+    sys.meta_path.insert(0, WithoutOptional())
     begin_imports()
     _end_with_dvc()
 
@@ -111,12 +113,19 @@ def _keep_memory() -> None:
             libc.mallopt(option, value)
 
 
+class WithoutOptional(importlib.abc.MetaPathFinder):
+    """Finds no OPTIONAL package while Keras is imported; other modules import them as ever."""
+
+    def find_spec(self, name, path=None, target=None):
+        spec = getattr(sys.modules.get("keras"), "__spec__", None)
+        if name.partition(".")[0] in OPTIONAL and getattr(spec, "_initializing", False):  # as importlib marks it
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
 def begin_imports() -> None:
-    """Until `end_imports`, keep Keras from OPTIONAL packages, collect no garbage, and drop what libraries write to the
-    descriptor of stderr: TensorFlow has six lines, whatever TF_CPP_MIN_LOG_LEVEL says. Python's own messages are shown.
+    """Until `end_imports`, collect no garbage, and drop what libraries write to the descriptor of stderr: TensorFlow
+    has six lines, whatever TF_CPP_MIN_LOG_LEVEL says. Python's own messages are shown.
     """
-    for name in OPTIONAL:
-        sys.modules.setdefault(name, None)  # as Python has it, the import of None fails
     gc.disable()  # a fifth of the time of `import keras`
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, STDERR)
@@ -125,9 +134,6 @@ def begin_imports() -> None:
 
 def end_imports() -> None:
     """End what `begin_imports` began. What was imported stays out of later collections; Keras gets its own defaults."""
-    for name in OPTIONAL:
-        if sys.modules.get(name, name) is None:
-            del sys.modules[name]
     if keras := sys.modules.get("keras"):  # whatever ~/.keras/keras.json says
         keras.config.set_floatx("float32")
         keras.config.set_epsilon(1e-7)

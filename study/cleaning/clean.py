@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from sklearn.model_selection import train_test_split
 
 from study.base.runtime import UserError
 from study.cleaning import duplicates, near_duplicates
@@ -121,8 +122,6 @@ def _parts(
 
 def _for_validation(labels: np.ndarray, groups: np.ndarray, classes: int, fraction: float, seed: int) -> np.ndarray:
     """Which images are drawn for validation, (N,) bool: groups that fit, until each class has its fraction."""
-    from sklearn.model_selection import train_test_split  # see `runtime.OPTIONAL`
-
     _, first, members = np.unique(groups, return_index=True, return_inverse=True)
     content = np.zeros((len(first), classes), np.int32)  # images of each class in each group
     np.add.at(content, (members, labels), 1)

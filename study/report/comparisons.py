@@ -6,6 +6,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+from sklearn.metrics import classification_report
 from typing_extensions import TypedDict
 
 from study.evaluation.final_scores import FinalScores
@@ -152,8 +153,6 @@ def _pairs(ranking: list[Ranked], tuned: winner.Winner, own: Model, smallest_cha
 
 def class_scores(model: Ranked, class_names: list[str]) -> list[dict]:
     """The recorded ROC-AUC of each class with scikit-learn's precision, recall, F1 and support, then their averages."""
-    from sklearn.metrics import classification_report  # see `runtime.OPTIONAL`
-
     images, test = model.images, model.test
     rates = classification_report(
         images.labels, images.predicted, labels=range(len(class_names)), output_dict=True, zero_division=0.0
