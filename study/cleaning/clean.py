@@ -17,7 +17,7 @@ LEAST = 4  # different images of a class: two to validate with, one to learn fro
 def clean_rows(train: Split, test: Split, class_names: list[str], drop_near: bool = False) -> np.ndarray:
     """Rows of the training images that are not in the test split, not repeated, and not labelled in two ways.
 
-    With `drop_near`, near copies of test images are left out as well, and all but the first of each group of near
+    With `drop_near`, near-duplicates of test images are left out as well, and all but the first of each group of near
     copies. Raises UserError if fewer than LEAST images of a class are left.
     """
     in_test, repeated, conflicting = duplicates.faults(train, test)
@@ -29,7 +29,7 @@ def clean_rows(train: Split, test: Split, class_names: list[str], drop_near: boo
     kept = ~(in_test | repeated | conflicting)
     if drop_near:
         near_test, near_train = _near(train, test, np.flatnonzero(kept))
-        dropped |= {"near copies of test images": near_test, "near copies of other training images": near_train}
+        dropped |= {"near-duplicates of test images": near_test, "near-duplicates of other training images": near_train}
         kept &= ~(near_test | near_train)
     print(f"{len(train)} training images: dropped {_counted(dropped)}")
     left = np.bincount(train.labels[kept], minlength=len(class_names))
@@ -47,7 +47,7 @@ def clean_rows(train: Split, test: Split, class_names: list[str], drop_near: boo
 
 
 def _near(train: Split, test: Split, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which images of these rows are near copies of test images, and which others of earlier ones: two (N,) bool."""
+    """Which of these rows are near-duplicates of test images, and which others of earlier ones: two (N,) bool."""
     looks = near_duplicates.looks(train.images[row] for row in rows)
     near_test, near_train = np.zeros((2, len(train)), bool)
     is_near = near_duplicates.matches(looks, near_duplicates.looks(test.images)) >= 0
@@ -59,14 +59,14 @@ def _near(train: Split, test: Split, rows: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def groups_of(train: Split, rows: np.ndarray) -> np.ndarray:
-    """A number for each image of these rows, equal for near copies: (N,) int. Prints how many have some."""
+    """A number for each image of these rows, equal for near-duplicates: (N,) int. Prints how many have some."""
     looks = near_duplicates.looks(train.images[row] for row in rows)
     groups = near_duplicates.groups(looks).numbers
     sizes = np.bincount(groups)
     if sizes.max(initial=0) > 1:
         print(
-            f"{sizes[sizes > 1].sum()} training images are near copies of each other, in {np.count_nonzero(sizes > 1)} "
-            "groups; each group is learned from or validated with as a whole"
+            f"{sizes[sizes > 1].sum()} training images are near-duplicates of each other, in "
+            f"{np.count_nonzero(sizes > 1)} groups; each group stays in the same split"
         )
     return groups
 
@@ -99,7 +99,7 @@ def given_split(
     """
     given = is_validation[rows]
     is_near = given & np.isin(groups, groups[~given])
-    print(f"validation split of the data: dropped {is_near.sum()} near copies of images to learn from")
+    print(f"validation split of the data: dropped {is_near.sum()} near-duplicates of images to learn from")
     return _parts(train, rows[~given], rows[given & ~is_near], class_names, "or take the validation split out")
 
 

@@ -65,10 +65,12 @@ class Pairs:
     def faults(self, train: Split) -> dict[str, int]:
         """The images of each fault."""
         return {
-            "near copies in train": len(self.train),
-            "near copies in test": len(self.test),
-            "train images that are near copies of test images": len(self.across),
-            "near copies in train with another label": np.count_nonzero(np.diff(train.labels[self.train].astype(int))),
+            "near-duplicates in train": len(self.train),
+            "near-duplicates in test": len(self.test),
+            "train images that are near-duplicates of test images": len(self.across),
+            "near-duplicates in train with another label": np.count_nonzero(
+                np.diff(train.labels[self.train].astype(int))
+            ),
         }
 
 

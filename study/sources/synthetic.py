@@ -32,9 +32,9 @@ def draw(
 ) -> dict[str, np.ndarray]:
     """Both splits: x_train, x_test (N, 32, 32, 3) uint8, y_train, y_test (N,) uint8, class_names (10,) str.
 
-    The last training images are planted faults, in the order of `planted`: copies of test images, near copies of these,
-    near copies of earlier training images, and copies of them, one under another label. Of the others, every class has
-    LEAST or more.
+    The last training images are planted faults, in the order of `planted`: copies of test images, near-duplicates of
+    these, near-duplicates of earlier training images, and copies of them, one under another label. Of the others, every
+    class has LEAST or more.
     """
     rng = np.random.default_rng(seed)
     x_test, y_test = _images(test_images, noise, rng)

@@ -121,13 +121,13 @@ def test_near_copies_are_kept_unless_they_are_to_be_dropped():
 def test_near_copies_of_test_images_and_of_earlier_ones_are_dropped_and_counted(capsys):
     train, test = drawn([0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9], [0, 1] * 5 + [0], mirrored=2), drawn([9], [0])
     assert clean.clean_rows(train, test, ["a", "b"], drop_near=True).tolist() == list(range(9))
-    assert "1 near copies of test images, 1 near copies of other training images\n" in capsys.readouterr().out
+    assert "1 near-duplicates of test images, 1 near-duplicates of other training images\n" in capsys.readouterr().out
 
 
 def test_near_copies_are_one_group_and_are_counted(capsys):
     train = drawn([0, 1, 2, 0, 1, 0], [0, 1, 0, 0, 1, 0], mirrored=3)
     assert clean.groups_of(train, np.arange(6)).tolist() == [0, 1, 2, 0, 1, 0]
-    assert capsys.readouterr().out.startswith("5 training images are near copies of each other, in 2 groups; ")
+    assert capsys.readouterr().out.startswith("5 training images are near-duplicates of each other, in 2 groups; ")
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -141,7 +141,7 @@ def test_a_group_is_learned_from_or_validated_with_as_a_whole(seed):
     assert sum(map(len, parts)) == 80
 
 
-# Sizes of the groups of near copies in class 0, besides single images; in class 1 all are single.
+# Sizes of the groups of near-duplicates in class 0, besides single images; in class 1 all are single.
 GROUPED = {
     "one of almost half": [49],
     "one of more than half": [60],
@@ -191,7 +191,7 @@ def test_the_validation_split_of_the_data_loses_copies_of_images_to_learn_from(g
     dropped = 6 - sum(validation)
     assert (
         capsys.readouterr().out
-        == f"validation split of the data: dropped {dropped} near copies of images to learn from\n"
+        == f"validation split of the data: dropped {dropped} near-duplicates of images to learn from\n"
     )
 
 

@@ -42,11 +42,11 @@ def test_duplicates_are_counted_by_kind(splits):
     copies = Split(train.images[rows], np.array([0, 0, 0, 1, 2], np.uint8))
     tests = Split(train.images[[2, 3, 3]], np.array([2, 0, 1], np.uint8))
     shares = {"train": summary.pixel_shares(copies), "test": summary.pixel_shares(tests)}
-    faults = summary.summary(copies, tests, ["a", "b", "c"], shares, {"near copies in train": 4})["duplicates"]
+    faults = summary.summary(copies, tests, ["a", "b", "c"], shares, {"near-duplicates in train": 4})["duplicates"]
     assert {row["fault"]: row["images"] for row in faults} == {
         "repeated in train": 2,
         "repeated in test": 1,
         "train images that are in test": 1,
         "train images whose copy has another label": 2,
-        "near copies in train": 4,
+        "near-duplicates in train": 4,
     }

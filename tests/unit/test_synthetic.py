@@ -78,7 +78,7 @@ PLANTED = {
     "duplicates": NONE | {"train_images": 100, "test_images": 20, "duplicates": 40},
     "leaks": NONE | {"train_images": 120, "test_images": 60, "leaks": 60},
     "both": NONE | {"train_images": 140, "test_images": 60, "duplicates": 40, "leaks": 40},
-    "near copies": NONE | {"train_images": 140, "test_images": 60, "near_duplicates": 40, "near_leaks": 40},
+    "near-duplicates": NONE | {"train_images": 140, "test_images": 60, "near_duplicates": 40, "near_leaks": 40},
 }
 
 
