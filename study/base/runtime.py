@@ -7,7 +7,6 @@ read the environment when they are. No other import in the project does more tha
 import contextlib
 import ctypes
 import gc
-import importlib.abc
 import logging
 import os
 import re
@@ -113,7 +112,7 @@ def _keep_memory() -> None:
             libc.mallopt(option, value)
 
 
-class WithoutOptional(importlib.abc.MetaPathFinder):
+class WithoutOptional:
     """Finds no OPTIONAL package while Keras is imported; other modules import them as ever."""
 
     def find_spec(self, name, path=None, target=None):
